@@ -1,0 +1,60 @@
+//! What a set of domains gives the engine.
+
+use crate::{Context, TenantId};
+use evenkeel_state::StateError;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Debug;
+
+/// The domains of a deployment, as one type.
+///
+/// Everything here is a pure function of the state, the command and `now`: the same inputs give
+/// the same effects, or a simulation could not be repeated.
+pub trait App: Send + Sync + 'static {
+    /// What can be asked.
+    type Command: Debug + Clone + Serialize + Send;
+    /// A yes. Stored beside its idempotency key, hence the codec.
+    type Reply: Debug + Clone + PartialEq + Eq + Serialize + DeserializeOwned + Send;
+    /// A no. Never stored.
+    type Refusal: Debug + Clone + PartialEq + Eq + Send;
+
+    /// Applies what is due on the rows that `command` touches, a bounded number of them. These
+    /// effects stay even if the command is refused. Answers whether more are due.
+    fn expire(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        command: &Self::Command,
+    ) -> Result<bool, StateError>;
+
+    /// Decides. On `Err` every effect of this call is rolled back.
+    fn decide(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        command: &Self::Command,
+    ) -> Result<Self::Reply, Stop<Self::Refusal>>;
+
+    /// A timer that a domain set is due; the engine has already removed it. `domain` and `entity`
+    /// are what the domain gave. A bounded amount of work: set the timer again for the rest.
+    fn timer(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        domain: u8,
+        entity: u64,
+    ) -> Result<(), StateError>;
+}
+
+/// Why a decision ended without a reply.
+#[derive(Debug)]
+pub enum Stop<R> {
+    /// The domain says no.
+    Refused(R),
+    /// The state could not be read.
+    State(StateError),
+}
+
+impl<R> From<StateError> for Stop<R> {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}

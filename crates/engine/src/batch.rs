@@ -1,0 +1,223 @@
+//! A batch: gather, decide, seal into one record.
+
+use crate::{
+    Answer, App, Barrier, Context, Delivered, Failure, Options, Output, Partition, Request, Stop,
+    Time,
+    idempotency::{self, Found},
+    partition::Waiting,
+    timers,
+};
+use evenkeel_log::{Hash, Kind};
+use evenkeel_state::{Layer, StateError};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// Requests whose decision panicked are remembered up to this many, the oldest forgotten first.
+const POISONED_MAX: usize = 1_024;
+
+/// What became of one request.
+enum Decision<A: App> {
+    Answer(Result<A::Reply, Failure<A::Refusal>>, bool),
+    /// More was due on its rows than one command may apply: it is decided again.
+    Again,
+}
+
+impl<A: App, T, R> Partition<A, T, R> {
+    /// Decides what waits, up to the size of a record, and submits it.
+    pub(crate) fn decide_batch(&mut self, now: Time) {
+        let offset = self.newest_tail().offset.next();
+        let incarnation = self.incarnation();
+        let mut waiting = Waiting::default();
+        let Self { app, options, state, mailbox, in_flight, next_timer, poisoned, .. } = self;
+        let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
+        let mut tx = state.begin(&layers);
+        let mut ctx = Context {
+            tx: &mut tx,
+            now,
+            incarnation,
+            touched: &mut waiting.touched,
+            next_timer,
+        };
+        if ctx.next_timer.is_some_and(|due| due <= now) {
+            // A state that cannot be read now is tried again at the next batch.
+            if timers::fire_due(app, &mut ctx, options).is_err() {
+                *ctx.next_timer = Some(now.plus_ms(1));
+            }
+        }
+        let decider = Decider { app, options };
+        let mut delivered = Delivered { offset, at: now, replayed: false };
+        for _ in 0..options.batch_commands_max {
+            if ctx.tx.bytes() >= options.batch_bytes_max {
+                break;
+            }
+            let Some(request) = mailbox.pop() else { break };
+            match decider.decide(&mut ctx, poisoned, &request) {
+                Decision::Answer(outcome, replayed) => {
+                    delivered.replayed = replayed;
+                    let answer = Answer { outcome, delivered };
+                    waiting.answers.push((request.ticket, request.deadline, answer));
+                }
+                Decision::Again => mailbox.push_front(request.tenant, request.priority, request),
+            }
+        }
+        let layer = tx.finish();
+        waiting.reads.extend(self.reads.drain(..).map(|read| (read, delivered)));
+        waiting.touched.sort_unstable();
+        waiting.touched.dedup();
+        self.submit_batch(now, layer, waiting);
+    }
+
+    /// Submits a decided batch, or answers it at once if nothing needs to be appended for it.
+    fn submit_batch(&mut self, now: Time, layer: Layer, waiting: Waiting<A, T, R>) {
+        let kind = if std::mem::take(&mut self.checkpoint_wanted) {
+            Kind::Checkpoint
+        } else {
+            Kind::Batch
+        };
+        let switches = self.options.switches;
+        let fenced = self.options.barrier == Barrier::Free || switches.unfenced_refusal;
+        if layer.is_empty() && kind == Kind::Batch && (fenced || waiting.is_empty()) {
+            return self.answer_without_record(waiting);
+        }
+        if switches.ack_before_append {
+            let Waiting { answers, reads, touched } = waiting;
+            self.answer_now(answers, reads);
+            let nobody = Waiting { touched, ..Waiting::default() };
+            return self.submit_record(kind, now, layer, nobody);
+        }
+        self.submit_record(kind, now, layer, waiting);
+    }
+
+    /// Nothing changed and nobody else can lead: the answers wait only for what they have read.
+    fn answer_without_record(&mut self, waiting: Waiting<A, T, R>) {
+        let Waiting { mut answers, mut reads, .. } = waiting;
+        let offset = self.newest_tail().offset;
+        answers.iter_mut().for_each(|(_, _, answer)| answer.delivered.offset = offset);
+        reads.iter_mut().for_each(|(_, delivered)| delivered.offset = offset);
+        match self.in_flight.back_mut() {
+            Some(last) if !self.options.switches.unfenced_refusal => {
+                let deadlines = answers.iter().filter_map(|(_, deadline, _)| *deadline);
+                last.deadline = deadlines.chain(last.deadline).min();
+                last.answers.append(&mut answers);
+                last.reads.append(&mut reads);
+            }
+            _ => self.answer_now(answers, reads),
+        }
+    }
+
+    fn answer_now(
+        &mut self,
+        answers: Vec<(T, Option<Time>, Answer<A>)>,
+        reads: Vec<(R, Delivered)>,
+    ) {
+        let answers = answers.into_iter().map(|(ticket, _, answer)| Output::Answer(ticket, answer));
+        self.outputs.extend(answers);
+        self.outputs.extend(reads.into_iter().map(|(read, delivered)| Output::Read(read, delivered)));
+    }
+}
+
+impl<A: App, T, R> Waiting<A, T, R> {
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.reads.is_empty()
+    }
+}
+
+struct Decider<'a, A: App> {
+    app: &'a A,
+    options: &'a Options,
+}
+
+impl<A: App> Decider<'_, A> {
+    /// Decides one request: what it changed is in the transaction if, and only if, it is a yes.
+    fn decide<T>(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        poisoned: &mut VecDeque<Hash>,
+        request: &Request<A, T>,
+    ) -> Decision<A> {
+        if request.deadline.is_some_and(|deadline| deadline <= ctx.now) {
+            return Decision::Answer(Err(Failure::DeadlineExceeded), false);
+        }
+        if !poisoned.is_empty() && poisoned.contains(&fingerprint(request)) {
+            return Decision::Answer(Err(Failure::Internal), false);
+        }
+        let before = ctx.tx.savepoint();
+        let decided = catch_unwind(AssertUnwindSafe(|| self.try_decide(ctx, request)));
+        match decided {
+            Ok(Ok(decision)) => decision,
+            Ok(Err(error)) => {
+                ctx.tx.rollback(before);
+                Decision::Answer(Err(Failure::Unavailable(error.to_string())), false)
+            }
+            Err(_) => {
+                ctx.tx.rollback(before);
+                if poisoned.len() == POISONED_MAX {
+                    poisoned.pop_front();
+                }
+                poisoned.push_back(fingerprint(request));
+                Decision::Answer(Err(Failure::Internal), false)
+            }
+        }
+    }
+
+    fn try_decide<T>(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        request: &Request<A, T>,
+    ) -> Result<Decision<A>, StateError> {
+        let remembers = !self.options.switches.no_idempotency_row;
+        let idempotency = request.idempotency.as_ref().filter(|_| remembers);
+        if let Some(key) = idempotency {
+            let bytes_max = self.options.idempotency_bytes_max;
+            match idempotency::find(ctx, request.tenant, key, bytes_max)? {
+                Found::New => {}
+                Found::Replay(reply) => return Ok(replay::<A>(&reply)),
+                Found::Conflict => {
+                    return Ok(Decision::Answer(Err(Failure::IdempotencyConflict), false));
+                }
+                Found::QuotaExceeded => {
+                    return Ok(Decision::Answer(Err(Failure::QuotaExceeded), false));
+                }
+            }
+        }
+        let more = self.app.expire(ctx, request.tenant, &request.command)?;
+        let before = ctx.tx.savepoint();
+        let reply = match self.app.decide(ctx, request.tenant, &request.command) {
+            Ok(reply) => reply,
+            Err(Stop::State(error)) => return Err(error),
+            Err(Stop::Refused(refusal)) => {
+                ctx.tx.rollback(before);
+                return Ok(if more {
+                    Decision::Again
+                } else {
+                    Decision::Answer(Err(Failure::Refused(refusal)), false)
+                });
+            }
+        };
+        if let Some(key) = idempotency {
+            let bytes = postcard::to_stdvec(&reply).expect("a reply is plain data: it encodes");
+            idempotency::remember(ctx, request.tenant, key, bytes)?;
+        }
+        if ctx.tx.rows_since(&before) > self.options.command_rows_max
+            || ctx.tx.bytes_since(&before) > self.options.command_bytes_max
+        {
+            ctx.tx.rollback(before);
+            return Ok(Decision::Answer(Err(Failure::TooLarge), false));
+        }
+        Ok(Decision::Answer(Ok(reply), false))
+    }
+}
+
+/// A stored reply. One that cannot be read any more is an internal error, never a new effect.
+fn replay<A: App>(reply: &[u8]) -> Decision<A> {
+    let reply = postcard::from_bytes(reply).map_err(|_| Failure::Internal);
+    Decision::Answer(reply, true)
+}
+
+fn fingerprint<A: App, T>(request: &Request<A, T>) -> Hash {
+    let bytes = postcard::to_stdvec(&(request.tenant, &request.command));
+    Hash::of(&bytes.expect("a command is plain data: it encodes"))
+}
+

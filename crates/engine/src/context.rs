@@ -1,0 +1,45 @@
+//! What domain code may see and do while it decides.
+
+use crate::{Entity, Time, tables::Timers};
+use evenkeel_log::Incarnation;
+use evenkeel_state::{StateError, Tx};
+
+/// The transaction, the time, and the mechanisms that all domains share.
+pub struct Context<'c, 't> {
+    /// The rows.
+    pub tx: &'c mut Tx<'t>,
+    pub(crate) now: Time,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) touched: &'c mut Vec<Entity>,
+    pub(crate) next_timer: &'c mut Option<Time>,
+}
+
+impl Context<'_, '_> {
+    /// The time of the whole batch.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// A fence: `sequence` made to keep growing over a restore. Fits a JSON integer (53 bits) as
+    /// long as there are fewer than 2¹⁵ incarnations of fewer than 2³⁸ fences each.
+    #[must_use]
+    pub fn fence(&self, sequence: u64) -> u64 {
+        debug_assert!(sequence < 1 << 38, "an entity hands out fewer than 2^38 fences");
+        (u64::from(self.incarnation.0) << 38) + sequence
+    }
+
+    /// Calls the domain back at `due` for `entity`.
+    pub fn set_timer(&mut self, due: Time, domain: u8, entity: u64) -> Result<(), StateError> {
+        self.tx.put::<Timers>(&(due.0, domain, entity), &());
+        if self.next_timer.is_none_or(|next| due < next) {
+            *self.next_timer = Some(due);
+        }
+        Ok(())
+    }
+
+    /// Takes a timer back.
+    pub fn clear_timer(&mut self, due: Time, domain: u8, entity: u64) {
+        self.tx.delete::<Timers>(&(due.0, domain, entity));
+    }
+}

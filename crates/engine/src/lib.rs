@@ -1,0 +1,32 @@
+//! The partition engine: plain synchronous code that turns requests, a clock reading and the
+//! log's answers into records, replies and timers.
+//!
+//! It is the one place that knows about batches, conditional appends, idempotency, expiry, timers
+//! and streams, so that every domain gets them and none repeats them. It performs no I/O: no
+//! clock, no random numbers, no task, no channel. The runtime (`evenkeel-node`) drives it over
+//! tokio, the simulator (`evenkeel-drill`) drives the same code under virtual time and a seed.
+//!
+//! What it is *not*: it neither elects owners nor stores anything. A partition may be led by
+//! anyone who tries; the log's conditional append decides whose records and answers count.
+
+mod app;
+mod batch;
+mod context;
+mod idempotency;
+mod mailbox;
+mod options;
+mod partition;
+mod request;
+mod streams;
+mod tables;
+mod timers;
+
+pub use app::{App, Stop};
+pub use context::Context;
+pub use idempotency::Idempotency;
+pub use mailbox::{Mailbox, Refused};
+pub use options::{Barrier, Options, Switches};
+pub use partition::{Output, Outcome, Partition, Role};
+pub use request::{Answer, Delivered, Failure, Priority, Request, TenantId, Time};
+pub use streams::{Entity, Event, Position, StreamHead, read_events};
+pub use tables::{EVENTS_ID, IDEMPOTENCY_ID, INBOX_ID, OUTBOX_ID, PARKED_ID, TIMERS_ID, USAGE_ID};

@@ -1,0 +1,70 @@
+//! The engine's limits and switches.
+
+/// How a partition makes sure that it still leads before it answers from its own state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barrier {
+    /// Nobody else can append: the process holds the directory's lock.
+    Free,
+    /// By appending a record, empty if there is nothing else to append.
+    Append,
+}
+
+/// The limits of one partition. All have defaults that suit one machine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Records in flight at once.
+    pub depth: usize,
+    /// How ownership is confirmed.
+    pub barrier: Barrier,
+    /// Requests that may wait in the mailbox.
+    pub mailbox_max: usize,
+    /// Commands a batch.
+    pub batch_commands_max: usize,
+    /// Effects a batch, in bytes: gathering stops at this, so that with one more command of the
+    /// largest size the record still fits.
+    pub batch_bytes_max: usize,
+    /// Rows that one command may change.
+    pub command_rows_max: usize,
+    /// Bytes of effects that one command may have.
+    pub command_bytes_max: usize,
+    /// Due timers that one batch handles.
+    pub timers_max: usize,
+    /// Bytes of remembered idempotency keys and replies, a tenant and path in this partition.
+    pub idempotency_bytes_max: u64,
+    /// Above this much unflushed state, new commands are `unavailable`.
+    pub memtable_bytes_max: usize,
+    /// Guarantees switched off. Only a simulation sets these.
+    pub switches: Switches,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            depth: 1,
+            barrier: Barrier::Free,
+            mailbox_max: 8_192,
+            batch_commands_max: 1_024,
+            batch_bytes_max: 384 * 1_024,
+            command_rows_max: 1_024,
+            command_bytes_max: 256 * 1_024,
+            timers_max: 64,
+            idempotency_bytes_max: 1 << 30,
+            memtable_bytes_max: 512 << 20,
+            switches: Switches::default(),
+        }
+    }
+}
+
+/// Guarantees that a simulation takes away to show what each is for. `serve` cannot reach these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one named, independent breakage")]
+pub struct Switches {
+    /// Answer as soon as a batch is decided.
+    pub ack_before_append: bool,
+    /// Do not remember idempotency keys.
+    pub no_idempotency_row: bool,
+    /// Answer refusals and reads without asking whether this is still the owner.
+    pub unfenced_refusal: bool,
+    /// Take an append that is not there *now* for one that will never be.
+    pub absent_means_not_appended: bool,
+}

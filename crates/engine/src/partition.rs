@@ -1,0 +1,518 @@
+//! One partition: who leads it, what is in flight, and what the log's answers mean.
+
+use crate::{
+    Answer, App, Barrier, Delivered, Entity, Failure, Mailbox, Options, Refused, Request, Time,
+};
+use evenkeel_log::{
+    Epoch, Hash, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail,
+};
+use evenkeel_state::{ApplyError, Frozen, Layer, State, StateError, View};
+use std::collections::VecDeque;
+
+/// While nothing can be decided, waiting requests are looked through for passed deadlines this
+/// often, so that a stalled log does not make every poll scan the mailbox.
+const SWEEP_EVERY_MS: u64 = 10;
+
+/// What a partition is doing on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Applies what others append.
+    Follower,
+    /// Has submitted its `Announce` and may not serve yet.
+    Candidate,
+    /// The owner, as far as it knows; the log decides at each append.
+    Owner,
+}
+
+/// What became of an append. Whoever drives the engine finds it out, by reading the log where
+/// the append itself does not say.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is durable.
+    Appended,
+    /// The log refused because this committed record is at the offset: perhaps our own, from an
+    /// earlier submission.
+    Occupied(Record),
+    /// The log refused because the predecessor is not there yet.
+    Behind,
+    /// The offset was trimmed: what was there cannot be known any more.
+    Trimmed,
+    /// Nobody knows.
+    Indeterminate,
+    /// Certainly no effect by this submission: no space, or not served.
+    Refused(String),
+}
+
+/// What the engine wants done.
+#[derive(Debug)]
+pub enum Output<A: App, T, R> {
+    /// Append this and report the outcome under `id`. `attempt` counts resubmissions: wait a
+    /// little before those.
+    Append {
+        /// Names this append in [`Partition::appended`].
+        id: u64,
+        /// How often these bytes were submitted before.
+        attempt: u32,
+        /// The record.
+        record: Record,
+    },
+    /// Tell a caller.
+    Answer(T, Answer<A>),
+    /// A read may be answered from [`Partition::view`], now.
+    Read(R, Delivered),
+    /// An entity's stream has grown.
+    Changed(Entity),
+    /// Write this to the store, then call [`Partition::flushed`].
+    Flush(Frozen),
+    /// Another owner was faster: follow the log again from [`Partition::tail`].
+    SteppedDown(String),
+}
+
+/// An append that is not resolved.
+pub(crate) struct InFlight<A: App, T, R> {
+    pub(crate) id: u64,
+    pub(crate) record: Record,
+    pub(crate) layer: Layer,
+    pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
+    pub(crate) reads: Vec<(R, Delivered)>,
+    pub(crate) touched: Vec<Entity>,
+    /// The earliest deadline among `answers`.
+    pub(crate) deadline: Option<Time>,
+    pub(crate) attempt: u32,
+    pub(crate) status: Status,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    Submitted,
+    Landed,
+    Retry,
+    Beaten { effect_known: bool, why: String },
+    Refused(String),
+}
+
+/// One partition on one node. `T` is where an answer goes, `R` names a read.
+pub struct Partition<A: App, T, R> {
+    pub(crate) id: PartitionId,
+    pub(crate) app: A,
+    pub(crate) options: Options,
+    pub(crate) state: State,
+    pub(crate) role: Role,
+    pub(crate) epoch: Epoch,
+    pub(crate) mailbox: Mailbox<Request<A, T>>,
+    pub(crate) in_flight: VecDeque<InFlight<A, T, R>>,
+    pub(crate) reads: Vec<R>,
+    pub(crate) next_timer: Option<Time>,
+    pub(crate) next_id: u64,
+    pub(crate) next_sweep: Time,
+    pub(crate) time: Time,
+    pub(crate) checkpoint_wanted: bool,
+    pub(crate) poisoned: VecDeque<Hash>,
+    pub(crate) outputs: Vec<Output<A, T, R>>,
+}
+
+impl<A: App, T, R> Partition<A, T, R> {
+    /// A follower with `state`; feed it the log from [`Self::tail`] on.
+    pub fn new(id: PartitionId, app: A, options: Options, state: State) -> Self {
+        let time = Time(state.applied().time_ms);
+        Self {
+            id,
+            app,
+            mailbox: Mailbox::new(options.mailbox_max),
+            options,
+            role: Role::Follower,
+            epoch: state.applied().epoch,
+            state,
+            in_flight: VecDeque::new(),
+            reads: Vec::new(),
+            next_timer: None,
+            next_id: 0,
+            next_sweep: time,
+            time,
+            checkpoint_wanted: false,
+            poisoned: VecDeque::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// The record that brings a partition into being.
+    #[must_use]
+    pub fn genesis(id: PartitionId, incarnation: Incarnation, now: Time) -> Record {
+        let header = Header {
+            kind: Kind::Genesis,
+            partition: id,
+            incarnation,
+            epoch: Epoch(0),
+            offset: Offset(1),
+            time_ms: now.0,
+            prev: Hash::ZERO,
+        };
+        Record::new(header, &[])
+    }
+
+    /// Which partition this is.
+    #[must_use]
+    pub fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The last record that its state rests on.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.state.applied().tail
+    }
+
+    /// The life of the log that its state rests on.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.state.applied().incarnation
+    }
+
+    /// The last time it knows of.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// How many requests wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.mailbox.len()
+    }
+
+    /// Whether something was decided that is not resolved.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Unflushed state, in bytes.
+    #[must_use]
+    pub fn memtable_bytes(&self) -> usize {
+        self.state.memtable_bytes()
+    }
+
+    /// The committed state.
+    pub fn view(&self) -> View<'_> {
+        self.state.view()
+    }
+
+    /// When it must be polled even if nothing else happens.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Time> {
+        if self.role == Role::Owner { self.next_timer } else { None }
+    }
+
+    /// What there is to do, in order.
+    pub fn outputs(&mut self) -> Vec<Output<A, T, R>> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Applies a record that the log holds. Followers only.
+    pub fn follow(&mut self, record: &Record) -> Result<(), ApplyError> {
+        assert!(self.role == Role::Follower, "an owner appends; it does not follow");
+        self.state.apply(record)?;
+        self.epoch = record.header().epoch;
+        self.time = self.time.max(Time(record.header().time_ms));
+        Ok(())
+    }
+
+    /// Tries to take over, from a state that has caught up with the log.
+    pub fn announce(&mut self, now: Time) {
+        assert!(self.role == Role::Follower, "only a follower takes over");
+        assert!(self.tail().offset > Offset(0), "a log without Genesis is never led");
+        self.role = Role::Candidate;
+        self.epoch = Epoch(self.epoch.0 + 1);
+        self.submit_record(Kind::Announce, now, Layer::default(), Waiting::default());
+    }
+
+    /// Offers a request. It is answered by an [`Output::Answer`], whatever happens.
+    pub fn submit(&mut self, request: Request<A, T>) {
+        if self.role != Role::Owner {
+            return self.fail(request, Failure::Unavailable("this node does not lead it".into()));
+        }
+        if self.state.memtable_bytes() > self.options.memtable_bytes_max {
+            let why = "the state cannot be flushed and its memory is used up";
+            return self.fail(request, Failure::Unavailable(why.into()));
+        }
+        let (tenant, priority) = (request.tenant, request.priority);
+        if let Err(Refused(request)) = self.mailbox.push(tenant, priority, request) {
+            self.fail(request, Failure::Overloaded);
+        }
+    }
+
+    /// Offers a linearizable read. [`Output::Read`] says when it may be answered; a read that is
+    /// dropped because leadership was lost is named in the second half of [`Self::lost_reads`].
+    pub fn read(&mut self, read: R) {
+        let fenced = self.options.barrier == Barrier::Free || self.options.switches.unfenced_refusal;
+        if self.role == Role::Owner && fenced {
+            let delivered = self.delivered_now();
+            self.outputs.push(Output::Read(read, delivered));
+        } else {
+            self.reads.push(read);
+        }
+    }
+
+    /// Reads that cannot be answered because this node does not lead.
+    pub fn lost_reads(&mut self) -> Vec<R> {
+        if self.role == Role::Owner { Vec::new() } else { std::mem::take(&mut self.reads) }
+    }
+
+    /// Has the next record be a checkpoint, after which the memtable is frozen and flushed.
+    pub fn request_checkpoint(&mut self) {
+        self.checkpoint_wanted = true;
+    }
+
+    /// The store holds what was frozen.
+    pub fn flushed(&mut self) -> Result<(), StateError> {
+        self.state.flushed()
+    }
+
+    /// The store could not take what was frozen: `None` if there is nothing to try again.
+    pub fn retry_flush(&mut self) -> Option<Frozen> {
+        self.state.flush_failed();
+        self.state.frozen()
+    }
+
+    /// Decides what can be decided at `now`.
+    pub fn poll(&mut self, now: Time) {
+        let now = self.advance_time(now);
+        self.expire_answers(now);
+        if self.role != Role::Owner {
+            return;
+        }
+        while self.may_decide() && self.has_work(now) {
+            self.decide_batch(now);
+        }
+        if !self.mailbox.is_empty() && now >= self.next_sweep {
+            self.sweep(now);
+        }
+    }
+
+    /// Learns what became of append `id`.
+    pub fn appended(&mut self, id: u64, outcome: Outcome) {
+        let Some(entry) = self.in_flight.iter_mut().find(|entry| entry.id == id) else { return };
+        if entry.status == Status::Landed {
+            return;
+        }
+        entry.status = match outcome {
+            Outcome::Appended => Status::Landed,
+            Outcome::Occupied(record) if record.tail() == entry.record.tail() => Status::Landed,
+            Outcome::Occupied(record) => Status::Beaten {
+                effect_known: true,
+                why: format!("epoch {} holds the offset", record.header().epoch),
+            },
+            Outcome::Trimmed => Status::Beaten {
+                effect_known: false,
+                why: "the log was trimmed beyond the append".into(),
+            },
+            // An earlier submission of the same bytes may still land.
+            Outcome::Refused(_) if entry.attempt > 0 => Status::Retry,
+            Outcome::Refused(why) => Status::Refused(why),
+            Outcome::Indeterminate if self.options.switches.absent_means_not_appended => {
+                Status::Refused("the append timed out".into())
+            }
+            Outcome::Indeterminate | Outcome::Behind => Status::Retry,
+        };
+        self.resolve();
+    }
+
+    /// Resolves appends from the oldest on, as far as their outcomes are known.
+    fn resolve(&mut self) {
+        while let Some(front) = self.in_flight.front_mut() {
+            match &front.status {
+                Status::Submitted => return,
+                Status::Landed => self.commit_front(),
+                Status::Retry => {
+                    front.attempt += 1;
+                    front.status = Status::Submitted;
+                    let (id, attempt, record) = (front.id, front.attempt, front.record.clone());
+                    return self.outputs.push(Output::Append { id, attempt, record });
+                }
+                Status::Beaten { effect_known, why } => {
+                    let (effect_known, why) = (*effect_known, why.clone());
+                    return self.step_down(effect_known, why);
+                }
+                Status::Refused(why) => {
+                    let why = why.clone();
+                    return self.give_up(&why);
+                }
+            }
+        }
+    }
+
+    fn commit_front(&mut self) {
+        let Some(entry) = self.in_flight.pop_front() else { return };
+        let header = *entry.record.header();
+        let committed = self.state.commit(&entry.record, entry.layer);
+        committed.expect("an owner's record follows the one before it: both were made here");
+        for (ticket, _, answer) in entry.answers {
+            self.outputs.push(Output::Answer(ticket, answer));
+        }
+        for (read, delivered) in entry.reads {
+            self.outputs.push(Output::Read(read, delivered));
+        }
+        self.outputs.extend(entry.touched.into_iter().map(Output::Changed));
+        if header.kind == Kind::Announce {
+            self.role = Role::Owner;
+            self.next_timer = Some(Time(0));
+        }
+        if header.kind == Kind::Checkpoint && let Some(frozen) = self.state.freeze() {
+            self.outputs.push(Output::Flush(frozen));
+        }
+    }
+
+    /// The log took nothing of what is in flight, and never will: these records are not
+    /// submitted again, and each later one needs the one before it.
+    fn give_up(&mut self, why: &str) {
+        for entry in std::mem::take(&mut self.in_flight) {
+            for (ticket, _, mut answer) in entry.answers {
+                answer.outcome = Err(Failure::Unavailable(why.to_owned()));
+                self.outputs.push(Output::Answer(ticket, answer));
+            }
+            self.reads.extend(entry.reads.into_iter().map(|(read, _)| read));
+        }
+        self.next_timer = Some(Time(0));
+        if self.role == Role::Candidate {
+            self.role = Role::Follower;
+            self.outputs.push(Output::SteppedDown(why.to_owned()));
+        }
+    }
+
+    fn step_down(&mut self, effect_known: bool, why: String) {
+        self.role = Role::Follower;
+        self.epoch = self.state.applied().epoch;
+        for entry in std::mem::take(&mut self.in_flight) {
+            for (ticket, _, mut answer) in entry.answers {
+                answer.outcome = Err(if effect_known {
+                    Failure::Unavailable("another node leads it now".into())
+                } else {
+                    Failure::OutcomeUnknown
+                });
+                self.outputs.push(Output::Answer(ticket, answer));
+            }
+            self.reads.extend(entry.reads.into_iter().map(|(read, _)| read));
+        }
+        while let Some(request) = self.mailbox.pop() {
+            self.fail(request, Failure::Unavailable("another node leads it now".into()));
+        }
+        self.outputs.push(Output::SteppedDown(why));
+    }
+
+    /// Seals `layer` into a record behind the newest one and submits it.
+    pub(crate) fn submit_record(
+        &mut self,
+        kind: Kind,
+        now: Time,
+        layer: Layer,
+        waiting: Waiting<A, T, R>,
+    ) {
+        let tail = self.newest_tail();
+        let mut body = Vec::with_capacity(layer.bytes());
+        layer.encode(&mut body);
+        let header = Header {
+            kind,
+            partition: self.id,
+            incarnation: self.incarnation(),
+            epoch: self.epoch,
+            offset: tail.offset.next(),
+            time_ms: now.0,
+            prev: tail.hash,
+        };
+        let record = Record::new(header, &body);
+        let id = self.next_id;
+        self.next_id += 1;
+        self.in_flight.push_back(InFlight {
+            id,
+            record: record.clone(),
+            layer,
+            deadline: waiting.answers.iter().filter_map(|(_, deadline, _)| *deadline).min(),
+            answers: waiting.answers,
+            reads: waiting.reads,
+            touched: waiting.touched,
+            attempt: 0,
+            status: Status::Submitted,
+        });
+        self.outputs.push(Output::Append { id, attempt: 0, record });
+    }
+
+    /// The tail once everything in flight has landed.
+    pub(crate) fn newest_tail(&self) -> Tail {
+        self.in_flight.back().map_or(self.tail(), |entry| entry.record.tail())
+    }
+
+    pub(crate) fn delivered_now(&self) -> Delivered {
+        Delivered { offset: self.tail().offset, at: self.time, replayed: false }
+    }
+
+    pub(crate) fn fail(&mut self, request: Request<A, T>, failure: Failure<A::Refusal>) {
+        let answer = Answer { outcome: Err(failure), delivered: self.delivered_now() };
+        self.outputs.push(Output::Answer(request.ticket, answer));
+    }
+
+    fn advance_time(&mut self, now: Time) -> Time {
+        self.time = self.time.max(now);
+        self.time
+    }
+
+    fn may_decide(&self) -> bool {
+        self.in_flight.len() < self.options.depth
+            && self.in_flight.iter().all(|entry| entry.attempt == 0)
+    }
+
+    fn has_work(&self, now: Time) -> bool {
+        !self.mailbox.is_empty()
+            || !self.reads.is_empty()
+            || self.checkpoint_wanted
+            || self.next_timer.is_some_and(|due| due <= now)
+    }
+
+    /// Tells those whose deadline passed while their append is unresolved that nobody knows.
+    fn expire_answers(&mut self, now: Time) {
+        for entry in &mut self.in_flight {
+            if entry.deadline.is_none_or(|deadline| deadline > now) {
+                continue;
+            }
+            let (late, waiting) = std::mem::take(&mut entry.answers)
+                .into_iter()
+                .partition(|(_, deadline, _)| deadline.is_some_and(|deadline| deadline <= now));
+            entry.answers = waiting;
+            entry.deadline = entry.answers.iter().filter_map(|(_, deadline, _)| *deadline).min();
+            let late: Vec<(T, Option<Time>, Answer<A>)> = late;
+            for (ticket, _, mut answer) in late {
+                answer.outcome = Err(Failure::OutcomeUnknown);
+                self.outputs.push(Output::Answer(ticket, answer));
+            }
+        }
+    }
+
+    /// Answers those whose deadline passed while they waited for a decision.
+    fn sweep(&mut self, now: Time) {
+        self.next_sweep = now.plus_ms(SWEEP_EVERY_MS);
+        let late = self
+            .mailbox
+            .remove_if(|request| request.deadline.is_some_and(|deadline| deadline <= now));
+        for request in late {
+            self.fail(request, Failure::DeadlineExceeded);
+        }
+    }
+}
+
+/// Who waits for a record.
+pub(crate) struct Waiting<A: App, T, R> {
+    pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
+    pub(crate) reads: Vec<(R, Delivered)>,
+    pub(crate) touched: Vec<Entity>,
+}
+
+impl<A: App, T, R> Default for Waiting<A, T, R> {
+    fn default() -> Self {
+        Self { answers: Vec::new(), reads: Vec::new(), touched: Vec::new() }
+    }
+}

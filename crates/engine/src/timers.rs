@@ -1,0 +1,51 @@
+//! Timers: a table ordered by due time, drained a bounded number a batch.
+
+use crate::{
+    App, Context, Options, Time, idempotency,
+    tables::{Parked, Timers},
+};
+use evenkeel_state::{Order, Read, StateError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Fires what is due, as far as one batch allows, and learns when the next is.
+pub(crate) fn fire_due<A: App>(
+    app: &A,
+    ctx: &mut Context<'_, '_>,
+    options: &Options,
+) -> Result<(), StateError> {
+    let rows = ctx.tx.scan::<Timers>(.., Order::Ascending, options.timers_max + 1)?;
+    let now = ctx.now;
+    let due = rows.iter().take(options.timers_max).take_while(|(key, ())| key.0 <= now.0).count();
+    *ctx.next_timer = rows.get(due).map(|(key, ())| Time(key.0));
+    for (key, ()) in &rows[..due] {
+        if ctx.tx.bytes() >= options.batch_bytes_max {
+            *ctx.next_timer = Some(now);
+            break;
+        }
+        fire(app, ctx, *key)?;
+    }
+    Ok(())
+}
+
+/// Fires one timer. One whose handler panics is parked: it is not tried again, and not lost.
+fn fire<A: App>(app: &A, ctx: &mut Context<'_, '_>, key: (u64, u8, u64)) -> Result<(), StateError> {
+    let (_, domain, entity) = key;
+    let before = ctx.tx.savepoint();
+    ctx.tx.delete::<Timers>(&key);
+    if domain == idempotency::ENGINE_DOMAIN {
+        return idempotency::rotate(ctx, entity);
+    }
+    match catch_unwind(AssertUnwindSafe(|| app.timer(ctx, domain, entity))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            ctx.tx.rollback(before);
+            Err(error)
+        }
+        Err(_) => {
+            ctx.tx.rollback(before);
+            ctx.tx.delete::<Timers>(&key);
+            ctx.tx.put::<Parked>(&key, &());
+            Ok(())
+        }
+    }
+}
