@@ -1,1 +1,141 @@
-//! placeholder
+//! The products. One folder each, the same shape in all: `commands`, `tables`, `decide`,
+//! `queries`, `contract`, with tests beside them. This file joins them into what the engine runs.
+//!
+//! To add a domain: a folder of that shape, a variant in [`Command`], [`Query`], [`Reply`],
+//! [`Refusal`] and [`Found`], an arm in each `match` below, and its paths in [`paths`]. Nothing
+//! here performs I/O, reads a clock or draws a random number.
+
+pub mod meta;
+pub mod reservations;
+mod names;
+mod route;
+
+pub use names::path_number;
+pub use route::{Scope, route};
+
+use evenkeel_contract::Path;
+use evenkeel_engine::{App, Context, Stop, TenantId, Time};
+use evenkeel_log::Incarnation;
+use evenkeel_state::{Read, StateError};
+use serde::{Deserialize, Serialize};
+
+/// Every path of every domain.
+#[must_use]
+pub fn paths() -> Vec<&'static Path> {
+    reservations::PATHS.into_iter().chain(meta::PATHS).collect()
+}
+
+/// A change, of any domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// To a resource.
+    Reservations(reservations::Command),
+    /// To meta.
+    Meta(meta::Command),
+}
+
+/// A read, of any domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// Of resources.
+    Reservations(reservations::Query),
+}
+
+/// A yes, of any domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Of a resource.
+    Reservations(reservations::Reply),
+    /// Of meta.
+    Meta(meta::Reply),
+}
+
+/// A no, of any domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Of a resource.
+    Reservations(reservations::Refusal),
+    /// Of meta.
+    Meta(meta::Refusal),
+}
+
+/// What a read found, in any domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Of resources.
+    Reservations(reservations::Found),
+}
+
+/// All domains, as the engine runs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Domains;
+
+impl App for Domains {
+    type Command = Command;
+    type Reply = Reply;
+    type Refusal = Refusal;
+
+    fn expire(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        command: &Command,
+    ) -> Result<bool, StateError> {
+        match command {
+            Command::Reservations(command) => reservations::expire(ctx, tenant, command),
+            Command::Meta(_) => Ok(false),
+        }
+    }
+
+    fn decide(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        command: &Command,
+    ) -> Result<Reply, Stop<Refusal>> {
+        match command {
+            Command::Reservations(command) => reservations::decide(ctx, tenant, command)
+                .map(Reply::Reservations)
+                .map_err(|stop| refusal(stop, Refusal::Reservations)),
+            Command::Meta(command) => meta::decide(ctx, command)
+                .map(Reply::Meta)
+                .map_err(|stop| refusal(stop, Refusal::Meta)),
+        }
+    }
+
+    fn timer(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        domain: u8,
+        entity: u64,
+    ) -> Result<(), StateError> {
+        match domain {
+            reservations::DOMAIN => reservations::timer(ctx, entity),
+            _ => unreachable!("no domain {domain} sets timers"),
+        }
+    }
+}
+
+/// Answers a read from committed state.
+pub fn query(
+    read: &impl Read,
+    now: Time,
+    incarnation: Incarnation,
+    tenant: TenantId,
+    query: &Query,
+) -> Result<Found, Stop<Refusal>> {
+    match query {
+        Query::Reservations(query) => {
+            reservations::query(read, now, incarnation, tenant, query)
+                .map(Found::Reservations)
+                .map_err(|stop| refusal(stop, Refusal::Reservations))
+        }
+    }
+}
+
+fn refusal<R>(stop: Stop<R>, wrap: impl FnOnce(R) -> Refusal) -> Stop<Refusal> {
+    match stop {
+        Stop::Refused(no) => Stop::Refused(wrap(no)),
+        Stop::State(error) => Stop::State(error),
+    }
+}

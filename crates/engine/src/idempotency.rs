@@ -118,12 +118,8 @@ pub(crate) fn rotate(ctx: &mut Context<'_, '_>, entity: u64) -> Result<(), State
     let (path, tenant) = timer_scope(entity);
     let Some(mut usage) = ctx.tx.get::<tables::Usage>(&(path, tenant))? else { return Ok(()) };
     if usage.bytes_previous > 0 {
-        let mut prefix = evenkeel_state::KeyBytes::new();
-        evenkeel_state::KeyCodec::encode(
-            &(path, tenant, usage.generation.wrapping_sub(1)),
-            &mut prefix,
-        );
-        ctx.tx.drop_prefix(tables::IDEMPOTENCY_ID, &prefix);
+        let older = (path, tenant, usage.generation.wrapping_sub(1));
+        ctx.tx.drop_prefix::<tables::Remembered>(&older);
     }
     usage.generation = usage.generation.wrapping_add(1);
     usage.bytes_previous = usage.bytes_current;

@@ -269,6 +269,13 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.checkpoint_wanted = true;
     }
 
+    /// Sets the memtable aside to be flushed, as a follower that reads a long log must. An owner
+    /// does so at checkpoints only.
+    pub fn freeze(&mut self) -> Option<Frozen> {
+        assert!(self.role == Role::Follower, "an owner freezes at checkpoints");
+        self.state.freeze()
+    }
+
     /// The store holds what was frozen.
     pub fn flushed(&mut self) -> Result<(), StateError> {
         self.state.flushed()
@@ -277,7 +284,7 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// The store could not take what was frozen: `None` if there is nothing to try again.
     pub fn retry_flush(&mut self) -> Option<Frozen> {
         self.state.flush_failed();
-        self.state.frozen()
+        self.state.frozen().cloned()
     }
 
     /// Decides what can be decided at `now`.

@@ -1,1 +1,24 @@
-//! placeholder
+//! The runtime: drives partitions over a log and a store, on tokio.
+//!
+//! A [`Node`] recovers every partition from its store and log, leads it, and then carries
+//! requests to the partition they belong to and answers back. It owns the clock, the flushes, the
+//! snapshots and the copy of `meta` that requests are checked against. It decides nothing:
+//! decisions are the engine's and the domains'.
+
+mod appends;
+mod call;
+mod clock;
+mod maintenance;
+mod meta;
+mod node;
+mod options;
+mod owner;
+mod recovery;
+mod stats;
+
+pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant};
+pub use clock::Clock;
+pub use meta::MetaView;
+pub use node::Node;
+pub use options::{NodeOptions, OpenError};
+pub use stats::{NodeStats, PartitionStats};

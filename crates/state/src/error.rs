@@ -24,9 +24,6 @@ pub enum StateError {
     /// The store failed earlier and was not reopened since.
     #[error("the state store is closed since it failed; it has to be reopened")]
     Closed,
-    /// The store cannot be reopened while views of it are in use.
-    #[error("the state store is still being read; it can be reopened once those reads have ended")]
-    Busy,
     /// The store lives in memory: reopening it would forget everything.
     #[error("a state store in memory cannot be reopened")]
     NotReopenable,

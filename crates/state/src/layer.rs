@@ -88,7 +88,9 @@ impl Layer {
             layer.effects_bytes += effect.encoded_bytes();
             match effect {
                 Effect::DropPrefix { prefix } => layer.drops.push(KeyBytes::from_slice(prefix)),
-                Effect::Put { key, row } => rows.push((KeyBytes::from_slice(key), Some(row.into()))),
+                Effect::Put { key, row } => {
+                    rows.push((KeyBytes::from_slice(key), Some(row.into())));
+                }
                 Effect::Delete { key } => rows.push((KeyBytes::from_slice(key), None)),
             }
         }
@@ -125,13 +127,11 @@ impl Layer {
         above > 0 && key.starts_with(&self.drops[above - 1])
     }
 
-    /// The dropped prefixes, in order.
-    pub(crate) fn drops(&self) -> &[KeyBytes] {
-        &self.drops
-    }
-
     /// The rows within `range`, which is not inverted.
-    pub(crate) fn range(&self, range: KeyRange<'_>) -> btree_map::Range<'_, KeyBytes, Option<Value>> {
+    pub(crate) fn range(
+        &self,
+        range: KeyRange<'_>,
+    ) -> btree_map::Range<'_, KeyBytes, Option<Value>> {
         self.rows.range::<[u8], _>(range)
     }
 

@@ -3,7 +3,7 @@
 use crate::base::{Base, PARTITION_BYTES, StoredRange};
 use crate::key::after_prefix;
 use crate::layer::{KeyRange, Layer, Lookup, Value};
-use crate::{KeyBytes, KeyCodec, Order, Row, StateError, Table};
+use crate::{Found, KeyBytes, KeyCodec, Order, Row, StateError, Table};
 use evenkeel_log::PartitionId;
 use redb::AccessGuard;
 use smallvec::SmallVec;
@@ -86,7 +86,7 @@ impl Levels<'_> {
         range: &impl RangeBounds<T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         let table = self.encode_prefix::<T>(&());
         let bound = |bound: Bound<&T::Key>| bound.map(|key| self.encode_prefix::<T>(key));
         let start = match bound(range.start_bound()) {
@@ -108,7 +108,7 @@ impl Levels<'_> {
         after: Option<&T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         let prefix = self.encode_prefix::<T>(prefix);
         let mut end = after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
         let mut start = Bound::Included(prefix);
@@ -136,7 +136,7 @@ impl Levels<'_> {
         range: (Bound<KeyBytes>, Bound<KeyBytes>),
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         let mut found = Vec::new();
         if limit == 0 {
             return Ok(found);
@@ -153,10 +153,7 @@ impl Levels<'_> {
     }
 
     /// Gives every row of the partition to `visit`, in ascending order of key.
-    pub(crate) fn visit_all(
-        &self,
-        mut visit: impl FnMut(&[u8], &[u8]),
-    ) -> Result<(), StateError> {
+    pub(crate) fn visit_all(&self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), StateError> {
         let partition = self.partition.0.to_be_bytes();
         let end = after_prefix(&partition).map_or(Bound::Unbounded, Bound::Excluded);
         let range = (Bound::Included(KeyBytes::from_slice(&partition)), end);
@@ -187,7 +184,9 @@ impl Levels<'_> {
             sources.push(Source::of_base(base.range(range)?, order)?);
         }
         while let Some(next) = first_of(&sources, order) {
-            let Some(head) = sources[next].advance(order)? else { break };
+            let Some(head) = sources[next].advance(order)? else {
+                break;
+            };
             for source in &mut sources[next + 1..] {
                 if source.head.as_ref().is_some_and(|other| other.key() == head.key()) {
                     source.advance(order)?;
@@ -228,7 +227,8 @@ struct Source<'a> {
 
 enum Rows<'a> {
     Layer(btree_map::Range<'a, KeyBytes, Option<Value>>),
-    Base(StoredRange),
+    /// Boxed: it is large, and there is one in a scan.
+    Base(Box<StoredRange>),
 }
 
 enum Head<'a> {
@@ -245,7 +245,7 @@ impl<'a> Source<'a> {
 
     fn of_base(mut rows: StoredRange, order: Order) -> Result<Self, StateError> {
         let head = Head::of_base(&mut rows, order)?;
-        Ok(Self { rows: Rows::Base(rows), head, layer: None })
+        Ok(Self { rows: Rows::Base(Box::new(rows)), head, layer: None })
     }
 
     /// Answers the head and takes the next.

@@ -37,5 +37,5 @@ pub use row::{Row, decode_versioned, encode_versioned};
 pub use snapshot::{Newest, Snapshot, SnapshotPart};
 pub use state::{Frozen, State, View};
 pub use store::Store;
-pub use table::{Order, Read, Table};
+pub use table::{Found, Order, Read, Table};
 pub use tx::{Savepoint, Tx};

@@ -5,7 +5,7 @@ use crate::error::ApplyError;
 use crate::hash::StateHasher;
 use crate::layer::Layer;
 use crate::levels::Levels;
-use crate::{Applied, KeyBytes, KeyCodec, Order, Read, StateError, Store, Table, Tx};
+use crate::{Applied, Found, KeyBytes, KeyCodec, Order, Read, StateError, Store, Table, Tx};
 use evenkeel_log::{Hash, Kind, PartitionId, Record};
 use std::cell::Cell;
 use std::ops::RangeBounds;
@@ -74,7 +74,11 @@ impl State {
     /// the record's body was encoded from.
     pub fn commit(&mut self, record: &Record, layer: Layer) -> Result<(), ApplyError> {
         let applied = self.check(record)?;
-        debug_assert_eq!(Layer::decode(record.body()).as_ref(), Ok(&layer), "the record's own layer");
+        debug_assert_eq!(
+            Layer::decode(record.body()).as_ref(),
+            Ok(&layer),
+            "the record's own layer"
+        );
         self.memtable.fold(layer);
         self.applied = applied;
         Ok(())
@@ -191,7 +195,9 @@ impl State {
     /// [`Store::flush`] succeeded: what was set aside is read from the store from now on. If the
     /// store does not have it, it is kept and the error says so.
     pub fn flushed(&mut self) -> Result<(), StateError> {
-        let Some(frozen) = &self.frozen else { return Ok(()) };
+        let Some(frozen) = &self.frozen else {
+            return Ok(());
+        };
         let stored = self.store.applied(self.partition)?;
         if stored != frozen.applied {
             let (from, stored) = (frozen.applied.tail, stored.tail);
@@ -201,9 +207,11 @@ impl State {
         Ok(())
     }
 
-    /// [`Store::flush`] failed: what was set aside is kept, read, and may be tried again (see
-    /// [`State::frozen`]), if need be after [`Store::reopen`].
-    pub fn flush_failed(&mut self) {}
+    /// [`Store::flush`] failed: what was set aside is kept and read on. Answers it, to be tried
+    /// again, if need be after [`Store::reopen`].
+    pub fn flush_failed(&mut self) -> Option<Frozen> {
+        self.frozen.clone()
+    }
 }
 
 /// What is applied, to be read.
@@ -225,7 +233,7 @@ impl Read for View<'_> {
         range: impl RangeBounds<T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         self.levels.scan::<T>(None, &range, order, limit)
     }
 
@@ -235,7 +243,7 @@ impl Read for View<'_> {
         after: Option<&T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         self.levels.scan_prefix::<T>(None, prefix, after, order, limit)
     }
 }

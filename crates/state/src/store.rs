@@ -93,21 +93,15 @@ impl Store {
     }
 
     /// Opens it again after it failed. All that was flushed is there again; what was not is still
-    /// with the [`crate::State`]s. [`StateError::Busy`] if transactions, views or snapshots of the
-    /// failed one are in use: try again once they have ended.
+    /// with the [`crate::State`]s. Transactions, views and snapshots that began before fail with
+    /// [`StateError::Closed`] where they would read from the failed one.
     pub fn reopen(&self) -> Result<(), StateError> {
         let opener = self.inner.opener.as_ref().ok_or(StateError::NotReopenable)?;
-        let _refresh = self.refresh();
         let mut database = self.inner.database.write().unwrap_or_else(PoisonError::into_inner);
-        let mut base = self.inner.base.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::strong_count(&base) > 1 {
-            // Its pages would be overwritten under whoever reads it.
-            return Err(StateError::Busy);
-        }
-        *base = Arc::new(Base::closed());
+        self.set_base(Base::closed());
         drop(database.take());
         let opened = opener()?;
-        *base = Arc::new(prepare(&opened)?);
+        self.set_base(prepare(&opened)?);
         *database = Some(opened);
         Ok(())
     }
@@ -139,19 +133,19 @@ impl Store {
     }
 
     /// Runs one synced write transaction, then lets everyone read what it wrote.
-    pub(crate) fn write<R>(
+    pub(crate) fn write<R, E: From<StateError>>(
         &self,
-        write: impl FnOnce(&WriteTransaction) -> Result<R, StateError>,
-    ) -> Result<R, StateError> {
+        write: impl FnOnce(&WriteTransaction) -> Result<R, E>,
+    ) -> Result<R, E> {
         let database = self.database();
         let database = database.as_ref().ok_or(StateError::Closed)?;
-        let mut transaction = database.begin_write()?;
-        transaction.set_quick_repair(true);
+        let mut transaction = database.begin_write().map_err(StateError::from)?;
+        // What is in memory has no crash to recover from.
+        transaction.set_quick_repair(self.inner.opener.is_some());
         let written = write(&transaction)?;
-        transaction.commit()?;
+        transaction.commit().map_err(StateError::from)?;
         let _refresh = self.refresh();
-        let base = Arc::new(read_base(database)?);
-        *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = base;
+        self.set_base(read_base(database)?);
         Ok(written)
     }
 
@@ -170,6 +164,10 @@ impl Store {
     /// What everyone reads until the next flush.
     pub(crate) fn base(&self) -> Arc<Base> {
         self.inner.base.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_base(&self, base: Base) {
+        *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(base);
     }
 
     fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
@@ -205,24 +203,29 @@ impl Base {
     }
 }
 
-/// Creates what a new file lacks, and refuses one of another format.
+/// Lays out a new file, and refuses one of another format.
 fn prepare(database: &Database) -> Result<Base, StateError> {
-    let transaction = database.begin_write()?;
-    {
-        transaction.open_table(ROWS)?;
-        transaction.open_table(APPLIED)?;
-        let mut format = transaction.open_table(FORMAT)?;
-        let found = format.get(())?.map(|version| version.value());
-        match found {
-            Some(FORMAT_VERSION) => {}
-            Some(version) => return Err(StateError::Format(version)),
-            None => {
-                format.insert((), FORMAT_VERSION)?;
-            }
+    match stored_format(database)? {
+        Some(FORMAT_VERSION) => {}
+        Some(version) => return Err(StateError::Format(version)),
+        None => {
+            let transaction = database.begin_write()?;
+            transaction.open_table(ROWS)?;
+            transaction.open_table(APPLIED)?;
+            transaction.open_table(FORMAT)?.insert((), FORMAT_VERSION)?;
+            transaction.commit()?;
         }
     }
-    transaction.commit()?;
     read_base(database)
+}
+
+/// The version of the file's layout; `None` if nothing is laid out.
+fn stored_format(database: &Database) -> Result<Option<u32>, StateError> {
+    match database.begin_read()?.open_table(FORMAT) {
+        Ok(format) => Ok(format.get(())?.map(|version| version.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_base(database: &Database) -> Result<Base, StateError> {

@@ -15,6 +15,9 @@ pub trait Table {
     type Row: Row;
 }
 
+/// What a scan answers: keys and rows, in the scan's order.
+pub type Found<T> = Vec<(<T as Table>::Key, <T as Table>::Row)>;
+
 /// The direction of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -42,7 +45,7 @@ pub trait Read {
         range: impl RangeBounds<T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError>;
+    ) -> Result<Found<T>, StateError>;
 
     /// Up to `limit` rows whose key starts with `prefix` (the key's first parts), in `order`; those
     /// beyond `after` in that order, if it is given.
@@ -52,5 +55,5 @@ pub trait Read {
         after: Option<&T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError>;
+    ) -> Result<Found<T>, StateError>;
 }

@@ -2,7 +2,7 @@
 
 use crate::layer::Layer;
 use crate::levels::Levels;
-use crate::{KeyBytes, KeyCodec, Order, Read, Row, StateError, Table};
+use crate::{Found, KeyBytes, KeyCodec, Order, Read, Row, StateError, Table};
 use std::ops::RangeBounds;
 
 /// A mutable [`Layer`] over a state. Reads see its own writes. Dropping it forgets them.
@@ -160,7 +160,7 @@ impl Read for Tx<'_> {
         range: impl RangeBounds<T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         self.below.scan::<T>(Some(&self.top), &range, order, limit)
     }
 
@@ -170,7 +170,7 @@ impl Read for Tx<'_> {
         after: Option<&T::Key>,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<(T::Key, T::Row)>, StateError> {
+    ) -> Result<Found<T>, StateError> {
         self.below.scan_prefix::<T>(Some(&self.top), prefix, after, order, limit)
     }
 }

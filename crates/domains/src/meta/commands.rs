@@ -1,0 +1,72 @@
+//! What can be asked of `meta`.
+
+use serde::{Deserialize, Serialize};
+
+/// Keys that may exist at once, over all tenants.
+pub const KEYS_MAX: usize = 10_000;
+/// Tenants that may exist.
+pub const TENANTS_MAX: usize = 10_000;
+
+/// A change to `meta`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Create an API key, and its tenant if that is new.
+    CreateKey {
+        /// Its public half, minted at the edge.
+        id: String,
+        /// BLAKE3 of its secret half, which is never stored: 32 random bytes, so that a plain
+        /// hash is enough.
+        secret_hash: [u8; 32],
+        /// Whose key it is.
+        tenant: String,
+        /// What it may do.
+        scopes: Vec<String>,
+        /// What it is for, in its owner's words.
+        label: String,
+    },
+    /// Revoke a key: of this tenant, or of any.
+    RevokeKey {
+        /// Its public half.
+        id: String,
+        /// Only if it belongs to this tenant.
+        tenant: Option<String>,
+    },
+    /// Replace all contract settings by these: a path and its settings as JSON.
+    SetContracts(Vec<(String, String)>),
+}
+
+/// A yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The key was created.
+    Key {
+        /// Its public half.
+        id: String,
+        /// Its tenant.
+        tenant: String,
+        /// What it may do.
+        scopes: Vec<String>,
+        /// What it is for.
+        label: String,
+    },
+    /// Done.
+    Done,
+}
+
+/// A no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such key.
+    NoKey,
+    /// There are as many keys as there may be.
+    TooManyKeys,
+    /// There are as many tenants as there may be.
+    TooManyTenants,
+}

@@ -1,0 +1,16 @@
+//! Meta: tenants, API keys and contract settings. One partition of its own, followed by every
+//! node; it changes rarely and is read, as a copy, by every request.
+
+mod commands;
+pub mod contract;
+mod decide;
+mod queries;
+mod tables;
+
+pub use commands::{Action, Command, KEYS_MAX, Refusal, Reply, TENANTS_MAX};
+pub use contract::PATHS;
+pub use decide::decide;
+pub use queries::{KeyView, Meta, load};
+
+/// The number by which the engine knows this domain. Never reused.
+pub const DOMAIN: u8 = 0x10;

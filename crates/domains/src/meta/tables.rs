@@ -1,0 +1,53 @@
+//! The tables of meta: key layouts and row types, nowhere else.
+//!
+//! | id | table | key | row |
+//! |---|---|---|---|
+//! | 0x10 | `Tenants` | name | `Tenant` |
+//! | 0x11 | `Keys` | key id | `Key` |
+//! | 0x12 | `Contracts` | path | its settings, JSON |
+
+use evenkeel_engine::Time;
+use evenkeel_state::{Table, row};
+use serde::{Deserialize, Serialize};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tenant {
+    pub(super) id: u32,
+}
+row!(Tenant, version = 1);
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Key {
+    pub(super) secret_hash: [u8; 32],
+    pub(super) tenant: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) label: String,
+    pub(super) created_at: Time,
+}
+row!(Key, version = 1);
+
+/// One path's settings, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Contract {
+    pub(super) settings: String,
+}
+row!(Contract, version = 1);
+
+macro_rules! table {
+    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
+        pub(super) struct $name;
+
+        impl Table for $name {
+            const ID: u8 = $id;
+            const NAME: &'static str = $text;
+            type Key = $key;
+            type Row = $row;
+        }
+    };
+}
+
+table!(Tenants, 0x10, "tenants", String, Tenant);
+table!(Keys, 0x11, "keys", String, Key);
+table!(Contracts, 0x12, "contracts", String, Contract);

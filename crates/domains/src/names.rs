@@ -1,0 +1,57 @@
+//! Which path a command or query belongs to, and the numbers under which the engine keeps
+//! idempotency keys apart by path.
+
+use crate::{Command, Query, meta, reservations};
+
+impl Command {
+    /// The path's name.
+    #[must_use]
+    pub fn path(&self) -> &'static str {
+        match self {
+            Self::Reservations(command) => match command.action {
+                reservations::Action::Put(_) => "reservations.create",
+                reservations::Action::AddSeats(_) => "reservations.add_seats",
+                reservations::Action::Hold { .. } => "reservations.hold",
+                reservations::Action::Confirm { .. } => "reservations.confirm",
+                reservations::Action::Release { .. } => "reservations.release",
+                reservations::Action::Extend { .. } => "reservations.extend",
+                reservations::Action::Cancel { .. } => "reservations.cancel",
+            },
+            Self::Meta(command) => match command.action {
+                meta::Action::CreateKey { .. } => "keys.create",
+                meta::Action::RevokeKey { .. } => "keys.revoke",
+                meta::Action::SetContracts(_) => "contracts.set",
+            },
+        }
+    }
+}
+
+impl Query {
+    /// The path's name.
+    #[must_use]
+    pub fn path(&self) -> &'static str {
+        let Self::Reservations(query) = self;
+        match query {
+            reservations::Query::Resource { .. } => "reservations.resource",
+            reservations::Query::Resources { .. } => "reservations.resources",
+            reservations::Query::Seats { .. } => "reservations.seats",
+            reservations::Query::Hold { .. } => "reservations.get_hold",
+            reservations::Query::Holds { .. } => "reservations.holds",
+            reservations::Query::Events { .. } => "reservations.events",
+        }
+    }
+}
+
+/// The number of a path that takes idempotency keys. Stored in rows: never changed, never reused.
+#[must_use]
+pub fn path_number(path: &str) -> Option<u8> {
+    match path {
+        "reservations.hold" => Some(1),
+        "reservations.confirm" => Some(2),
+        "reservations.release" => Some(3),
+        "reservations.extend" => Some(4),
+        "reservations.cancel" => Some(5),
+        "keys.create" => Some(0x40),
+        _ => None,
+    }
+}

@@ -1,0 +1,3 @@
+//! Workloads, faults, simulation, history checkers and reports.
+
+pub mod load;

@@ -1,0 +1,100 @@
+//! What a request brings along, and what it takes home.
+
+use evenkeel_contract::Level;
+use evenkeel_domains::Refusal;
+use evenkeel_engine::{Failure, Priority, TenantId, Time};
+use evenkeel_log::{Incarnation, Offset, PartitionId};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// The number under which its rows are stored.
+    pub id: TenantId,
+    /// The name by which it is routed.
+    pub name: Arc<str>,
+}
+
+/// What a command brings along. What is `None` comes from the path's contract.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// Makes a retry safe.
+    pub idempotency_key: Option<String>,
+    /// How long to wait for an answer.
+    pub deadline: Option<Duration>,
+    /// What is refused first.
+    pub priority: Option<Priority>,
+    /// What the caller has seen.
+    pub session: Vec<SessionToken>,
+}
+
+/// What a read brings along. What is `None` comes from the path's contract.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// How fresh the answer must be.
+    pub level: Option<Level>,
+    /// How long to wait for an answer.
+    pub deadline: Option<Duration>,
+    /// What the caller has seen.
+    pub session: Vec<SessionToken>,
+}
+
+/// An answer and what was delivered with it.
+#[derive(Debug, Clone)]
+pub struct Called<A> {
+    /// The answer.
+    pub answer: A,
+    /// Whether it is the stored reply of an earlier request.
+    pub replayed: bool,
+    /// What it rests on: a place in every partition that was asked.
+    pub as_of: Vec<SessionToken>,
+    /// At most so old. 0: the owner answered.
+    pub staleness_ms: u64,
+    /// The record time at which it was decided or read.
+    pub at: Time,
+}
+
+/// A place in a partition's log that a caller has seen: `partition.incarnation.offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionToken {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The life of the log.
+    pub incarnation: Incarnation,
+    /// Everything up to here was seen.
+    pub offset: Offset,
+}
+
+impl fmt::Display for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.partition.0, self.incarnation, self.offset)
+    }
+}
+
+impl FromStr for SessionToken {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '.');
+        let mut next = || parts.next().ok_or(());
+        Ok(Self {
+            partition: PartitionId(next()?.parse().map_err(|_| ())?),
+            incarnation: Incarnation(next()?.parse().map_err(|_| ())?),
+            offset: Offset(next()?.parse().map_err(|_| ())?),
+        })
+    }
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// The partition answered, but not with a reply.
+    #[error(transparent)]
+    Failed(#[from] Failure<Refusal>),
+    /// A session token is of a life of the log that this node does not know.
+    #[error("the session token is from another incarnation of the log")]
+    SessionReset,
+    /// The tenant's name is not known.
+    #[error("there is no such tenant")]
+    NoTenant,
+}

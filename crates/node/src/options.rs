@@ -1,0 +1,60 @@
+//! What a node is opened with, and why it may not open.
+
+use std::path::PathBuf;
+
+/// How a node runs.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The directory of everything it keeps.
+    pub data: PathBuf,
+    /// Whether an empty directory may become a new, empty log.
+    pub init: bool,
+    /// Partitions of a new log. Of an existing one, what it was created with rules.
+    pub partitions: u16,
+    /// Bytes of the log's segments.
+    pub segment_bytes: u64,
+    /// The most that all memtables together should take before they are flushed.
+    pub memtable_bytes: usize,
+    /// redb's cache.
+    pub cache_bytes: usize,
+    /// Bytes of log after which a snapshot is written and the log trimmed.
+    pub snapshot_every_bytes: u64,
+    /// The limits of each partition.
+    pub engine: evenkeel_engine::Options,
+}
+
+impl NodeOptions {
+    /// The defaults, for `data`.
+    #[must_use]
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            data,
+            init: false,
+            partitions: 16,
+            segment_bytes: 64 << 20,
+            memtable_bytes: 96 << 20,
+            cache_bytes: 64 << 20,
+            snapshot_every_bytes: 512 << 20,
+            engine: evenkeel_engine::Options::default(),
+        }
+    }
+}
+
+/// Why a node does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log does not open: locked, not initialised, or not readable.
+    #[error("{0}")]
+    Log(String),
+    /// The store does not open and could not be rebuilt.
+    #[error("the state cannot be opened: {0}")]
+    State(String),
+    /// The directory cannot be used.
+    #[error("cannot use {path}: {why}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}

@@ -1,0 +1,281 @@
+//! One task a partition: carries messages into the engine and its outputs out of it.
+
+use crate::{
+    Clock,
+    appends::Appends,
+    call::NodeError,
+    maintenance::Flusher,
+    meta::MetaCell,
+    stats::Gauges,
+};
+use evenkeel_domains::{Domains, Found, Query, meta};
+use evenkeel_engine::{
+    Answer, Delivered, Entity, Failure, Output, Partition, Request, Role, Stop, TenantId, Time,
+};
+use evenkeel_log::{Log, Offset, PartitionId, Record, Tail};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+/// While something waits for the log, deadlines are looked at this often.
+const TICK_MS: u64 = 20;
+/// Messages that are taken in before the engine decides again.
+const INTAKE_MAX: usize = 1_024;
+/// Bytes that are read from the log at once when catching up.
+const CATCH_UP_BYTES: usize = 4 << 20;
+
+pub(crate) type CommandTicket = oneshot::Sender<Answer<Domains>>;
+
+/// A read on its way.
+pub(crate) struct ReadTicket {
+    pub(crate) tenant: TenantId,
+    pub(crate) query: Query,
+    pub(crate) reply: oneshot::Sender<Result<(Found, Delivered), NodeError>>,
+}
+
+/// What an owner is told.
+pub(crate) enum Message {
+    Command(Request<Domains, CommandTicket>),
+    Read { ticket: ReadTicket, linearizable: bool },
+    Watch { entity: Entity, reply: oneshot::Sender<watch::Receiver<()>> },
+    /// Flush everything, and say when that is done.
+    Flush { done: oneshot::Sender<()> },
+    /// Finish what waits, flush, and end.
+    Stop { done: oneshot::Sender<()> },
+}
+
+pub(crate) struct Owner<L> {
+    pub(crate) partition: Partition<Domains, CommandTicket, ReadTicket>,
+    pub(crate) log: Arc<L>,
+    pub(crate) clock: Clock,
+    pub(crate) messages: mpsc::Receiver<Message>,
+    pub(crate) flusher: Flusher,
+    pub(crate) gauges: Arc<Gauges>,
+    /// Of the owner of `meta`: where its copy is published.
+    pub(crate) meta: Option<MetaCell>,
+    pub(crate) appends: Appends,
+    pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
+    pub(crate) flush_waiters: Vec<oneshot::Sender<()>>,
+    pub(crate) stopping: Option<oneshot::Sender<()>>,
+}
+
+impl<L: Log> Owner<L> {
+    /// Leads the partition until told to stop. `ready` hears when it first leads.
+    pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) {
+        let mut ready = Some(ready);
+        let mut inbox = Vec::with_capacity(INTAKE_MAX);
+        let tick = sleep_until(Instant::now());
+        tokio::pin!(tick);
+        self.take_over().await;
+        loop {
+            tokio::select! {
+                biased;
+                (id, outcome) = self.appends.next() => self.partition.appended(id, outcome),
+                result = self.flusher.finished() => self.flushed(result),
+                _ = self.messages.recv_many(&mut inbox, INTAKE_MAX) => {}
+                () = &mut tick => {}
+            }
+            for message in inbox.drain(..) {
+                self.accept(message);
+            }
+            let now = self.clock.now();
+            self.partition.poll(now);
+            if self.carry_out() {
+                self.take_over().await;
+            }
+            self.flusher.consider(&mut self.partition);
+            self.publish();
+            if self.partition.role() == Role::Owner && let Some(ready) = ready.take() {
+                let _ = ready.send(());
+            }
+            if self.may_end() {
+                break;
+            }
+            let wake = self.wake_after(now);
+            if wake < tick.deadline() || tick.is_elapsed() {
+                tick.as_mut().reset(wake);
+            }
+        }
+        if let Some(done) = self.stopping.take() {
+            let _ = done.send(());
+        }
+    }
+
+    fn accept(&mut self, message: Message) {
+        match message {
+            Message::Command(request) => self.partition.submit(request),
+            Message::Read { ticket, linearizable } => {
+                if linearizable {
+                    self.partition.read(ticket);
+                } else if self.partition.role() == Role::Owner {
+                    let offset = self.partition.tail().offset;
+                    let delivered = Delivered { offset, at: self.clock.now(), replayed: false };
+                    self.answer_read(ticket, delivered);
+                } else {
+                    lost(ticket);
+                }
+            }
+            Message::Watch { entity, reply } => {
+                let sender = self.watchers.entry(entity).or_insert_with(|| watch::Sender::new(()));
+                let _ = reply.send(sender.subscribe());
+            }
+            Message::Flush { done } => {
+                self.flusher.demand(&mut self.partition);
+                self.flush_waiters.push(done);
+            }
+            Message::Stop { done } => {
+                self.flusher.demand(&mut self.partition);
+                self.stopping = Some(done);
+            }
+        }
+    }
+
+    /// Does what the engine wants done; answers whether leadership was lost.
+    fn carry_out(&mut self) -> bool {
+        let mut lost_lead = false;
+        let outputs = self.partition.outputs();
+        self.publish_meta(&outputs);
+        for output in outputs {
+            match output {
+                Output::Append { id, attempt, record } => {
+                    self.appends.submit(Arc::clone(&self.log), id, attempt, record);
+                }
+                Output::Answer(ticket, answer) => {
+                    // A caller that has gone away needs no answer.
+                    let _ = ticket.send(answer);
+                }
+                Output::Read(ticket, delivered) => self.answer_read(ticket, delivered),
+                Output::Changed(entity) => self.notify(entity),
+                Output::Flush(frozen) => self.flusher.start(frozen),
+                Output::SteppedDown(why) => {
+                    tracing::warn!(partition = %self.partition.id(), why, "stepped down");
+                    lost_lead = true;
+                }
+            }
+        }
+        self.partition.lost_reads().into_iter().for_each(lost);
+        lost_lead
+    }
+
+    /// Whoever is answered about a change of `meta` must find it in force.
+    fn publish_meta(&self, outputs: &[Output<Domains, CommandTicket, ReadTicket>]) {
+        let Some(cell) = &self.meta else { return };
+        let answered = outputs.iter().any(|output| matches!(output, Output::Answer(..)));
+        if answered {
+            match meta::load(&self.partition.view()) {
+                Ok(meta) => cell.set(meta),
+                Err(error) => tracing::error!(%error, "meta cannot be read"),
+            }
+        }
+    }
+
+    fn answer_read(&self, ticket: ReadTicket, delivered: Delivered) {
+        let found = evenkeel_domains::query(
+            &self.partition.view(),
+            delivered.at,
+            self.partition.incarnation(),
+            ticket.tenant,
+            &ticket.query,
+        );
+        let result = match found {
+            Ok(found) => Ok((found, delivered)),
+            Err(Stop::Refused(refusal)) => Err(Failure::Refused(refusal).into()),
+            Err(Stop::State(error)) => Err(Failure::Unavailable(error.to_string()).into()),
+        };
+        let _ = ticket.reply.send(result);
+    }
+
+    fn notify(&mut self, entity: Entity) {
+        if let Some(sender) = self.watchers.get(&entity)
+            && sender.send(()).is_err()
+        {
+            self.watchers.remove(&entity);
+        }
+    }
+
+    fn flushed(&mut self, result: Result<(), String>) {
+        self.flusher.settle(&mut self.partition, result);
+    }
+
+    /// Follows the log to its end, then announces; the log decides whether that counts.
+    async fn take_over(&mut self) {
+        if let Err(why) = self.catch_up().await {
+            tracing::error!(partition = %self.partition.id(), why, "not served");
+            return self.gauges.quarantine(why);
+        }
+        if let Some(cell) = &self.meta
+            && let Ok(meta) = meta::load(&self.partition.view())
+        {
+            cell.set(meta);
+        }
+        self.partition.announce(self.clock.now());
+        self.carry_out();
+    }
+
+    async fn catch_up(&mut self) -> Result<(), String> {
+        loop {
+            let from = self.partition.tail().offset.next();
+            let id = self.partition.id();
+            let records = self.log.read(id, from, CATCH_UP_BYTES).await;
+            let records: Vec<Record> = records.map_err(|error| error.to_string())?;
+            if records.is_empty() {
+                let state = self.partition.tail();
+                return check_tail(&*self.log, id, state).await;
+            }
+            for record in records {
+                self.partition.follow(&record).map_err(|error| error.to_string())?;
+            }
+            self.flusher.catch_up(&mut self.partition).await;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn publish(&mut self) {
+        self.gauges.set(
+            self.partition.role(),
+            self.partition.tail().offset.0,
+            self.partition.waiting(),
+            self.partition.memtable_bytes(),
+        );
+        if self.flusher.is_idle(&self.partition) {
+            for done in self.flush_waiters.drain(..) {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn may_end(&self) -> bool {
+        let closed = self.messages.is_closed() && self.messages.is_empty();
+        let idle = !self.partition.is_in_flight()
+            && self.partition.waiting() == 0
+            && self.messages.is_empty()
+            && self.flusher.is_idle(&self.partition);
+        (self.stopping.is_some() && idle) || closed
+    }
+
+    fn wake_after(&self, now: Time) -> Instant {
+        let busy = self.partition.is_in_flight() || self.partition.waiting() > 0;
+        let tick = if busy || self.flusher.waits_to_retry() { TICK_MS } else { 60_000 };
+        let next = self.partition.next_wake().map_or(tick, |due| due.0.saturating_sub(now.0));
+        Instant::now() + Duration::from_millis(next.min(tick).max(1))
+    }
+}
+
+/// The log must end where the state does, or something acknowledged is missing from it.
+async fn check_tail<L: Log>(log: &L, id: PartitionId, state: Tail) -> Result<(), String> {
+    let log = log.tail(id).await.map_err(|error| error.to_string())?;
+    if log == state && log.offset > Offset(0) {
+        return Ok(());
+    }
+    Err(format!(
+        "the log ends at offset {} ({}), the state rests on offset {} ({})",
+        log.offset, log.hash, state.offset, state.hash
+    ))
+}
+
+fn lost(ticket: ReadTicket) {
+    let failure = Failure::Unavailable("this node does not lead the partition".into());
+    let _ = ticket.reply.send(Err(failure.into()));
+}
