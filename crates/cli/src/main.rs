@@ -1,2 +1,19 @@
-//! placeholder
-fn main() {}
+//! The `evenkeel` binary: a server, and the commands that ask one.
+//!
+//! Here is only what a person at a terminal meets: arguments, settings, tables, exit codes. What
+//! the program does is in the crates below; nothing here decides anything about a resource.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod failure;
+mod logging;
+mod output;
+mod suggest;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

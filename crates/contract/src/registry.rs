@@ -296,9 +296,11 @@ fn check_declaration(path: &Path) -> Result<(), String> {
         return Err("its name is not domain.operation in a-z and _".to_owned());
     }
     let verb = path.route.split_once(" /v1/").map(|(verb, _)| verb);
+    // A write that only the program itself makes has no address: its route says in words when.
+    let words = !path.route.is_empty() && !path.route.contains('/');
     let fits = match path.access {
         Access::Read => verb == Some("GET"),
-        Access::Write => matches!(verb, Some("POST" | "PUT" | "PATCH" | "DELETE")),
+        Access::Write => words || matches!(verb, Some("POST" | "PUT" | "PATCH" | "DELETE")),
     };
     if !fits {
         return Err("its route is not a verb that fits its access, and a /v1/ path".to_owned());

@@ -25,6 +25,14 @@ pub fn paths() -> Vec<&'static Path> {
     reservations::PATHS.into_iter().chain(meta::PATHS).collect()
 }
 
+/// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
+#[must_use]
+pub fn table_name(id: u8) -> Option<&'static str> {
+    evenkeel_engine::table_name(id)
+        .or_else(|| reservations::table_name(id))
+        .or_else(|| meta::table_name(id))
+}
+
 /// A change, of any domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -57,6 +65,17 @@ pub enum Refusal {
     Reservations(reservations::Refusal),
     /// Of meta.
     Meta(meta::Refusal),
+}
+
+impl Refusal {
+    /// The code under which it is answered and counted.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Reservations(refusal) => refusal.code(),
+            Self::Meta(refusal) => refusal.code(),
+        }
+    }
 }
 
 /// What a read found, in any domain.

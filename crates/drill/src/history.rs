@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 
 /// Operations in one history.
 pub const OPERATIONS_MAX: usize = 5_000_000;

@@ -63,7 +63,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             }
         }
         let layer = tx.finish();
-        waiting.reads.extend(self.reads.drain(..).map(|read| (read, delivered)));
+        waiting.reads.append(&mut self.reads);
         waiting.touched.sort_unstable();
         waiting.touched.dedup();
         self.submit_batch(now, layer, waiting);
@@ -95,7 +95,6 @@ impl<A: App, T, R> Partition<A, T, R> {
         let Waiting { mut answers, mut reads, .. } = waiting;
         let offset = self.newest_tail().offset;
         answers.iter_mut().for_each(|(_, _, answer)| answer.delivered.offset = offset);
-        reads.iter_mut().for_each(|(_, delivered)| delivered.offset = offset);
         match self.in_flight.back_mut() {
             Some(last) if !self.options.switches.unfenced_refusal => {
                 let deadlines = answers.iter().filter_map(|(_, deadline, _)| *deadline);
@@ -110,11 +109,11 @@ impl<A: App, T, R> Partition<A, T, R> {
     fn answer_now(
         &mut self,
         answers: Vec<(T, Option<Time>, Answer<A>)>,
-        reads: Vec<(R, Delivered)>,
+        reads: Vec<R>,
     ) {
         let answers = answers.into_iter().map(|(ticket, _, answer)| Output::Answer(ticket, answer));
         self.outputs.extend(answers);
-        self.outputs.extend(reads.into_iter().map(|(read, delivered)| Output::Read(read, delivered)));
+        self.outputs.extend(reads.into_iter().map(Output::Read));
     }
 }
 

@@ -29,4 +29,6 @@ pub use options::{Barrier, Options, Switches};
 pub use partition::{Output, Outcome, Partition, Role};
 pub use request::{Answer, Delivered, Failure, Priority, Request, TenantId, Time};
 pub use streams::{Entity, Event, Position, StreamHead, read_events};
-pub use tables::{EVENTS_ID, IDEMPOTENCY_ID, INBOX_ID, OUTBOX_ID, PARKED_ID, TIMERS_ID, USAGE_ID};
+pub use tables::{
+    EVENTS_ID, IDEMPOTENCY_ID, INBOX_ID, OUTBOX_ID, PARKED_ID, TIMERS_ID, USAGE_ID, table_name,
+};

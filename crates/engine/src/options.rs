@@ -37,6 +37,13 @@ pub struct Options {
     pub switches: Switches,
 }
 
+impl Options {
+    /// Rows that one command may change, unless set otherwise.
+    pub const COMMAND_ROWS_MAX: usize = 1_024;
+    /// Bytes of effects that one command may have, unless set otherwise.
+    pub const COMMAND_BYTES_MAX: usize = 256 * 1_024;
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -45,8 +52,8 @@ impl Default for Options {
             mailbox_max: 8_192,
             batch_commands_max: 1_024,
             batch_bytes_max: 384 * 1_024,
-            command_rows_max: 1_024,
-            command_bytes_max: 256 * 1_024,
+            command_rows_max: Self::COMMAND_ROWS_MAX,
+            command_bytes_max: Self::COMMAND_BYTES_MAX,
             timers_max: 64,
             idempotency_bytes_max: 1 << 30,
             memtable_bytes_max: 512 << 20,

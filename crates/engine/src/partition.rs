@@ -58,8 +58,8 @@ pub enum Output<A: App, T, R> {
     },
     /// Tell a caller.
     Answer(T, Answer<A>),
-    /// A read may be answered from [`Partition::view`], now.
-    Read(R, Delivered),
+    /// A read may be answered from [`Partition::view`], now, as of [`Partition::delivered_now`].
+    Read(R),
     /// An entity's stream has grown.
     Changed(Entity),
     /// Write this to the store, then call [`Partition::flushed`].
@@ -74,7 +74,7 @@ pub(crate) struct InFlight<A: App, T, R> {
     pub(crate) record: Record,
     pub(crate) layer: Layer,
     pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
-    pub(crate) reads: Vec<(R, Delivered)>,
+    pub(crate) reads: Vec<R>,
     pub(crate) touched: Vec<Entity>,
     /// The earliest deadline among `answers`.
     pub(crate) deadline: Option<Time>,
@@ -203,6 +203,11 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.state.view()
     }
 
+    /// The hash of the committed state; as costly as reading all of it.
+    pub fn state_hash(&self) -> Result<Hash, StateError> {
+        self.state.hash()
+    }
+
     /// When it must be polled even if nothing else happens.
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
@@ -227,6 +232,7 @@ impl<A: App, T, R> Partition<A, T, R> {
     pub fn announce(&mut self, now: Time) {
         assert!(self.role == Role::Follower, "only a follower takes over");
         assert!(self.tail().offset > Offset(0), "a log without Genesis is never led");
+        let now = self.advance_time(now);
         self.role = Role::Candidate;
         self.epoch = Epoch(self.epoch.0 + 1);
         self.submit_record(Kind::Announce, now, Layer::default(), Waiting::default());
@@ -248,12 +254,11 @@ impl<A: App, T, R> Partition<A, T, R> {
     }
 
     /// Offers a linearizable read. [`Output::Read`] says when it may be answered; a read that is
-    /// dropped because leadership was lost is named in the second half of [`Self::lost_reads`].
+    /// dropped because leadership was lost is named by [`Self::lost_reads`].
     pub fn read(&mut self, read: R) {
         let fenced = self.options.barrier == Barrier::Free || self.options.switches.unfenced_refusal;
         if self.role == Role::Owner && fenced {
-            let delivered = self.delivered_now();
-            self.outputs.push(Output::Read(read, delivered));
+            self.outputs.push(Output::Read(read));
         } else {
             self.reads.push(read);
         }
@@ -362,9 +367,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         for (ticket, _, answer) in entry.answers {
             self.outputs.push(Output::Answer(ticket, answer));
         }
-        for (read, delivered) in entry.reads {
-            self.outputs.push(Output::Read(read, delivered));
-        }
+        self.outputs.extend(entry.reads.into_iter().map(Output::Read));
         self.outputs.extend(entry.touched.into_iter().map(Output::Changed));
         if header.kind == Kind::Announce {
             self.role = Role::Owner;
@@ -383,7 +386,7 @@ impl<A: App, T, R> Partition<A, T, R> {
                 answer.outcome = Err(Failure::Unavailable(why.to_owned()));
                 self.outputs.push(Output::Answer(ticket, answer));
             }
-            self.reads.extend(entry.reads.into_iter().map(|(read, _)| read));
+            self.reads.extend(entry.reads);
         }
         self.next_timer = Some(Time(0));
         if self.role == Role::Candidate {
@@ -404,7 +407,7 @@ impl<A: App, T, R> Partition<A, T, R> {
                 });
                 self.outputs.push(Output::Answer(ticket, answer));
             }
-            self.reads.extend(entry.reads.into_iter().map(|(read, _)| read));
+            self.reads.extend(entry.reads);
         }
         while let Some(request) = self.mailbox.pop() {
             self.fail(request, Failure::Unavailable("another node leads it now".into()));
@@ -454,8 +457,12 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.in_flight.back().map_or(self.tail(), |entry| entry.record.tail())
     }
 
-    pub(crate) fn delivered_now(&self) -> Delivered {
-        Delivered { offset: self.tail().offset, at: self.time, replayed: false }
+    /// What a read of the committed state is complete as of: now, or the moment before the oldest
+    /// decision that is not durable.
+    pub fn delivered_now(&self) -> Delivered {
+        let undecided = self.in_flight.front().map(|entry| Time(entry.record.header().time_ms));
+        let at = undecided.unwrap_or(self.time);
+        Delivered { offset: self.tail().offset, at, replayed: false }
     }
 
     pub(crate) fn fail(&mut self, request: Request<A, T>, failure: Failure<A::Refusal>) {
@@ -514,7 +521,7 @@ impl<A: App, T, R> Partition<A, T, R> {
 /// Who waits for a record.
 pub(crate) struct Waiting<A: App, T, R> {
     pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
-    pub(crate) reads: Vec<(R, Delivered)>,
+    pub(crate) reads: Vec<R>,
     pub(crate) touched: Vec<Entity>,
 }
 

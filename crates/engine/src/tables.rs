@@ -67,3 +67,16 @@ impl Table for Events {
     type Key = (u8, u64, u64);
     type Row = streams::Event;
 }
+
+/// The name of the engine's table `id`, for whoever shows what a record changes.
+#[must_use]
+pub fn table_name(id: u8) -> Option<&'static str> {
+    let tables = [
+        (Remembered::ID, Remembered::NAME),
+        (Usage::ID, Usage::NAME),
+        (Timers::ID, Timers::NAME),
+        (Parked::ID, Parked::NAME),
+        (Events::ID, Events::NAME),
+    ];
+    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+}

@@ -7,11 +7,35 @@
 //! This crate knows nothing of what a record's body means (see `evenkeel-state` for effects), and
 //! holds no election, no membership and no consensus: agreement belongs to the backend.
 
+mod chain;
+pub mod conformance;
+pub mod faults;
+mod fs;
+mod group;
 mod ids;
+mod index;
+mod local;
+mod reader;
 mod record;
+mod recovery;
+mod rng;
+mod scan;
+mod segment;
+pub mod sim;
+mod stats;
+mod wal;
 
+pub use fs::{File, Files, LockError, RealFiles, Sharing};
 pub use ids::{Epoch, Hash, Incarnation, Offset, PartitionId, Tail};
-pub use record::{BODY_BYTES_MAX, HEADER_BYTES, Header, Kind, Record, RecordError};
+pub use local::{LocalLog, LocalOptions};
+pub use reader::WalReader;
+pub use record::{
+    BODY_BYTES_MAX, HEADER_BYTES, Header, Kind, RECORD_BYTES_MAX, Record, RecordError,
+};
+pub use recovery::{Recovered, RecoveredPartition, Torn, inspect, verify};
+pub use scan::{Damage, Placed};
+pub use stats::{LogStats, SYNC_BUCKETS};
+pub use wal::{Staged, Wal, WalError, WalOptions};
 
 use std::future::Future;
 
@@ -61,6 +85,9 @@ pub trait Log: Send + Sync + 'static {
     /// Appends `record` if the tail of its partition is still [`Record::expected`]. `Ok` means
     /// durable, as durable as this log ever makes anything; the new tail is [`Record::tail`].
     ///
+    /// Records go to the log in the order in which `append` is called, so that several of one
+    /// partition may be in flight; the future is for the answer.
+    ///
     /// Dropping the future does not withdraw the append: its outcome is then indeterminate.
     fn append(&self, record: Record) -> impl Future<Output = Result<Tail, AppendError>> + Send;
 
@@ -83,8 +110,8 @@ pub trait Log: Send + Sync + 'static {
         past: Offset,
     ) -> impl Future<Output = Result<Tail, ReadError>> + Send;
 
-    /// Allows the log to forget records below `below`. The tail record itself is never forgotten.
-    /// Forgetting is lazy, so some may stay readable; what [`ReadError::Trimmed`] says rules.
+    /// Allows the log to forget records below `below`. The tail's offset and hash are never
+    /// forgotten. Forgetting is lazy, so some may stay readable; what [`ReadError::Trimmed`] says rules.
     fn trim(
         &self,
         partition: PartitionId,

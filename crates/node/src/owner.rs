@@ -110,9 +110,7 @@ impl<L: Log> Owner<L> {
                 if linearizable {
                     self.partition.read(ticket);
                 } else if self.partition.role() == Role::Owner {
-                    let offset = self.partition.tail().offset;
-                    let delivered = Delivered { offset, at: self.clock.now(), replayed: false };
-                    self.answer_read(ticket, delivered);
+                    self.answer_read(ticket);
                 } else {
                     lost(ticket);
                 }
@@ -146,7 +144,7 @@ impl<L: Log> Owner<L> {
                     // A caller that has gone away needs no answer.
                     let _ = ticket.send(answer);
                 }
-                Output::Read(ticket, delivered) => self.answer_read(ticket, delivered),
+                Output::Read(ticket) => self.answer_read(ticket),
                 Output::Changed(entity) => self.notify(entity),
                 Output::Flush(frozen) => self.flusher.start(frozen),
                 Output::SteppedDown(why) => {
@@ -171,7 +169,8 @@ impl<L: Log> Owner<L> {
         }
     }
 
-    fn answer_read(&self, ticket: ReadTicket, delivered: Delivered) {
+    fn answer_read(&self, ticket: ReadTicket) {
+        let delivered = self.partition.delivered_now();
         let found = evenkeel_domains::query(
             &self.partition.view(),
             delivered.at,

@@ -1,1 +1,37 @@
-//! placeholder
+//! The HTTP edge: decodes requests, finds out who asks, has the node decide or read, and answers
+//! with what was delivered, or with a problem body that says what went wrong and whether anything
+//! happened.
+//!
+//! [`serve`] is all of it. It knows HTTP and JSON and nothing of logs or partitions; it decides
+//! nothing. The address table is `routes`; every request passes through `edge` once, where it is
+//! let in, counted and logged; what a failure is answered with is said in `failure` and `code`.
+
+mod answer;
+mod auth;
+mod call;
+mod code;
+mod connection;
+mod contracts;
+mod cursor;
+mod edge;
+mod failure;
+mod headers;
+mod json;
+mod keys;
+mod openapi;
+mod ops;
+mod options;
+mod page;
+mod problem;
+mod query;
+mod reservations;
+mod routes;
+mod server;
+mod spent;
+mod text;
+mod time;
+
+pub use keys::create_admin_key;
+pub use openapi::document as openapi_document;
+pub use options::{Auth, ServerOptions};
+pub use server::{ServeError, serve};

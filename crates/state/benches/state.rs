@@ -5,6 +5,7 @@
 use evenkeel_log::{Epoch, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail};
 use evenkeel_state::{Layer, Read, Row, State, Store, Table};
 use std::hint::black_box;
+use std::io::Write;
 use std::time::Instant;
 
 const PARTITION: PartitionId = PartitionId(0);
@@ -86,7 +87,9 @@ impl Bench {
 
 fn report(name: &str, unit: &str, mut rates: Vec<f64>) {
     rates.sort_by(f64::total_cmp);
-    println!("{name:<44} {:>12.0} {unit}/s  (median of {})", rates[rates.len() / 2], rates.len());
+    let (median, runs) = (rates[rates.len() / 2], rates.len());
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{name:<44} {median:>12.0} {unit}/s  (median of {runs})").expect("an output");
 }
 
 /// Commands a second until the memtable has `rows` distinct rows or so.

@@ -70,3 +70,15 @@ pub enum Refusal {
     /// There are as many tenants as there may be.
     TooManyTenants,
 }
+
+impl Refusal {
+    /// The code under which it is answered and counted.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoKey => "not_found",
+            Self::TooManyKeys => "too_many_keys",
+            Self::TooManyTenants => "too_many_tenants",
+        }
+    }
+}

@@ -1,15 +1,18 @@
-//! What the paths about the service itself promise: its keys and its contracts. Prose only; the
-//! placeholder facts at the bottom are to be derived from the code of the `meta` partition.
+//! What the paths about the service itself promise: its keys and its contracts. Prose; what the
+//! code knows is in `facts`.
+
+mod facts;
 
 use evenkeel_contract::{Access, BlastRadius, Level, Path, Priority, Settings, metric};
 
 /// Every path of this domain.
-pub static PATHS: [&Path; 5] = [
+pub static PATHS: [&Path; 6] = [
     &KEYS_CREATE,
     &KEYS_LIST,
     &KEYS_REVOKE,
     &CONTRACTS_LIST,
     &CONTRACTS_GET,
+    &CONTRACTS_SET,
 ];
 
 static KEYS_CREATE: Path = Path {
@@ -56,7 +59,7 @@ static KEYS_REVOKE: Path = Path {
     promise: "Once answered, no new request with this key is let in. A request that was already \
               let in is finished.",
     hot_read: "None that grows: keys are revoked by hand.",
-    data: "The key row, marked as revoked.",
+    data: "The key row, which is deleted.",
     first_failure: "The disk is full: unavailable, and the key still works. Stop the process if \
                     that cannot wait.",
     first_bottleneck: "None to expect: it is rare.",
@@ -145,55 +148,33 @@ static CONTRACTS_GET: Path = Path {
     ..CONTRACTS_LIST
 };
 
-// Placeholder values, to be derived from the code of the `meta` partition.
-mod facts {
-    use evenkeel_contract::{
-        Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
-    };
-
-    const fn read(levels: &'static [Level], rows_max: u32) -> Facts {
-        Facts {
-            partition_key: PartitionKey::Meta,
-            order: Order::ByName,
-            durability: Durability::NotLogged,
-            levels,
-            refusals: &[],
-            refusal_codes: &[],
-            side_effects: &[],
-            idempotency: Idempotency::Read,
-            bounds: Bounds {
-                rows_max,
-                bytes_max: 1_048_576,
-            },
-        }
-    }
-
-    const fn write(idempotency: Idempotency, side_effects: &'static [&'static str]) -> Facts {
-        Facts {
-            partition_key: PartitionKey::Meta,
-            order: Order::PerKey,
-            durability: Durability::Logged,
-            levels: &[],
-            refusals: &[Refusals::Fenced],
-            refusal_codes: &[],
-            side_effects,
-            idempotency,
-            bounds: Bounds {
-                rows_max: 1_024,
-                bytes_max: 262_144,
-            },
-        }
-    }
-
-    pub(super) const KEYS_CREATE: Facts = write(
-        Idempotency::Keyed,
-        &["puts the key", "puts the reply, without the secret"],
-    );
-    pub(super) const KEYS_REVOKE: Facts = write(Idempotency::Natural, &["puts the key as revoked"]);
-    pub(super) const KEYS_LIST: Facts = read(Level::ALL, 1_000);
-    pub(super) const CONTRACTS_LIST: Facts = read(&[Level::Eventual], 1_000);
-    pub(super) const CONTRACTS_GET: Facts = Facts {
-        order: Order::None,
-        ..read(&[Level::Eventual], 1)
-    };
-}
+static CONTRACTS_SET: Path = Path {
+    name: "contracts.set",
+    route: "at start, from [paths] in the configuration file",
+    user_action: "An operator changes what a path promises, and starts the program again.",
+    promise: "All settings of the file hold from the first request on, or the program says why \
+              not and does not start: never some of them.",
+    hot_read: "The settings that are stored, to see whether they differ.",
+    hot_write: "One row for each path that is changed.",
+    data: "The changed settings of each path.",
+    moves: "From the file through the log of the meta partition into the copy that requests are \
+            checked against.",
+    first_failure: "A setting that is not legal for its path: the program says which, why, and \
+                    what would be, and does not start.",
+    first_bottleneck: "None to expect: it happens once a start, and only if the file differs from \
+                       what is stored.",
+    kept: "One place that rules, the meta partition, so that all nodes promise the same.",
+    given_up: "Changing a promise while the program runs.",
+    blast_radius: BlastRadius {
+        what: "Nothing: no request is served before.",
+        who: "Nobody.",
+    },
+    during_partition: "One machine has none inside.",
+    inline: "The append and the sync of the settings' rows, before the first request is served.",
+    recovery: "Settings are rows of the meta partition: replayed from the log like all others.",
+    watch: &[],
+    curl: "curl http://127.0.0.1:7480/v1/contracts",
+    defaults: Settings::natural_write(),
+    facts: facts::CONTRACTS_SET,
+    ..KEYS_CREATE
+};

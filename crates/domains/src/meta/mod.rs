@@ -11,6 +11,7 @@ pub use commands::{Action, Command, KEYS_MAX, Refusal, Reply, TENANTS_MAX};
 pub use contract::PATHS;
 pub use decide::decide;
 pub use queries::{KeyView, Meta, load};
+pub(crate) use tables::table_name;
 
 /// The number by which the engine knows this domain. Never reused.
 pub const DOMAIN: u8 = 0x10;

@@ -51,3 +51,13 @@ macro_rules! table {
 table!(Tenants, 0x10, "tenants", String, Tenant);
 table!(Keys, 0x11, "keys", String, Key);
 table!(Contracts, 0x12, "contracts", String, Contract);
+
+/// The name of table `id`, if it is one of these.
+pub(crate) fn table_name(id: u8) -> Option<&'static str> {
+    let tables = [
+        (Tenants::ID, Tenants::NAME),
+        (Keys::ID, Keys::NAME),
+        (Contracts::ID, Contracts::NAME),
+    ];
+    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+}

@@ -244,3 +244,22 @@ pub enum Refusal {
     /// A lock is held and released, never confirmed.
     LockNotConfirmable,
 }
+
+impl Refusal {
+    /// The code under which it is answered and counted.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoResource | Self::NoHold | Self::NoSeat(_) => "not_found",
+            Self::SoldOut { .. } => "sold_out",
+            Self::SeatTaken(_) => "seat_taken",
+            Self::WrongKind(_) => "wrong_kind",
+            Self::CapacityInUse { .. } => "capacity_in_use",
+            Self::TooManySeats => "too_many_seats",
+            Self::HoldExpired => "hold_expired",
+            Self::NotHeld(_) => "not_held",
+            Self::NotConfirmed(_) => "not_confirmed",
+            Self::LockNotConfirmable => "lock_not_confirmable",
+        }
+    }
+}

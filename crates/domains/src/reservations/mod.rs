@@ -14,9 +14,6 @@ mod lifecycle;
 mod queries;
 mod tables;
 
-#[cfg(test)]
-mod tests;
-
 pub use commands::{
     Action, CAPACITY_MAX, Command, EventView, HOLD_SEATS_MAX, HoldState, HoldView, Late, Places,
     QUANTITY_MAX, Refusal, Reply, ResourceView, SEATS_A_CALL_MAX, SeatState, SeatView, Spec,
@@ -24,8 +21,9 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
-pub use queries::{EventsPage, Found, Query, query};
-pub use tables::{Hold, Kind, RETENTION_MS, Resource};
+pub use queries::{EventsPage, Found, PAGE_BYTES_MAX, PAGE_ROWS_MAX, Query, query};
+pub(crate) use tables::table_name;
+pub use tables::{Hold, HoldChange, Kind, RETENTION_MS, ReservationEvent, Resource};
 
 /// The number by which the engine knows this domain. Never reused.
 pub const DOMAIN: u8 = 1;

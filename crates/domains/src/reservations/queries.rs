@@ -1,7 +1,7 @@
 //! Reads of committed state.
 
 use super::{
-    EventView, HoldState, HoldView, Refusal, Resource, ResourceView, SeatState, SeatView,
+    EventView, HoldState, HoldView, Places, Refusal, Resource, ResourceView, SeatState, SeatView,
     decide::describe,
     lifecycle::view,
     tables::{Holds, Resources, Seats},
@@ -11,8 +11,16 @@ use evenkeel_log::Incarnation;
 use evenkeel_state::{Order, Read};
 use std::ops::Bound;
 
+/// Items of one page at most, whatever is asked for.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Bytes of one page's items as answered: a page that would take more ends early, with a cursor.
+pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Rows that one page looks at: a filter that matches little ends a page early, with a cursor.
 const PAGE_SCAN_MAX: usize = 1_000;
+/// What an item takes beside its seats: field names, numbers, times, two names.
+const ITEM_BYTES: usize = 640;
+/// What a seat in a list takes beside its name.
+const SEAT_BYTES: usize = 3;
 
 /// What can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +159,7 @@ fn resources(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Found, Stop<Refusal>> {
+    let limit = limit.min(PAGE_ROWS_MAX);
     let from = Bound::Excluded((tenant, after.unwrap_or_default().to_owned()));
     let to = Bound::Excluded((TenantId(tenant.0.saturating_add(1)), String::new()));
     let rows = read.scan::<Resources>((from, to), Order::Ascending, limit)?;
@@ -165,6 +174,7 @@ fn seats(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Found, Stop<Refusal>> {
+    let limit = limit.min(PAGE_ROWS_MAX);
     let from = Bound::Excluded((id, after.unwrap_or_default().to_owned()));
     let to = Bound::Excluded((id + 1, String::new()));
     let scan = if state.is_none() { limit } else { PAGE_SCAN_MAX };
@@ -175,7 +185,7 @@ fn seats(
         let matches = state.is_none_or(|state| state == row.state);
         let hold = (row.state != SeatState::Free).then_some(row.hold);
         let item = matches.then(|| SeatView { seat: seat.clone(), state: row.state, hold });
-        if page.offer(seat, item) {
+        if page.offer(seat, item, ITEM_BYTES) {
             break;
         }
     }
@@ -191,6 +201,7 @@ fn holds(
     after: Option<u64>,
     limit: usize,
 ) -> Result<Found, Stop<Refusal>> {
+    let limit = limit.min(PAGE_ROWS_MAX);
     let from = Bound::Excluded((id, after.unwrap_or_default()));
     let to = Bound::Excluded((id + 1, 0));
     let scan = if state.is_none() { limit } else { PAGE_SCAN_MAX };
@@ -200,7 +211,8 @@ fn holds(
     for ((_, fence), row) in rows {
         let hold = as_of(now, view(fence, row));
         let matches = state.is_none_or(|state| state == hold.state);
-        if page.offer(fence, matches.then_some(hold)) {
+        let bytes = ITEM_BYTES + seats_bytes(&hold.places);
+        if page.offer(fence, matches.then_some(hold), bytes) {
             break;
         }
     }
@@ -223,10 +235,15 @@ fn events(
     let rows = if reset || after.sequence == end.sequence {
         Vec::new()
     } else {
-        read_events(read, resource.entity(), after.sequence, limit)?
+        read_events(read, resource.entity(), after.sequence, limit.min(PAGE_ROWS_MAX))?
     };
+    let mut bytes = 0;
     let events: Vec<EventView> = rows
         .into_iter()
+        .take_while(|(_, row)| {
+            bytes += ITEM_BYTES + row.data.len() * 2;
+            bytes <= PAGE_BYTES_MAX
+        })
         .filter_map(|(sequence, row)| {
             let event = postcard::from_bytes(&row.data).ok()?;
             Some(EventView { position: Position { incarnation, sequence }, at: row.at, event })
@@ -234,6 +251,13 @@ fn events(
         .collect();
     let next = if reset { end } else { events.last().map_or(after, |event| event.position) };
     Ok(Found::Events(EventsPage { entity: resource.entity(), events, next, reset }))
+}
+
+fn seats_bytes(places: &Places) -> usize {
+    match places {
+        Places::Seats(seats) => seats.iter().map(|seat| seat.len() + SEAT_BYTES).sum(),
+        Places::Quantity(_) | Places::Lock => 0,
+    }
 }
 
 /// What a hold is at `now`: one that is due has expired, even if nothing has touched it since.
@@ -249,23 +273,33 @@ struct Page<C, I> {
     items: Vec<I>,
     last: Option<C>,
     limit: usize,
+    bytes: usize,
+    full: bool,
 }
 
 impl<C, I> Page<C, I> {
     fn new(limit: usize) -> Self {
-        Self { items: Vec::new(), last: None, limit }
+        Self { items: Vec::new(), last: None, limit, bytes: 0, full: false }
     }
 
-    /// Looks at the next row; answers whether the page is full.
-    fn offer(&mut self, at: C, item: Option<I>) -> bool {
+    /// Looks at the next row, whose item takes `bytes`; answers whether the page is full.
+    fn offer(&mut self, at: C, item: Option<I>, bytes: usize) -> bool {
+        if let Some(item) = item {
+            self.bytes += bytes;
+            if self.bytes > PAGE_BYTES_MAX {
+                self.full = true;
+                return true;
+            }
+            self.items.push(item);
+        }
         self.last = Some(at);
-        self.items.extend(item);
-        self.items.len() == self.limit
+        self.full = self.items.len() == self.limit;
+        self.full
     }
 
     /// The items, and where to go on unless the `whole` range was looked at.
     fn finish(self, whole: bool) -> (Vec<I>, Option<C>) {
-        let next = if whole && self.items.len() < self.limit { None } else { self.last };
+        let next = if whole && !self.full { None } else { self.last };
         (self.items, next)
     }
 }

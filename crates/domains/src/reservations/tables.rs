@@ -141,6 +141,18 @@ pub enum ReservationEvent {
     },
 }
 
+impl ReservationEvent {
+    /// The event's type, as subscribers see it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "reservations.created",
+            Self::CapacityChanged { .. } => "reservations.capacity_changed",
+            Self::Hold { change, .. } => change.name(),
+        }
+    }
+}
+
 /// What happened to a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoldChange {
@@ -156,6 +168,21 @@ pub enum HoldChange {
     Extended,
     /// It was given back after it had been confirmed.
     Cancelled,
+}
+
+impl HoldChange {
+    /// The event's type, as subscribers see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "reservations.held",
+            Self::Confirmed => "reservations.confirmed",
+            Self::Released => "reservations.released",
+            Self::Expired => "reservations.expired",
+            Self::Extended => "reservations.extended",
+            Self::Cancelled => "reservations.cancelled",
+        }
+    }
 }
 
 macro_rules! table {
@@ -177,3 +204,16 @@ table!(ResourceCounter, 0x22, "resource_counter", (), Counter);
 table!(Holds, 0x23, "holds", (u64, u64), Hold);
 table!(Due, 0x24, "due", (u64, u64, u64), ());
 table!(Seats, 0x25, "seats", (u64, String), Seat);
+
+/// The name of table `id`, if it is one of these.
+pub(crate) fn table_name(id: u8) -> Option<&'static str> {
+    let tables = [
+        (Resources::ID, Resources::NAME),
+        (ResourceNames::ID, ResourceNames::NAME),
+        (ResourceCounter::ID, ResourceCounter::NAME),
+        (Holds::ID, Holds::NAME),
+        (Due::ID, Due::NAME),
+        (Seats::ID, Seats::NAME),
+    ];
+    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+}

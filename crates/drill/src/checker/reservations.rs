@@ -14,6 +14,8 @@ pub(crate) struct Reservations {
     pub(crate) capacity: Capacity,
     /// Holds that operations name; others are forgotten once they are resolved.
     pub(crate) named: BTreeSet<Arc<str>>,
+    /// Ids that operations name and no answer told.
+    pub(crate) untold: BTreeSet<Arc<str>>,
 }
 
 /// What was asked, as the model needs it.
@@ -65,6 +67,34 @@ impl Model for Reservations {
 impl Reservations {
     /// As [`Model::step`], but says why not.
     pub(crate) fn apply(&self, state: &Resource, op: &Asked, ret: Option<&Told>) -> Next {
+        match op.request.hold() {
+            Some(hold) if self.untold.contains(hold) && !state.holds.contains_key(hold) => {
+                self.apply_unheard(state, op, ret, &hold.into())
+            }
+            _ => self.apply_named(state, op, ret),
+        }
+    }
+
+    /// The operation may be about any hold that was taken unheard.
+    fn apply_unheard(
+        &self,
+        state: &Resource,
+        op: &Asked,
+        ret: Option<&Told>,
+        hold: &Arc<str>,
+    ) -> Next {
+        let direct = self.apply_named(state, op, ret);
+        let unheard = state.holds.iter().filter(|(_, hold)| !hold.told);
+        let bound = unheard.flat_map(|(name, _)| {
+            let mut bound = state.clone();
+            bound.tell(name, hold);
+            self.apply_named(&bound, op, ret).unwrap_or_default()
+        });
+        let next: Vec<Resource> = bound.chain(direct.clone().unwrap_or_default()).collect();
+        if next.is_empty() { direct } else { Ok(next) }
+    }
+
+    fn apply_named(&self, state: &Resource, op: &Asked, ret: Option<&Told>) -> Next {
         if op.key.as_ref().is_some_and(|key| state.keys.contains(key)) {
             // An unanswered attempt has nothing left to do; only a refusal can be wrong here.
             return Err(Wrong::KeyForgotten);
@@ -84,7 +114,9 @@ impl Reservations {
         for next in &mut after {
             next.keys.extend(op.key.clone());
             next.holds.retain(|id, hold| {
-                matches!(hold.phase, Phase::Held | Phase::Confirmed) || self.named.contains(id)
+                matches!(hold.phase, Phase::Held | Phase::Confirmed)
+                    || self.named.contains(id)
+                    || !hold.told && !self.untold.is_empty()
             });
         }
         Ok(after)
@@ -106,7 +138,8 @@ impl Reservations {
                 next.advance(decided)?;
                 next.raise_fence(*fence)?;
                 let expiry = Expiry::At(*expires_at_ms);
-                self.take(next, &hold.as_str().into(), op.places.clone(), Phase::Held, expiry)
+                let hold = Some(hold.as_str().into());
+                self.take(next, hold, op, op.places.clone(), Phase::Held, expiry)
             }
             (Request::Confirm { hold, reacquire }, Answer::Confirmed { hold: by, fence }) => {
                 if by == hold {
@@ -117,7 +150,7 @@ impl Reservations {
                 if !reacquire {
                     return Err(Wrong::Nonsense);
                 }
-                self.reacquire(next, hold, &by.as_str().into(), Some(*fence))
+                self.reacquire(next, hold, op, Some((by.as_str().into(), *fence)))
             }
             (Request::Release { hold }, Answer::Released) => {
                 resolve(next, hold, at_ms, Phase::Released)
@@ -130,12 +163,12 @@ impl Reservations {
             }
             (Request::Cancel { hold }, Answer::Cancelled) => cancel(next, hold, at_ms),
             (Request::Read, Answer::Counted { available, held, confirmed }) => {
-                let at_ms = at_ms.unwrap_or(next.now_ms);
+                let at_ms = match at_ms {
+                    Some(at_ms) => Some(at_ms).filter(|at| next.counts(*at, *held, *confirmed)),
+                    None => next.counts_from(*held, *confirmed),
+                };
                 let whole = available + held + confirmed == self.capacity.places();
-                if !whole || !next.counts(at_ms, *held, *confirmed) {
-                    return Err(Wrong::Miscounted);
-                }
-                next.advance(at_ms)
+                next.advance(at_ms.filter(|_| whole).ok_or(Wrong::Miscounted)?)
             }
             _ => Err(Wrong::Nonsense),
         }
@@ -150,11 +183,11 @@ impl Reservations {
                 let from = next.fits_from(&self.capacity, places).ok_or(Wrong::NotFree)?;
                 next.advance(from)?;
                 let expiry = Expiry::NotBefore(from.saturating_add(*ttl_ms));
-                self.take(&mut next, &op.name, op.places.clone(), Phase::Held, expiry)?;
+                self.take(&mut next, None, op, op.places.clone(), Phase::Held, expiry)?;
             }
             Request::Confirm { hold, reacquire: true } => {
                 let in_time = resolve(&mut next, hold, None, Phase::Confirmed).map(|()| next);
-                let late = self.unanswered_reacquire(lapsed, hold, &op.name);
+                let late = self.unanswered_reacquire(lapsed, hold, op);
                 return match (in_time, late) {
                     (Ok(next), Ok(late)) => Ok(vec![late, next]),
                     (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(vec![only]),
@@ -177,23 +210,28 @@ impl Reservations {
         &self,
         mut next: Resource,
         hold: &str,
-        name: &Arc<str>,
+        op: &Asked,
     ) -> Result<Resource, Wrong> {
         let end = end_of(&next, hold);
         next.advance(end)?;
-        self.reacquire(&mut next, hold, name, None)?;
+        self.reacquire(&mut next, hold, op, None)?;
         Ok(next)
     }
 
-    /// Takes the places of an expired hold again, confirmed, as the hold `by`.
+    /// Takes the places of an expired hold again, confirmed, as the hold `told` of, with its fence.
     fn reacquire(
         &self,
         next: &mut Resource,
         hold: &str,
-        by: &Arc<str>,
-        fence: Option<u64>,
+        op: &Asked,
+        told: Option<(Arc<str>, u64)>,
     ) -> Result<(), Wrong> {
         lapse(next, hold);
+        let by = told.as_ref().map_or(&op.name, |(by, _)| by);
+        let again = next.holds.get(hold).and_then(|hold| hold.again.clone());
+        if let Some(again) = again.filter(|again| next.holds.get(again).is_some_and(|h| !h.told)) {
+            next.tell(&again, by);
+        }
         let expired = next.holds.get_mut(hold).ok_or(Wrong::Lost)?;
         match (expired.phase, &expired.again) {
             (Phase::Expired, Some(again)) if again == by => return Ok(()),
@@ -203,17 +241,18 @@ impl Reservations {
         }
         expired.again = Some(by.clone());
         let places = expired.places.clone();
-        if let Some(fence) = fence {
-            next.raise_fence(fence)?;
+        if let Some((_, fence)) = &told {
+            next.raise_fence(*fence)?;
         }
         let expiry = Expiry::At(next.now_ms);
-        self.take(next, by, Some(places), Phase::Confirmed, expiry)
+        self.take(next, told.map(|told| told.0), op, Some(places), Phase::Confirmed, expiry)
     }
 
     fn take(
         &self,
         next: &mut Resource,
-        id: &Arc<str>,
+        told: Option<Arc<str>>,
+        op: &Asked,
         places: Option<Arc<Places>>,
         phase: Phase,
         expiry: Expiry,
@@ -222,7 +261,8 @@ impl Reservations {
         if !next.may_fit(&self.capacity, &places) {
             return Err(Wrong::NotFree);
         }
-        next.take(id, Hold { places, phase, expiry, again: None })
+        let hold = Hold { places, phase, expiry, again: None, told: told.is_some() };
+        next.take(&told.unwrap_or_else(|| op.name.clone()), hold)
     }
 
     fn refused(

@@ -62,6 +62,8 @@ pub(crate) struct Hold {
     pub(crate) expiry: Expiry,
     /// The hold that took the same places again.
     pub(crate) again: Option<Arc<str>>,
+    /// Whether its id was told to anyone; else it goes by a name of ours.
+    pub(crate) told: bool,
 }
 
 /// A resource between two operations.
@@ -138,19 +140,29 @@ impl Resource {
         }
     }
 
-    /// The first time from now on at which `places` may be free.
-    pub(crate) fn fits_from(&self, capacity: &Capacity, places: &Places) -> Option<u64> {
-        let expiries = self.holds.values().filter_map(|hold| match hold.expiry {
-            Expiry::At(at) if hold.phase == Phase::Held => Some(at),
-            _ => None,
+    /// The times from now on at which something changes by itself, now among them.
+    fn times(&self) -> Vec<u64> {
+        let held = self.holds.values().filter(|hold| hold.phase == Phase::Held);
+        let ends = held.map(|hold| match hold.expiry {
+            Expiry::At(at) | Expiry::NotBefore(at) => at,
         });
         let mut times: Vec<u64> =
-            expiries.filter(|at| *at > self.now_ms).chain([self.now_ms]).collect();
+            ends.filter(|at| *at > self.now_ms).chain([self.now_ms]).collect();
         times.sort_unstable();
-        times.into_iter().find(|at| {
+        times
+    }
+
+    /// The first time from now on at which `places` may be free.
+    pub(crate) fn fits_from(&self, capacity: &Capacity, places: &Places) -> Option<u64> {
+        self.times().into_iter().find(|at| {
             let mut then = self.clone();
             then.advance(*at).is_ok() && then.may_fit(capacity, places)
         })
+    }
+
+    /// The first time from now on at which a count of places may be right.
+    pub(crate) fn counts_from(&self, held: u64, confirmed: u64) -> Option<u64> {
+        self.times().into_iter().find(|at| self.counts(*at, held, confirmed))
     }
 
     /// Takes places that [`Resource::may_fit`].
@@ -166,6 +178,17 @@ impl Resource {
         match self.holds.insert(id.clone(), hold) {
             Some(_) => Err(Wrong::FenceBack),
             None => Ok(()),
+        }
+    }
+
+    /// Somebody was told the id of a hold that went by a name of ours.
+    pub(crate) fn tell(&mut self, name: &Arc<str>, id: &Arc<str>) {
+        if let Some(mut hold) = self.holds.remove(name) {
+            hold.told = true;
+            self.holds.insert(id.clone(), hold);
+        }
+        for hold in self.holds.values_mut().filter(|hold| hold.again.as_ref() == Some(name)) {
+            hold.again = Some(id.clone());
         }
     }
 

@@ -1,5 +1,7 @@
 //! The state, through its public surface.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod apply;
 mod codec;
 mod common;

@@ -1,25 +1,36 @@
-//! What the code of these paths knows about itself.
-//!
-//! Placeholder values, to be derived from the commands, tables and bounds of this domain.
+//! What the code of these paths knows about itself: refusal codes from [`Refusal::code`], bounds
+//! from the engine's and this domain's limits. What a constant cannot be computed from (partition
+//! keys, the rows and events that a command writes) is compared with what the code does, path by
+//! path, in `tests/domains/facts.rs`.
 
+use super::super::{HoldState, Kind, PAGE_BYTES_MAX, PAGE_ROWS_MAX, Refusal};
 use evenkeel_contract::{
     Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
 };
+use evenkeel_engine::Options;
 
-const fn read(order: Order, rows_max: u32) -> Facts {
+/// The codes of some refusals, each once.
+macro_rules! codes {
+    ($($refusal:expr),* $(,)?) => {{
+        const CODES: &[&str] = &[$({
+            const REFUSAL: &Refusal = &$refusal;
+            REFUSAL.code()
+        }),*];
+        CODES
+    }};
+}
+
+const fn read(order: Order, rows_max: usize) -> Facts {
     Facts {
         partition_key: PartitionKey::Key("resource"),
         order,
         durability: Durability::NotLogged,
         levels: Level::ALL,
         refusals: &[],
-        refusal_codes: &[],
+        refusal_codes: codes![Refusal::NoResource],
         side_effects: &[],
         idempotency: Idempotency::Read,
-        bounds: Bounds {
-            rows_max,
-            bytes_max: 1_048_576,
-        },
+        bounds: Bounds { rows_max: rows_max as u32, bytes_max: PAGE_BYTES_MAX as u32 },
     }
 }
 
@@ -38,94 +49,141 @@ const fn write(
         side_effects,
         idempotency,
         bounds: Bounds {
-            rows_max: 1_024,
-            bytes_max: 262_144,
+            rows_max: Options::COMMAND_ROWS_MAX as u32,
+            bytes_max: Options::COMMAND_BYTES_MAX as u32,
         },
     }
 }
 
 pub(super) const READ: Facts = read(Order::None, 1);
-pub(super) const WRITE: Facts = write(Idempotency::Keyed, &[], &["puts rows"]);
+pub(super) const WRITE: Facts = write(Idempotency::Keyed, &[], &[]);
 
 pub(super) const RESOURCE: Facts = READ;
 pub(super) const RESOURCES: Facts = Facts {
     partition_key: PartitionKey::All,
-    ..read(Order::ByName, 1_000)
+    refusal_codes: &[],
+    ..read(Order::ByName, PAGE_ROWS_MAX)
 };
-pub(super) const SEATS: Facts = read(Order::ByName, 1_000);
-pub(super) const HOLDS: Facts = read(Order::ByName, 1_000);
+pub(super) const SEATS: Facts = read(Order::ByName, PAGE_ROWS_MAX);
+pub(super) const HOLDS: Facts = read(Order::ByName, PAGE_ROWS_MAX);
 pub(super) const GET_HOLD: Facts = READ;
-pub(super) const EVENTS: Facts = Facts {
-    levels: &[Level::Session],
-    ..read(Order::Dense, 1_000)
-};
+pub(super) const EVENTS: Facts =
+    Facts { levels: &[Level::Session], ..read(Order::Dense, PAGE_ROWS_MAX) };
 
 pub(super) const CREATE: Facts = write(
     Idempotency::Natural,
-    &["capacity_in_use", "kind_differs"],
+    codes![
+        Refusal::WrongKind(Kind::Seats),
+        Refusal::CapacityInUse { taken: 0 },
+        Refusal::TooManySeats,
+    ],
     &[
-        "puts the resource",
-        "puts a row a seat",
-        "adds event resource.put",
+        "puts resources",
+        "puts resource_names",
+        "puts resource_counter",
+        "puts seats",
+        "deletes seats",
+        "puts timers",
+        "emits reservations.created",
+        "emits reservations.capacity_changed",
     ],
 );
 pub(super) const ADD_SEATS: Facts = write(
     Idempotency::Natural,
-    &["kind_differs"],
-    &[
-        "puts a row a seat",
-        "puts the resource's counts",
-        "adds event seats.added",
-    ],
+    codes![Refusal::NoResource, Refusal::WrongKind(Kind::Seats)],
+    &["puts resources", "puts seats", "emits reservations.capacity_changed"],
 );
 pub(super) const HOLD: Facts = write(
     Idempotency::Keyed,
-    &["sold_out", "seat_taken"],
+    codes![
+        Refusal::NoResource,
+        Refusal::WrongKind(Kind::Seats),
+        Refusal::SeatTaken(Vec::new()),
+        Refusal::SoldOut { available: 0 },
+    ],
     &[
-        "puts the hold and its timer",
-        "puts its seats or the resource's counts",
-        "adds event hold.created",
-        "puts the reply under its key",
+        "puts holds",
+        "puts due",
+        "puts seats",
+        "puts resources",
+        "puts timers",
+        "deletes timers",
+        "emits reservations.held",
+        "puts idempotency",
+        "puts idempotency_usage",
     ],
 );
 pub(super) const CONFIRM: Facts = write(
     Idempotency::Keyed,
-    &["hold_expired", "hold_resolved", "sold_out", "seat_taken"],
+    codes![
+        Refusal::NoHold,
+        Refusal::LockNotConfirmable,
+        Refusal::HoldExpired,
+        Refusal::NotHeld(HoldState::Released),
+        Refusal::SeatTaken(Vec::new()),
+        Refusal::SoldOut { available: 0 },
+    ],
     &[
-        "puts the hold",
-        "puts its seats or the resource's counts",
-        "deletes its timer",
-        "adds event hold.confirmed",
-        "puts the reply under its key",
+        "puts holds",
+        "deletes due",
+        "puts seats",
+        "puts resources",
+        "puts timers",
+        "emits reservations.held",
+        "emits reservations.confirmed",
+        "puts idempotency",
+        "puts idempotency_usage",
     ],
 );
 pub(super) const RELEASE: Facts = write(
     Idempotency::Keyed,
-    &["hold_expired", "hold_resolved"],
+    codes![
+        Refusal::NoHold,
+        Refusal::HoldExpired,
+        Refusal::NotHeld(HoldState::Released),
+    ],
     &[
-        "puts the hold",
-        "puts its seats or the resource's counts",
-        "deletes its timer",
-        "adds event hold.released",
-        "puts the reply under its key",
+        "puts holds",
+        "puts due",
+        "deletes due",
+        "puts seats",
+        "puts resources",
+        "puts timers",
+        "emits reservations.released",
+        "puts idempotency",
+        "puts idempotency_usage",
     ],
 );
 pub(super) const EXTEND: Facts = write(
     Idempotency::Keyed,
-    &["hold_expired", "hold_resolved"],
+    codes![
+        Refusal::NoHold,
+        Refusal::HoldExpired,
+        Refusal::NotHeld(HoldState::Released),
+    ],
     &[
-        "puts the hold and its timer",
-        "adds event hold.extended",
-        "puts the reply under its key",
+        "puts holds",
+        "puts due",
+        "deletes due",
+        "puts resources",
+        "puts timers",
+        "deletes timers",
+        "emits reservations.extended",
+        "puts idempotency",
+        "puts idempotency_usage",
     ],
 );
 pub(super) const CANCEL: Facts = write(
     Idempotency::Keyed,
-    &["hold_not_confirmed"],
+    codes![Refusal::NoHold, Refusal::NotConfirmed(HoldState::Held)],
     &[
-        "puts the hold",
-        "puts its seats or the resource's counts",
-        "adds event hold.cancelled",
-        "puts the reply under its key",
+        "puts holds",
+        "puts due",
+        "puts seats",
+        "puts resources",
+        "puts timers",
+        "emits reservations.cancelled",
+        "puts idempotency",
+        "puts idempotency_usage",
     ],
 );

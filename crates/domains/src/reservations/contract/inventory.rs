@@ -109,7 +109,7 @@ pub(super) static SEATS: Path = Path {
         who: "People who choose. The worst is a free seat that answers seat_taken, with the list \
               of those that are gone.",
     },
-    curl: "curl 'http://127.0.0.1:7480/v1/resources/hall/seats?state=available&limit=50'",
+    curl: "curl 'http://127.0.0.1:7480/v1/resources/hall/seats?state=free&limit=50'",
     defaults: Settings::read(Level::Bounded),
     facts: facts::SEATS,
     ..READ

@@ -1,0 +1,82 @@
+//! The command line: what can be asked, and who answers.
+
+use crate::{
+    commands::{bench, completions, config, contracts, dev, explain, import, key, log, serve},
+    failure::Failure,
+    logging::{self, Format},
+};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Reservations, durable and distributed, whose every path says what it promises.
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// How logs look on stderr; EVENKEEL_LOG filters them.
+    #[arg(long, global = true, value_enum, default_value = "human")]
+    log_format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Args),
+    Serve(serve::Args),
+    Key(key::Args),
+    Contracts(contracts::Args),
+    Explain(explain::Args),
+    Config(config::Args),
+    Import(import::Args),
+    Bench(bench::Args),
+    Log(log::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the program; what it answers is the exit code: 0 done, 1 failed, 2 not understood.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let serves = matches!(cli.command, Command::Dev(_) | Command::Serve(_));
+    let level = if serves { "info" } else { "warn" };
+    let result = logging::start(cli.log_format, level).map_err(Failure::Usage);
+    match result.and_then(|()| dispatch(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(failure.report()),
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Completions(args) => return completions::run(&args, Cli::command()),
+        Command::Config(args) => return config::run(args),
+        Command::Log(args) => return log::run(&args),
+        _ => {}
+    }
+    // One worker a core, which is what the runtime does unless told otherwise.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Dev(args) => dev::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+            Command::Key(args) => key::run(args).await,
+            Command::Contracts(args) => contracts::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            Command::Import(args) => import::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+            Command::Completions(_) | Command::Config(_) | Command::Log(_) => Ok(()),
+        }
+    });
+    // What still runs has nothing to say any more, and must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_nothing() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,63 @@
+//! `evenkeel dev`: a server to play with, on this machine, without keys, with something in it.
+
+use super::{demo, running::Running};
+use crate::{
+    config::{Sources, load},
+    failure::Failure,
+    output,
+};
+use evenkeel_server::Auth;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Start a server to play with: loopback, no keys, throw-away data, a small demo inside.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Keep the data in this directory; else it is removed at exit.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let http = args.http.map(|http| http.to_string());
+    let sources = Sources::of_process(None)?.flag(("server", "http"), "--http", http);
+    let settings = load(&sources)?.settings;
+    if !settings.http.ip().is_loopback() {
+        return Err(Failure::Usage(format!(
+            "dev asks for no keys, so it listens on this machine only, and {} is not; `evenkeel \
+             serve` is for others",
+            settings.http
+        )));
+    }
+    // Removed when this function ends; the directory of the caller's choice is not.
+    let throw_away = match args.data {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("evenkeel-dev-").tempdir()?),
+    };
+    let chosen = args.data.as_deref();
+    let data = chosen.or(throw_away.as_ref().map(tempfile::TempDir::path));
+    let data = data.expect("without a chosen directory there is a throw-away one");
+    let running = Running::open(&settings, data, true, Auth::Open).await?;
+    demo::seed(&running.node).await?;
+    let kept = if throw_away.is_some() { "removed at exit" } else { "kept" };
+    output::print(&welcome(&running.url(), &format!("{} ({kept})", data.display())))?;
+    running.serve(throw_away.as_ref().map(|directory| directory.path().to_owned())).await
+}
+
+fn welcome(url: &str, data: &str) -> String {
+    let resource = demo::FIRST;
+    format!(
+        "Evenkeel is ready at {url}\n\
+         \n  {url}/              every path: what it promises, what it delivers\
+         \n  {url}/openapi.json  every route\
+         \n  data: {data}\n\
+         \nHold two places of the demo's \"{resource}\" for five minutes:\n\
+         \n  curl -sS {url}/v1/resources/{resource}/holds --json \
+         '{{\"holder\":\"you\",\"quantity\":2,\"ttl_ms\":300000}}'\n\
+         \nWhy is that safe, and what does it cost?\n\
+         \n  evenkeel explain reservations.hold{}\n",
+        if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") },
+    )
+}

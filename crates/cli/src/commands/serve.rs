@@ -1,0 +1,124 @@
+//! `evenkeel serve`: a durable server.
+
+use super::running::Running;
+use crate::{
+    config::{Config, Sources, load},
+    failure::Failure,
+    output,
+};
+use evenkeel_contract::Overrides;
+use evenkeel_domains::{Command, meta};
+use evenkeel_node::{CallOptions, Node};
+use evenkeel_server::Auth;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Start a durable server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The directory of everything that is kept.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Let an empty directory become a new, empty database; an existing one is simply opened.
+    #[arg(long)]
+    init: bool,
+    /// Where to listen; port 0 takes a free one. [default: 127.0.0.1:7480]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Settings, as `evenkeel config init` writes them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Ask for no keys: everyone who reaches it may do everything. Loopback only.
+    #[arg(long)]
+    insecure_no_auth: bool,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let Config { settings, paths, .. } = configure(&args)?;
+    let Some(data) = settings.data.clone() else {
+        return Err(Failure::Usage(
+            "serve keeps everything in one directory: say which with --data DIR".to_owned(),
+        ));
+    };
+    let auth = if args.insecure_no_auth { Auth::Open } else { Auth::Keys };
+    if auth == Auth::Open && !settings.http.ip().is_loopback() {
+        return Err(Failure::Usage(format!(
+            "with --insecure-no-auth anyone who reaches {} may do everything, and others than this \
+             machine reach it; listen on 127.0.0.1, or leave --insecure-no-auth out",
+            settings.http
+        )));
+    }
+    if !args.init && is_empty(&data) {
+        return Err(Failure::failed(format!(
+            "{} is empty. If this is a first start, say so with --init; if not, a disk is perhaps \
+             not mounted, and an empty database in its place would forget everything",
+            data.display()
+        )));
+    }
+    let running = Running::open(&settings, &data, args.init, auth).await?;
+    if let Some(paths) = &paths {
+        store_contracts(&running.node, paths).await?;
+    }
+    match auth {
+        Auth::Open => eprintln!(
+            "evenkeel: WARNING: --insecure-no-auth: NO KEYS ARE ASKED FOR. Everyone who reaches {} \
+             may read and change everything",
+            running.address
+        ),
+        Auth::Keys => first_key(&running.node).await?,
+    }
+    output::line(&format!("Evenkeel is ready at {}", running.url()))?;
+    running.serve(None).await
+}
+
+fn configure(args: &Args) -> Result<Config, Failure> {
+    let data = args.data.as_ref().map(|data| data.to_string_lossy().into_owned());
+    let http = args.http.map(|http| http.to_string());
+    let sources = Sources::of_process(args.config.as_deref())?
+        .flag(("node", "data"), "--data", data)
+        .flag(("server", "http"), "--http", http);
+    Ok(load(&sources)?)
+}
+
+/// What is not there is empty too: so looks a disk that is not mounted.
+fn is_empty(data: &Path) -> bool {
+    std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none()) || !data.exists()
+}
+
+/// Without any key nobody could ever ask for one.
+async fn first_key(node: &Node) -> Result<(), Failure> {
+    if !node.meta().meta.keys.is_empty() {
+        return Ok(());
+    }
+    let key = evenkeel_server::create_admin_key(node).await?;
+    eprintln!(
+        "evenkeel: there was no key yet. This one may do everything and is shown only now; \
+         programs read it from EVENKEEL_KEY:"
+    );
+    output::line(&format!("admin key: {key}"))
+}
+
+/// Writes the file's contracts to `meta` if it has others. From then on `meta` rules.
+async fn store_contracts(
+    node: &Node,
+    paths: &BTreeMap<&'static str, Overrides>,
+) -> Result<(), Failure> {
+    let changed = paths.iter().filter(|(_, overrides)| !overrides.is_empty());
+    let wanted = changed
+        .map(|(path, overrides)| Ok(((*path).to_owned(), serde_json::to_string(overrides)?)))
+        .collect::<Result<BTreeMap<String, String>, serde_json::Error>>()?;
+    if node.meta().meta.contracts == wanted {
+        return Ok(());
+    }
+    let action = meta::Action::SetContracts(wanted.into_iter().collect());
+    let command = Command::Meta(meta::Command { action });
+    let tenant = node.tenant("default")?;
+    node.command(&tenant, command, CallOptions::default())
+        .await
+        .map_err(|error| Failure::because("cannot store the contracts of the config file", error))?;
+    tracing::info!("the contracts of the config file are stored");
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! The table of settings: names, ranges, what they mean, and where their value lives.
+
+use super::Settings;
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+const KIB: u64 = 1_024;
+const MIB: u64 = 1_024 * KIB;
+const GIB: u64 = 1_024 * MIB;
+const HOUR_MS: u64 = 3_600_000;
+
+/// One setting.
+pub(crate) struct Setting {
+    pub(crate) section: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) field: Field,
+}
+
+/// Where a setting's value lives, and so of what type it is; of integers, which are legal.
+pub(crate) enum Field {
+    Address(fn(&mut Settings) -> &mut SocketAddr),
+    Directory(fn(&mut Settings) -> &mut Option<PathBuf>),
+    U16(RangeInclusive<u64>, fn(&mut Settings) -> &mut u16),
+    U64(RangeInclusive<u64>, fn(&mut Settings) -> &mut u64),
+    Usize(RangeInclusive<u64>, fn(&mut Settings) -> &mut usize),
+    Millis(RangeInclusive<u64>, fn(&mut Settings) -> &mut Duration),
+}
+
+/// A value on its way to or from a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Integer(u64),
+    Text(String),
+}
+
+/// Every section, in order; `paths` is the contracts'.
+pub(crate) const SECTIONS: [&str; 4] = ["server", "node", "log", PATHS];
+/// The section of contracts.
+pub(crate) const PATHS: &str = "paths";
+
+/// Every setting, by section.
+pub(crate) static SETTINGS: [Setting; 17] = [
+    Setting {
+        section: "server",
+        key: "http",
+        summary: "Where HTTP is served: an address and a port; port 0 takes a free one.",
+        field: Field::Address(|s| &mut s.http),
+    },
+    Setting {
+        section: "server",
+        key: "connections_max",
+        summary: "Connections served at once.",
+        field: Field::Usize(1..=65_536, |s| &mut s.server.connections_max),
+    },
+    Setting {
+        section: "server",
+        key: "streams_max",
+        summary: "Event streams open at once.",
+        field: Field::Usize(1..=65_536, |s| &mut s.server.streams_max),
+    },
+    Setting {
+        section: "server",
+        key: "body_bytes_max",
+        summary: "Bytes of a request's body.",
+        field: Field::Usize(KIB..=16 * MIB, |s| &mut s.server.body_bytes_max),
+    },
+    Setting {
+        section: "server",
+        key: "head_bytes_max",
+        summary: "Bytes of a request's line and headers.",
+        field: Field::Usize(8 * KIB..=MIB, |s| &mut s.server.head_bytes_max),
+    },
+    Setting {
+        section: "server",
+        key: "headers_max",
+        summary: "Headers of a request.",
+        field: Field::Usize(16..=1_024, |s| &mut s.server.headers_max),
+    },
+    Setting {
+        section: "server",
+        key: "head_timeout_ms",
+        summary: "How long a request's head may take to arrive.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.head_timeout),
+    },
+    Setting {
+        section: "server",
+        key: "body_timeout_ms",
+        summary: "How long a request's body may take to arrive.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.body_timeout),
+    },
+    Setting {
+        section: "server",
+        key: "idle_timeout_ms",
+        summary: "How long a connection may be idle.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.idle_timeout),
+    },
+    Setting {
+        section: "server",
+        key: "heartbeat_ms",
+        summary: "How long a quiet event stream goes without a comment.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.heartbeat),
+    },
+    Setting {
+        section: "server",
+        key: "drain_timeout_ms",
+        summary: "How long requests may take to finish once the server is told to stop.",
+        field: Field::Millis(0..=HOUR_MS, |s| &mut s.server.drain_timeout),
+    },
+    Setting {
+        section: "node",
+        key: "data",
+        summary: "The directory of everything that is kept.",
+        field: Field::Directory(|s| &mut s.data),
+    },
+    Setting {
+        section: "node",
+        key: "partitions",
+        summary: "Partitions of a new log; an existing one keeps what it was created with.",
+        field: Field::U16(1..=1_024, |s| &mut s.node.partitions),
+    },
+    Setting {
+        section: "node",
+        key: "memtable_bytes",
+        summary: "State kept in memory before it is flushed, over all partitions.",
+        field: Field::Usize(MIB..=64 * GIB, |s| &mut s.node.memtable_bytes),
+    },
+    Setting {
+        section: "node",
+        key: "cache_bytes",
+        summary: "The cache of the state that was flushed.",
+        field: Field::Usize(MIB..=64 * GIB, |s| &mut s.node.cache_bytes),
+    },
+    Setting {
+        section: "log",
+        key: "segment_bytes",
+        summary: "The size of the log's files, each written in full before it is used.",
+        field: Field::U64(MIB..=4 * GIB, |s| &mut s.node.segment_bytes),
+    },
+    Setting {
+        section: "log",
+        key: "snapshot_every_bytes",
+        summary: "Log after which a snapshot is written, so that older log can be removed.",
+        field: Field::U64(MIB..=1_024 * GIB, |s| &mut s.node.snapshot_every_bytes),
+    },
+];
+
+impl Setting {
+    /// What a value of it must be, for a sentence with "must be".
+    pub(crate) fn expected(&self) -> String {
+        match self.range() {
+            Some(range) => format!("an integer from {} to {}", range.start(), range.end()),
+            None => match self.field {
+                Field::Address(_) => "an address and a port, such as 127.0.0.1:7480".to_owned(),
+                _ => "a directory's path".to_owned(),
+            },
+        }
+    }
+
+    /// Which integers are legal, if it is one.
+    pub(crate) fn range(&self) -> Option<&RangeInclusive<u64>> {
+        match &self.field {
+            Field::U16(range, _)
+            | Field::U64(range, _)
+            | Field::Usize(range, _)
+            | Field::Millis(range, _) => Some(range),
+            Field::Address(_) | Field::Directory(_) => None,
+        }
+    }
+
+    /// What it is now; `None` only of a directory that nobody has named.
+    pub(crate) fn get(&self, settings: &mut Settings) -> Option<Value> {
+        Some(match &self.field {
+            Field::Address(field) => Value::Text(field(settings).to_string()),
+            Field::Directory(field) => {
+                Value::Text(field(settings).as_ref()?.to_string_lossy().into_owned())
+            }
+            Field::U16(_, field) => Value::Integer(u64::from(*field(settings))),
+            Field::U64(_, field) => Value::Integer(*field(settings)),
+            Field::Usize(_, field) => Value::Integer(*field(settings) as u64),
+            Field::Millis(_, field) => {
+                Value::Integer(u64::try_from(field(settings).as_millis()).unwrap_or(u64::MAX))
+            }
+        })
+    }
+
+    /// Sets it, if the value is legal.
+    pub(crate) fn set(&self, settings: &mut Settings, value: &Value) -> Result<(), Illegal> {
+        match (&self.field, value) {
+            (Field::Address(field), Value::Text(text)) => {
+                *field(settings) = text.parse().map_err(|_| Illegal)?;
+            }
+            (Field::Directory(field), Value::Text(text)) if !text.is_empty() => {
+                *field(settings) = Some(text.into());
+            }
+            (Field::U16(range, field), Value::Integer(number)) if range.contains(number) => {
+                *field(settings) = u16::try_from(*number).map_err(|_| Illegal)?;
+            }
+            (Field::U64(range, field), Value::Integer(number)) if range.contains(number) => {
+                *field(settings) = *number;
+            }
+            (Field::Usize(range, field), Value::Integer(number)) if range.contains(number) => {
+                *field(settings) = usize::try_from(*number).map_err(|_| Illegal)?;
+            }
+            (Field::Millis(range, field), Value::Integer(number)) if range.contains(number) => {
+                *field(settings) = Duration::from_millis(*number);
+            }
+            _ => return Err(Illegal),
+        }
+        Ok(())
+    }
+}
+
+/// The value is of another type or out of range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Illegal;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_of_a_known_section_once_and_has_a_legal_default() {
+        let mut seen = std::collections::BTreeSet::new();
+        for setting in &SETTINGS {
+            assert!(SECTIONS.contains(&setting.section), "{}", setting.section);
+            assert!(seen.insert((setting.section, setting.key)), "{}", setting.key);
+            let mut settings = Settings::default();
+            if let Some(default) = setting.get(&mut settings) {
+                assert_eq!(setting.set(&mut settings, &default), Ok(()), "{}", setting.key);
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_sets_its_own_field() {
+        for setting in &SETTINGS {
+            let value = match setting.range() {
+                Some(range) => Value::Integer(range.start() + 1),
+                None => Value::Text("127.0.0.1:1".to_owned()),
+            };
+            let mut settings = Settings::default();
+            setting.set(&mut settings, &value).unwrap();
+            for other in &SETTINGS {
+                let expected = if other.key == setting.key {
+                    Some(value.clone())
+                } else {
+                    other.get(&mut Settings::default())
+                };
+                assert_eq!(other.get(&mut settings), expected, "{} {}", setting.key, other.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! How fast one partition decides holds, alone: submit, decide, encode, hash, commit and answer, on
+//! one core, with a log that takes every append at once. `cargo bench -p evenkeel-domains`.
+//!
+//! Each hold has an idempotency key of its own. Then the same log is replayed, as after a restart:
+//! check the record, decode it, apply it. Nothing is flushed meanwhile.
+
+use evenkeel_domains::{
+    Command, Domains, path_number,
+    reservations::{self, Action, Places, Spec},
+};
+use evenkeel_engine::{
+    Idempotency, Options, Outcome, Output, Partition, Priority, Request, TenantId, Time,
+};
+use evenkeel_log::{Incarnation, PartitionId, Record};
+use evenkeel_state::{State, Store};
+use std::time::Instant;
+
+const ID: PartitionId = PartitionId(0);
+const RUNS: usize = 5;
+const HOLDS: usize = 200_000;
+const RESOURCES: usize = 1_000;
+/// Commands that arrive between two batches, as they would in a millisecond or two.
+const HOLDS_A_MS: usize = 256;
+const WINDOW_MS: u64 = 24 * 3_600_000;
+
+type Owner = Partition<Domains, u32, ()>;
+type Ask = Request<Domains, u32>;
+
+fn main() {
+    println!("{HOLDS} holds a run, the median of {RUNS} runs, an idempotency key each");
+    println!("{:<34}{:>10}{:>12}{:>12}{:>11}", "", "batch", "holds/s", "replayed/s", "bytes/hold");
+    let shapes: [(&str, fn() -> Shape); 2] =
+        [("one hot counted resource", hot), ("seats of 1,000 resources", spread)];
+    for (name, shape) in shapes {
+        for batch in [64, 256] {
+            let mut runs: Vec<Measured> = (0..RUNS).map(|_| measure(shape(), batch)).collect();
+            runs.sort_by(|a, b| a.decided.total_cmp(&b.decided));
+            let decided = runs[RUNS / 2].decided;
+            runs.sort_by(|a, b| a.replayed.total_cmp(&b.replayed));
+            let Measured { replayed, bytes, .. } = runs[RUNS / 2];
+            println!("{name:<34}{batch:>10}{decided:>12.0}{replayed:>12.0}{bytes:>11}");
+        }
+    }
+}
+
+/// What there is to hold, and the holds.
+struct Shape {
+    prepare: Vec<Command>,
+    holds: Vec<Command>,
+}
+
+struct Measured {
+    decided: f64,
+    replayed: f64,
+    bytes: usize,
+}
+
+fn reservation(resource: String, action: Action) -> Command {
+    Command::Reservations(reservations::Command { resource, action })
+}
+
+fn hold(resource: String, places: Places, number: usize) -> Command {
+    let holder = format!("customer-{number}");
+    reservation(resource, Action::Hold { holder, ttl_ms: 300_000, places })
+}
+
+fn hot() -> Shape {
+    let name = || "2013-06-01.UA1545".to_owned();
+    Shape {
+        prepare: vec![reservation(name(), Action::Put(Spec::Quantity(u64::from(u32::MAX))))],
+        holds: (0..HOLDS).map(|n| hold(name(), Places::Quantity(1), n)).collect(),
+    }
+}
+
+fn spread() -> Shape {
+    let name = |resource: usize| format!("2013-06-01.UA{resource}");
+    let seat = |seat: usize| format!("{}{}", seat / 6 + 1, ["A", "B", "C", "D", "E", "F"][seat % 6]);
+    let seats = || Spec::Seats((0..HOLDS / RESOURCES).map(seat).collect());
+    // A step that is coprime to the number of resources: neighbours in time are none in key.
+    let at = |n: usize| n * 617 % RESOURCES;
+    Shape {
+        prepare: (0..RESOURCES).map(|n| reservation(name(n), Action::Put(seats()))).collect(),
+        holds: (0..HOLDS)
+            .map(|n| hold(name(at(n)), Places::Seats(vec![seat(n / RESOURCES)]), n))
+            .collect(),
+    }
+}
+
+fn request(ticket: usize, command: Command) -> Ask {
+    let number = ticket as u32;
+    let mut key = [0; 16];
+    // Keys are hashes: they come in no order.
+    key[..8].copy_from_slice(&(ticket as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    let idempotency = path_number(command.path())
+        .map(|path| Idempotency { path, key, fingerprint: [7; 16], window_ms: WINDOW_MS });
+    Request {
+        ticket: number,
+        tenant: TenantId(0),
+        priority: Priority::Default,
+        deadline: None,
+        idempotency,
+        command,
+    }
+}
+
+fn measure(shape: Shape, batch: usize) -> Measured {
+    let store = Store::memory().expect("memory");
+    let options = Options { batch_commands_max: batch, ..Options::default() };
+    let state = State::open(&store, ID).expect("a fresh store");
+    let mut owner: Owner = Partition::new(ID, Domains, options.clone(), state);
+    let mut now = Time(1_000_000);
+    let mut log = vec![Owner::genesis(ID, Incarnation(1), now)];
+    owner.follow(&log[0]).expect("the first record");
+    owner.announce(now);
+    drive(&mut owner, now, &mut log);
+    for command in shape.prepare {
+        owner.submit(request(0, command));
+        drive(&mut owner, now, &mut log);
+    }
+
+    let before = log.len();
+    let asked: Vec<Ask> = shape.holds.into_iter().enumerate().map(|(n, c)| request(n, c)).collect();
+    let mut asked = asked.into_iter();
+    let began = Instant::now();
+    let mut yes = 0;
+    while asked.len() > 0 {
+        now = now.plus_ms(1);
+        asked.by_ref().take(HOLDS_A_MS).for_each(|ask| owner.submit(ask));
+        yes += drive(&mut owner, now, &mut log);
+    }
+    let decided = HOLDS as f64 / began.elapsed().as_secs_f64();
+    assert_eq!(yes, HOLDS, "every hold was a yes");
+
+    let bytes = log[before..].iter().map(|record| record.as_bytes().len()).sum::<usize>() / HOLDS;
+    let mut follower: Owner =
+        Partition::new(ID, Domains, options, State::open(&Store::memory().expect("memory"), ID).expect("a fresh store"));
+    log[..before].iter().for_each(|record| follower.follow(record).expect("it follows"));
+    let began = Instant::now();
+    for record in &log[before..] {
+        let record = Record::parse(record.as_bytes()).expect("a whole record");
+        follower.follow(&record).expect("it follows");
+    }
+    let replayed = HOLDS as f64 / began.elapsed().as_secs_f64();
+    assert_eq!(follower.tail(), owner.tail(), "all of it was replayed");
+    Measured { decided, replayed, bytes }
+}
+
+/// Does what the partition asks for until it asks for nothing; answers how often it said yes.
+fn drive(owner: &mut Owner, now: Time, log: &mut Vec<Record>) -> usize {
+    let mut yes = 0;
+    loop {
+        owner.poll(now);
+        let outputs = owner.outputs();
+        if outputs.is_empty() {
+            return yes;
+        }
+        for output in outputs {
+            match output {
+                Output::Append { id, record, .. } => {
+                    log.push(record);
+                    owner.appended(id, Outcome::Appended);
+                }
+                Output::Answer(_, answer) => yes += usize::from(answer.outcome.is_ok()),
+                Output::Read(..) | Output::Changed(_) => {}
+                Output::Flush(_) | Output::SteppedDown(_) => unreachable!("nobody asked for it"),
+            }
+        }
+    }
+}

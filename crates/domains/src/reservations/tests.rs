@@ -1,1 +1,0 @@
-//! Reservations against a naive model.

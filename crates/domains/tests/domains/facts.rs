@@ -1,0 +1,315 @@
+//! What paths declare about their code, against what the code does.
+
+use crate::driver::{Answered, Driver, key_for, meta, names, reservation};
+use evenkeel_contract::{Access, Bounds, Idempotency, PartitionKey, Path, Registry};
+use evenkeel_domains::{
+    Command, Query, Scope, meta as metas, path_number, paths,
+    reservations::{self, Action, HoldState, Late, Places, ReservationEvent, SeatState, Spec},
+};
+use evenkeel_engine::{EVENTS_ID, Failure, Options};
+use evenkeel_state::{Effect, Layer};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn path(name: &str) -> &'static Path {
+    paths().into_iter().find(|path| path.name == name).unwrap_or_else(|| panic!("{name}"))
+}
+
+#[test]
+fn declarations_are_legal() {
+    Registry::new(paths()).unwrap();
+}
+
+#[test]
+fn commands_are_declared_as_writes_of_their_scope() {
+    let mut seen = BTreeSet::new();
+    for command in commands() {
+        let path = path(command.path());
+        let key = match command.scope() {
+            Scope::Key { domain: "reservations", key: "r" } => PartitionKey::Key("resource"),
+            Scope::Meta => PartitionKey::Meta,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(path.facts.partition_key, key, "{}", path.name);
+        assert_eq!(path.access, Access::Write, "{}", path.name);
+        let keyed = path.facts.idempotency == Idempotency::Keyed;
+        assert_eq!(keyed, path_number(path.name).is_some(), "{}", path.name);
+        assert_eq!(keyed, path.defaults.idempotency_window_s.is_some(), "{}", path.name);
+        seen.insert(path.name);
+    }
+    let writes = paths().into_iter().filter(|path| path.access == Access::Write);
+    assert_eq!(seen, writes.map(|path| path.name).collect(), "every write has a command");
+}
+
+#[test]
+fn path_numbers_are_told_apart() {
+    let numbers: Vec<u8> = paths().iter().filter_map(|path| path_number(path.name)).collect();
+    assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
+}
+
+#[test]
+fn queries_are_declared_as_reads_of_their_scope() {
+    for query in queries() {
+        let path = path(query.path());
+        let key = match query.scope() {
+            Scope::Key { domain: "reservations", key: "r" } => PartitionKey::Key("resource"),
+            Scope::All => PartitionKey::All,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(path.facts.partition_key, key, "{}", path.name);
+        assert_eq!(path.access, Access::Read, "{}", path.name);
+    }
+}
+
+#[test]
+fn bounds_are_those_of_the_engine() {
+    let options = Options::default();
+    let bounds = Bounds {
+        rows_max: u32::try_from(options.command_rows_max).unwrap(),
+        bytes_max: u32::try_from(options.command_bytes_max).unwrap(),
+    };
+    for path in paths().into_iter().filter(|path| path.access == Access::Write) {
+        assert_eq!(path.facts.bounds, bounds, "{}", path.name);
+    }
+}
+
+/// Every command that a story tells is run, and what it changed and refused is gathered a path.
+/// Declared must be exactly what was seen: a story is missing, or a declaration.
+#[test]
+fn paths_declare_what_their_commands_do() {
+    let mut seen = Seen::default();
+    seats(&mut seen);
+    quantities(&mut seen);
+    locks(&mut seen);
+    late(&mut seen);
+    keys(&mut seen);
+    for path in paths().into_iter().filter(|path| path.access == Access::Write) {
+        let declared = |list: &[&'static str]| list.iter().map(|&text| text.to_owned()).collect();
+        let effects: BTreeSet<String> = declared(path.facts.side_effects);
+        let codes: BTreeSet<String> = declared(path.facts.refusal_codes);
+        assert_eq!(seen.effects.remove(path.name).unwrap_or_default(), effects, "{}", path.name);
+        let mut refused = seen.codes.remove(path.name).unwrap_or_default();
+        // Ten thousand rows to reach; decided by the same lines as any other refusal.
+        if path.name == "keys.create" {
+            refused.extend(["too_many_keys".to_owned(), "too_many_tenants".to_owned()]);
+        }
+        assert_eq!(refused, codes, "{}", path.name);
+    }
+}
+
+/// What was seen, a path.
+#[derive(Default)]
+struct Seen {
+    effects: BTreeMap<&'static str, BTreeSet<String>>,
+    codes: BTreeMap<&'static str, BTreeSet<String>>,
+    keys: u8,
+}
+
+impl Seen {
+    fn run(&mut self, driver: &mut Driver, command: Command) -> Answered {
+        driver.settle();
+        let before = driver.log.len();
+        let path = command.path();
+        self.keys += 1;
+        let key = key_for(&command, self.keys, 1);
+        let answered = driver.ask(command, key);
+        match &answered {
+            Ok(_) => {
+                let effects = self.effects.entry(path).or_default();
+                for record in &driver.log[before..] {
+                    let layer = Layer::decode(record.body()).unwrap();
+                    effects.extend(layer.effects().map(in_words));
+                }
+            }
+            Err(Failure::Refused(refusal)) => {
+                assert_eq!(driver.log.len(), before, "a refusal has no effect");
+                self.codes.entry(path).or_default().insert(refusal.code().to_owned());
+            }
+            Err(failure) => panic!("{failure}"),
+        }
+        answered
+    }
+
+    fn reserve(&mut self, driver: &mut Driver, action: Action) -> Answered {
+        self.run(driver, reservation("r", action))
+    }
+}
+
+fn in_words(effect: Effect<'_>) -> String {
+    let (verb, key, row) = match effect {
+        Effect::Put { key, row } => ("puts", key, row),
+        Effect::Delete { key } => ("deletes", key, &[][..]),
+        Effect::DropPrefix { prefix } => ("drops", prefix, &[][..]),
+    };
+    if key[0] == EVENTS_ID && verb == "puts" {
+        // A version, a time, then the event.
+        let event: ReservationEvent = postcard::from_bytes(&row[9..]).unwrap();
+        return format!("emits {}", event.name());
+    }
+    let name = evenkeel_domains::table_name(key[0]).unwrap();
+    format!("{verb} {name}")
+}
+
+fn seats(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    let all = ["A", "B", "C"];
+    let put = |seats: &[&str]| Action::Put(Spec::Seats(names(seats)));
+    seen.reserve(driver, Action::AddSeats(names(&["A"]))).unwrap_err();
+    seen.reserve(driver, hold_seats(&["A"])).unwrap_err();
+    seen.reserve(driver, put(&all)).unwrap();
+    seen.reserve(driver, put(&["A", "B"])).unwrap();
+    seen.reserve(driver, Action::AddSeats(names(&["C", "D"]))).unwrap();
+    seen.reserve(driver, hold_seats(&["X"])).unwrap_err();
+    seen.reserve(driver, hold_seats(&["A", "B"])).unwrap();
+    seen.reserve(driver, hold_seats(&["B", "C"])).unwrap_err();
+    seen.reserve(driver, put(&["C"])).unwrap_err();
+    let many: Vec<String> = (0..998).map(|n| n.to_string()).collect();
+    seen.reserve(driver, Action::AddSeats(many)).unwrap();
+    seen.reserve(driver, put(&all)).unwrap_err();
+    let hold = fence(1);
+    seen.reserve(driver, Action::Extend { hold, ttl_ms: 1 }).unwrap();
+    seen.reserve(driver, Action::Confirm { hold, late: Late::Refuse }).unwrap();
+    seen.reserve(driver, Action::Extend { hold, ttl_ms: 1 }).unwrap_err();
+    seen.reserve(driver, Action::Release { hold }).unwrap_err();
+    seen.reserve(driver, Action::Cancel { hold }).unwrap();
+    seen.reserve(driver, Action::Confirm { hold, late: Late::Refuse }).unwrap_err();
+    seen.reserve(driver, hold_seats(&["C"])).unwrap();
+    let hold = fence(2);
+    seen.reserve(driver, Action::Cancel { hold }).unwrap_err();
+    seen.reserve(driver, Action::Release { hold }).unwrap();
+    for gone in [
+        Action::Confirm { hold: 9, late: Late::Refuse },
+        Action::Release { hold: 9 },
+        Action::Extend { hold: 9, ttl_ms: 1 },
+        Action::Cancel { hold: 9 },
+    ] {
+        seen.reserve(driver, gone).unwrap_err();
+    }
+}
+
+fn quantities(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    seen.reserve(driver, Action::Put(Spec::Quantity(5))).unwrap();
+    seen.reserve(driver, Action::Put(Spec::Quantity(4))).unwrap();
+    seen.reserve(driver, hold_units(3, 60_000)).unwrap();
+    seen.reserve(driver, hold_units(2, 60_000)).unwrap_err();
+    seen.reserve(driver, hold_seats(&["A"])).unwrap_err();
+    seen.reserve(driver, Action::AddSeats(names(&["A"]))).unwrap_err();
+    seen.reserve(driver, Action::Put(Spec::Quantity(2))).unwrap_err();
+    seen.reserve(driver, Action::Put(Spec::Seats(names(&["A"])))).unwrap_err();
+}
+
+fn locks(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    seen.reserve(driver, Action::Put(Spec::Lock { protects: "an export".into() })).unwrap();
+    let hold = Action::Hold { holder: "w".into(), ttl_ms: 9, places: Places::Lock };
+    seen.reserve(driver, hold).unwrap();
+    seen.reserve(driver, Action::Confirm { hold: fence(1), late: Late::Refuse }).unwrap_err();
+}
+
+/// Holds that have expired, and places that were taken meanwhile.
+fn late(seen: &mut Seen) {
+    for spec in [Spec::Quantity(2), Spec::Seats(names(&["A", "B"]))] {
+        let driver = &mut Driver::new(Options::default());
+        seen.reserve(driver, Action::Put(spec.clone())).unwrap();
+        let hold = |ttl_ms| match spec {
+            Spec::Quantity(_) => hold_units(2, ttl_ms),
+            _ => Action::Hold {
+                holder: "u".into(),
+                ttl_ms,
+                places: Places::Seats(names(&["A", "B"])),
+            },
+        };
+        let reacquire = Action::Confirm { hold: fence(1), late: Late::Reacquire };
+        seen.reserve(driver, hold(10)).unwrap();
+        driver.pass(10);
+        seen.reserve(driver, Action::Confirm { hold: fence(1), late: Late::Refuse }).unwrap_err();
+        seen.reserve(driver, Action::Release { hold: fence(1) }).unwrap_err();
+        seen.reserve(driver, Action::Extend { hold: fence(1), ttl_ms: 1 }).unwrap_err();
+        seen.reserve(driver, hold(10)).unwrap();
+        seen.reserve(driver, reacquire.clone()).unwrap_err();
+        driver.pass(10);
+        seen.reserve(driver, reacquire).unwrap();
+    }
+}
+
+fn keys(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    let create = metas::Action::CreateKey {
+        id: "k".into(),
+        secret_hash: [1; 32],
+        tenant: "acme".into(),
+        scopes: vec!["admin".into()],
+        label: String::new(),
+    };
+    let set = |path: &str| metas::Action::SetContracts(vec![(path.into(), "{}".into())]);
+    let revoke = metas::Action::RevokeKey { id: "k".into(), tenant: None };
+    for action in [create, set("a.b"), set("c.d"), revoke.clone()] {
+        seen.run(driver, meta(action)).unwrap();
+    }
+    seen.run(driver, meta(revoke)).unwrap_err();
+}
+
+fn fence(sequence: u64) -> u64 {
+    (1 << 38) + sequence
+}
+
+fn hold_seats(seats: &[&str]) -> Action {
+    Action::Hold { holder: "u".into(), ttl_ms: 60_000, places: Places::Seats(names(seats)) }
+}
+
+fn hold_units(units: u64, ttl_ms: u64) -> Action {
+    Action::Hold { holder: "u".into(), ttl_ms, places: Places::Quantity(units) }
+}
+
+/// One of each.
+fn commands() -> Vec<Command> {
+    let reserve = [
+        Action::Put(Spec::Quantity(1)),
+        Action::AddSeats(names(&["A"])),
+        hold_units(1, 1),
+        Action::Confirm { hold: 1, late: Late::Refuse },
+        Action::Release { hold: 1 },
+        Action::Extend { hold: 1, ttl_ms: 1 },
+        Action::Cancel { hold: 1 },
+    ];
+    let about_keys = [
+        metas::Action::CreateKey {
+            id: String::new(),
+            secret_hash: [0; 32],
+            tenant: String::new(),
+            scopes: Vec::new(),
+            label: String::new(),
+        },
+        metas::Action::RevokeKey { id: String::new(), tenant: None },
+        metas::Action::SetContracts(Vec::new()),
+    ];
+    let reserve = reserve.into_iter().map(|action| reservation("r", action));
+    reserve.chain(about_keys.into_iter().map(meta)).collect()
+}
+
+/// One of each.
+fn queries() -> Vec<Query> {
+    let resource = || "r".to_owned();
+    let limit = 1;
+    [
+        reservations::Query::Resource { resource: resource() },
+        reservations::Query::Resources { after: None, limit },
+        reservations::Query::Seats {
+            resource: resource(),
+            state: Some(SeatState::Free),
+            after: None,
+            limit,
+        },
+        reservations::Query::Hold { resource: resource(), hold: 1 },
+        reservations::Query::Holds {
+            resource: resource(),
+            state: Some(HoldState::Held),
+            after: None,
+            limit,
+        },
+        reservations::Query::Events { resource: resource(), after: None, from_start: false, limit },
+    ]
+    .into_iter()
+    .map(Query::Reservations)
+    .collect()
+}

@@ -1,0 +1,147 @@
+//! Breakages: guarantees that are taken away, one at a time, to see which promise breaks.
+//!
+//! Each must be caught: a search over seeds finds a run whose verdict is not valid, and the run
+//! is then made as short as it can be. They exist only here: nothing that serves can reach them.
+
+mod counterexample;
+mod naive;
+mod shrink;
+
+pub use counterexample::Counterexample;
+pub use naive::{DoubleSales, check_then_act};
+
+use crate::sim::{Broken, Plan, Scene, Size, run};
+use evenkeel_engine::Switches;
+
+/// A guarantee that can be taken away.
+#[derive(Debug, Clone, Copy)]
+pub struct Breakage {
+    /// Its name.
+    pub name: &'static str,
+    /// What is taken away.
+    pub takes_away: &'static str,
+    /// What that guarantee is for.
+    pub protects: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Simulated { scene: Scene, broken: Broken },
+    /// Not a switch in Evenkeel, but the way to do without it.
+    Naive,
+}
+
+const NOTHING: Switches = Switches {
+    ack_before_append: false,
+    no_idempotency_row: false,
+    unfenced_refusal: false,
+    absent_means_not_appended: false,
+};
+const INTACT: Broken =
+    Broken { engine: NOTHING, no_tail_check: false, no_fsync: false, wall_clock: false };
+
+/// Every breakage.
+pub const BREAKAGES: &[Breakage] = &[
+    Breakage {
+        name: "no-tail-check",
+        takes_away: "the log appends without checking that its tail is the record's predecessor",
+        protects: "one owner at a time: a deposed one cannot append, so it cannot answer (I5)",
+        kind: simulated(Scene::Cluster, Broken { no_tail_check: true, ..INTACT }),
+    },
+    Breakage {
+        name: "ack-before-append",
+        takes_away: "callers are answered when a batch is decided, not when it is durable",
+        protects: "acknowledged means durable (I1)",
+        kind: engine(Scene::Cluster, Switches { ack_before_append: true, ..NOTHING }),
+    },
+    Breakage {
+        name: "no-fsync",
+        takes_away: "the disk is not asked to keep what was written",
+        protects: "acknowledged means durable, through power loss (I1)",
+        kind: simulated(Scene::Local, Broken { no_fsync: true, ..INTACT }),
+    },
+    Breakage {
+        name: "wall-clock-expiry",
+        takes_away: "time is what the owner's wall clock says",
+        protects: "a hold lasts for its time, whatever clocks do (I4)",
+        kind: simulated(Scene::Cluster, Broken { wall_clock: true, ..INTACT }),
+    },
+    Breakage {
+        name: "no-idempotency-row",
+        takes_away: "keys are not remembered with their effects",
+        protects: "a retry has no second effect (I2)",
+        kind: engine(Scene::Cluster, Switches { no_idempotency_row: true, ..NOTHING }),
+    },
+    Breakage {
+        name: "unfenced-refusal",
+        takes_away: "refusals and reads are answered without asking whether this is still the owner",
+        protects: "a no is as true as a yes (I5)",
+        kind: engine(Scene::Cluster, Switches { unfenced_refusal: true, ..NOTHING }),
+    },
+    Breakage {
+        name: "absent-means-not-appended",
+        takes_away: "an append that timed out is taken for one that will never land",
+        protects: "“no effect” is said only of what can have none (I1, I5)",
+        kind: engine(Scene::Cluster, Switches { absent_means_not_appended: true, ..NOTHING }),
+    },
+    Breakage {
+        name: "check-then-act",
+        takes_away: "clients read what is free and then write, without holding anything",
+        protects: "a seat is sold once (I3)",
+        kind: Kind::Naive,
+    },
+];
+
+const fn simulated(scene: Scene, broken: Broken) -> Kind {
+    Kind::Simulated { scene, broken }
+}
+
+const fn engine(scene: Scene, engine: Switches) -> Kind {
+    Kind::Simulated { scene, broken: Broken { engine, ..INTACT } }
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub enum Found {
+    /// A run that shows what broke.
+    Counterexample(Box<Counterexample>),
+    /// What naive clients sold twice.
+    DoubleSales(DoubleSales),
+    /// Nothing, in so many seeds.
+    Nothing {
+        /// How many were tried.
+        seeds: u64,
+    },
+}
+
+impl Breakage {
+    /// The breakage of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        BREAKAGES.iter().find(|breakage| breakage.name == name)
+    }
+
+    /// Looks for a run that shows what this breakage breaks: `seed`, or from 0 on.
+    #[must_use]
+    pub fn find(&self, seed: Option<u64>, seeds_max: u64) -> Found {
+        let Kind::Simulated { scene, broken } = self.kind else {
+            return Found::DoubleSales(check_then_act(seed.unwrap_or(0)));
+        };
+        let seeds = seed.map_or(0..seeds_max, |seed| seed..seed + 1);
+        // What a client can tell is worth more than what an operator would see.
+        for (size, told) in [(Size::SMALL, true), (Size::USUAL, true), (Size::USUAL, false)] {
+            for seed in seeds.clone() {
+                let plan = Plan::new(seed, scene, size);
+                let verdict = run(&plan, broken).verdict;
+                if !verdict.violations.is_empty() && (!told || verdict.is_told_by_clients()) {
+                    let shortest = shrink::shortest(plan, broken, told);
+                    return Found::Counterexample(Box::new(Counterexample::new(
+                        self, seed, &shortest, broken,
+                    )));
+                }
+            }
+        }
+        Found::Nothing { seeds: seeds.end - seeds.start }
+    }
+}

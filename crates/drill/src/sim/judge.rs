@@ -1,0 +1,265 @@
+//! The end of a run: what is there is read from the owner, the log is replayed from its first
+//! record, and everything is given to the checkers.
+
+use super::{
+    logs::{PARTITION, SimLog},
+    node::SimNode,
+    plan::inventory,
+    subscriber,
+    world::{Run, World},
+};
+use crate::checker::{
+    self, Event, FinalHold, FinalState, Observed, STEPS_MAX_DEFAULT,
+    Subscription, Violation,
+};
+use crate::history::{Answer, History, Outcome, Refusal, Request};
+use evenkeel_domains::{
+    Found, Query,
+    reservations::{self, HoldState},
+};
+use evenkeel_engine::{Delivered, Role, Time};
+use evenkeel_log::{Hash, Offset, Record};
+use evenkeel_state::{State, Store};
+
+/// What is wrong with a run, if anything.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+    /// What could not be judged.
+    pub undecided: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether what clients did and heard shows it, rather than the state of the machine.
+    #[must_use]
+    pub fn is_told_by_clients(&self) -> bool {
+        self.violations.first().is_some_and(|violation| !violation.events.is_empty())
+    }
+
+    /// Whether everything was judged and nothing was wrong.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.violations.is_empty() && self.undecided.is_empty()
+    }
+}
+
+/// Somebody leads and has all of the log, nothing is in flight, and every subscriber has seen
+/// everything.
+pub(super) fn is_quiet(world: &World) -> bool {
+    let Some(owner) = owner(world) else { return false };
+    let Some(partition) = &owner.partition else { return false };
+    !partition.is_in_flight()
+        && partition.waiting() == 0
+        && partition.tail() == world.log.tail()
+        && world.subscribers.iter().all(|subscriber| {
+            let seen = subscriber.received.iter().filter_map(|delivery| match delivery {
+                checker::Delivery::Event(event) => Some(event.seq),
+                checker::Delivery::Reset { seq } => Some(*seq),
+            });
+            seen.last().unwrap_or(0) == events(owner, &subscriber.resource, world.now_ms).len() as u64
+        })
+}
+
+fn owner(world: &World) -> Option<&SimNode> {
+    let owners = world.nodes.iter().filter(|node| node.role() == Some(Role::Owner));
+    owners.max_by_key(|node| node.partition.as_ref().map(|partition| partition.tail().offset))
+}
+
+pub(super) fn judge(world: World) -> Run {
+    let mut verdict = Verdict::default();
+    // What was read while something is still under way proves nothing about what is lost.
+    let observed = owner(&world).filter(|_| world.failure.is_none());
+    let observed = observed.map(|owner| observe(&world, owner));
+    let report = checker::check(&world.history, observed.as_ref(), STEPS_MAX_DEFAULT);
+    verdict.violations.extend(report.violations);
+    verdict.undecided.extend(report.undecided);
+    verdict.violations.extend(expired_early(&world));
+    match &world.failure {
+        None => verdict.violations.extend(check_replay(&world)),
+        Some(failure) => verdict.violations.push(Violation {
+            invariant: "I1",
+            promise: format!("what was acknowledged is served again after faults, but {failure}"),
+            whom: "everyone".into(),
+            events: Vec::new(),
+        }),
+    }
+    let fingerprint = fingerprint(&world.log, &world.history);
+    let World { history, trace, .. } = world;
+    Run { history, verdict, fingerprint, trace }
+}
+
+fn observe(world: &World, owner: &SimNode) -> Observed {
+    let mut observed = Observed { holds: Some(Vec::new()), ..Observed::default() };
+    for (resource, _) in inventory() {
+        observed.events.extend(events(owner, &resource, world.now_ms));
+        let holds = observed.holds.get_or_insert_default();
+        holds.extend(final_holds(owner, &resource, world.now_ms));
+    }
+    for (index, subscriber) in world.subscribers.iter().enumerate() {
+        let until = events(owner, &subscriber.resource, world.now_ms).len() as u64;
+        observed.subscriptions.push(Subscription {
+            subscriber: format!("subscriber {index}"),
+            resource: subscriber.resource.clone(),
+            after: 0,
+            until,
+            received: subscriber.received.clone(),
+        });
+    }
+    observed
+}
+
+fn query(node: &SimNode, query: reservations::Query, now_ms: u64) -> Option<reservations::Found> {
+    let delivered = Delivered { offset: Offset(0), at: Time(now_ms), replayed: false };
+    let Found::Reservations(found) = node.query(&Query::Reservations(query), delivered)?;
+    Some(found)
+}
+
+/// Every event of a resource.
+fn events(node: &SimNode, resource: &str, now_ms: u64) -> Vec<Event> {
+    let resource = resource.to_owned();
+    let all = reservations::Query::Events {
+        resource: resource.clone(),
+        after: None,
+        from_start: true,
+        limit: usize::MAX,
+    };
+    let Some(reservations::Found::Events(page)) = query(node, all, now_ms) else {
+        return Vec::new();
+    };
+    page.events.into_iter().map(|view| subscriber::event(&resource, view)).collect()
+}
+
+/// Every hold of a resource, as stored: one that is due but was not settled is still held.
+fn final_holds(node: &SimNode, resource: &str, _now_ms: u64) -> Vec<FinalHold> {
+    let all = reservations::Query::Holds {
+        resource: resource.to_owned(),
+        state: None,
+        after: None,
+        limit: usize::MAX,
+    };
+    let Some(reservations::Found::Holds(holds, _)) = query(node, all, 0) else {
+        return Vec::new();
+    };
+    holds
+        .into_iter()
+        .map(|hold| FinalHold {
+            resource: resource.to_owned(),
+            hold: hold.fence.to_string(),
+            state: match hold.state {
+                HoldState::Held => FinalState::Held,
+                HoldState::Confirmed => FinalState::Confirmed,
+                HoldState::Released => FinalState::Released,
+                HoldState::Expired => FinalState::Expired,
+                HoldState::Cancelled => FinalState::Cancelled,
+            },
+        })
+        .collect()
+}
+
+/// A hold lasts as long as was promised, by a clock that does not jump: whoever is told that it
+/// has expired, sooner than its time after it was asked for, was cheated.
+fn expired_early(world: &World) -> Option<Violation> {
+    let operations = &world.history.operations;
+    operations.iter().enumerate().find_map(|(index, refused)| {
+        let Some((_, Outcome::Refused { refusal: Refusal::HoldExpired, .. })) = &refused.returned
+        else {
+            return None;
+        };
+        let (asked, held) = operations.iter().enumerate().find(|(_, held)| {
+            held.resource == refused.resource
+                && matches!(held.answer(), Some(Answer::Held { hold, .. })
+                    if Some(hold.as_str()) == refused.request.hold())
+        })?;
+        let Request::Hold { ttl_ms, .. } = held.request else { return None };
+        let extended = operations.iter().any(|other| {
+            matches!(other.request, Request::Extend { .. })
+                && other.resource == held.resource
+                && other.request.hold() == refused.request.hold()
+        });
+        if extended {
+            return None;
+        }
+        let told_at = world.times_ms[index].1?;
+        // The oldest attempt with this key is the earliest that the hold can have begun.
+        let first = operations.iter().position(|other| other.key.is_some() && other.key == held.key);
+        let asked_at = world.times_ms[first.unwrap_or(asked)].0;
+        (told_at < asked_at + ttl_ms).then(|| Violation {
+            invariant: "I4",
+            promise: format!(
+                "a hold lasts for its time ({ttl_ms} ms), but {} ms after it was asked for its \
+                 holder was told that it had expired.",
+                told_at - asked_at
+            ),
+            whom: format!("the holder of {}", held.request_name()),
+            events: vec![
+                checker::Evidence::Operation(asked),
+                checker::Evidence::Operation(index),
+            ],
+        })
+    })
+}
+
+impl crate::history::Operation {
+    fn request_name(&self) -> String {
+        match self.answer() {
+            Some(Answer::Held { hold, .. }) => format!("hold {hold} on {}", self.resource),
+            _ => format!("a hold on {}", self.resource),
+        }
+    }
+}
+
+/// The log, read from its first record into an empty store, gives the owner's state (I15).
+fn check_replay(world: &World) -> Option<Violation> {
+    let broke = |promise: String| {
+        Some(Violation {
+            invariant: "I15",
+            promise,
+            whom: "every replica and every restart".into(),
+            events: Vec::new(),
+        })
+    };
+    let store = Store::memory().expect("a store in memory opens");
+    let mut replayed = State::open(&store, PARTITION).expect("an empty store opens");
+    for record in all_records(&world.log) {
+        if let Err(error) = replayed.apply(&record) {
+            return broke(format!("the log can be replayed, but: {error}."));
+        }
+    }
+    let owner = owner(world)?.partition.as_ref()?;
+    if replayed.applied().tail != owner.tail() {
+        return broke(format!(
+            "the owner's state rests on the log, but it is at offset {} and the log at {}.",
+            owner.tail().offset,
+            replayed.applied().tail.offset
+        ));
+    }
+    let (ours, theirs) = (replayed.hash().ok()?, owner.state_hash().ok()?);
+    if ours != theirs {
+        return broke(format!("a replay of the log gives the owner's state: {ours} ≠ {theirs}."));
+    }
+    None
+}
+
+fn all_records(log: &SimLog) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    loop {
+        let from = records.last().map_or(Offset(1), |last| last.header().offset.next());
+        match log.read(from) {
+            Ok(more) if !more.is_empty() => records.extend(more),
+            _ => return records,
+        }
+    }
+}
+
+fn fingerprint(log: &SimLog, history: &History) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    for record in all_records(log) {
+        hasher.update(record.as_bytes());
+    }
+    let mut text = Vec::new();
+    history.write_ndjson(&mut text).expect("a vector takes everything");
+    hasher.update(&text);
+    hasher.finalize().into()
+}
+

@@ -1,0 +1,21 @@
+//! The simulator: the real engine, domains, state and log, under virtual time and a seed.
+//!
+//! It schedules every message, append, flush and fault itself, on one thread, so that a seed
+//! gives the same run, byte for byte, every time. Two scenes: nodes that compete for a partition
+//! in a shared log, with appends that are delayed, lost or late; and one node over a real
+//! write-ahead log on a disk that tears and forgets when the power goes. After some time the
+//! faults stop, and everything that was begun must complete.
+//!
+//! It does not simulate edges, HTTP or threads: the crash drill runs the real binary for those.
+
+mod client;
+mod judge;
+mod logs;
+mod node;
+pub mod plan;
+mod subscriber;
+mod world;
+
+pub use judge::Verdict;
+pub use plan::{Plan, Scene, Size};
+pub use world::{Broken, Run, run};

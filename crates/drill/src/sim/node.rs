@@ -1,0 +1,166 @@
+//! A simulated node: the real engine and store, driven by events instead of tokio.
+
+use super::{
+    logs::{PARTITION, SimLog},
+    plan::inventory,
+};
+use crate::history::Capacity;
+use evenkeel_domains::{
+    Command, Domains, Found, Query,
+    reservations::{self, Action, Spec},
+};
+use evenkeel_engine::{
+    Delivered, Idempotency, Options, Partition, Priority, Request, Role, TenantId, Time,
+};
+use evenkeel_log::Hash;
+use evenkeel_state::{State, Store};
+
+const WINDOW_MS: u64 = 24 * 3_600_000;
+
+/// Names an attempt: who waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) client: usize,
+    pub(super) operation: usize,
+}
+
+pub(super) type SimPartition = Partition<Domains, Ticket, (Ticket, usize)>;
+
+pub(super) struct SimNode {
+    /// `None` while its process is down.
+    pub(super) partition: Option<SimPartition>,
+    /// Which life of the process this is: what an earlier one left under way is not for it.
+    pub(super) life: u64,
+    /// It tries to lead as soon as it has caught up.
+    pub(super) wants_lead: bool,
+    /// How far its wall clock is off.
+    pub(super) wall_offset_ms: i64,
+    store: Store,
+    options: Options,
+    /// The breakage `wall-clock-expiry`.
+    wall_clock: bool,
+}
+
+impl SimNode {
+    pub(super) fn new(options: Options, wall_clock: bool) -> Self {
+        Self {
+            partition: None,
+            life: 0,
+            wants_lead: false,
+            wall_offset_ms: 0,
+            store: new_store(),
+            options,
+            wall_clock,
+        }
+    }
+
+    /// Starts the process, from what its store has.
+    pub(super) fn start(&mut self) -> Result<(), String> {
+        let state = State::open(&self.store, PARTITION).map_err(|error| error.to_string())?;
+        let partition = Partition::new(PARTITION, Domains, self.options.clone(), state);
+        self.partition = Some(partition);
+        Ok(())
+    }
+
+    /// Ends the process, as kill -9 does; `wipe` takes its store along.
+    pub(super) fn kill(&mut self, wipe: bool) {
+        self.partition = None;
+        self.life += 1;
+        if wipe {
+            self.store = new_store();
+        }
+    }
+
+    /// The clock that the engine is given at virtual time `now_ms`.
+    pub(super) fn now(&self, now_ms: u64) -> Time {
+        if self.wall_clock {
+            Time(now_ms.saturating_add_signed(self.wall_offset_ms))
+        } else {
+            Time(now_ms)
+        }
+    }
+
+    pub(super) fn role(&self) -> Option<Role> {
+        self.partition.as_ref().map(Partition::role)
+    }
+
+    /// A follower reads on; one that wants to lead, and has read everything, announces itself.
+    pub(super) fn follow(&mut self, log: &SimLog, now_ms: u64) -> Result<(), String> {
+        let now = self.now(now_ms);
+        let Some(partition) = &mut self.partition else { return Ok(()) };
+        if partition.role() != Role::Follower {
+            return Ok(());
+        }
+        loop {
+            let records = log.read(partition.tail().offset.next())?;
+            if records.is_empty() {
+                break;
+            }
+            for record in records {
+                partition.follow(&record).map_err(|error| error.to_string())?;
+            }
+        }
+        if log.tail() != partition.tail() {
+            return Err(format!(
+                "the log ends at offset {}, the state rests on offset {}",
+                log.tail().offset,
+                partition.tail().offset
+            ));
+        }
+        if std::mem::take(&mut self.wants_lead) {
+            partition.announce(now);
+        }
+        Ok(())
+    }
+
+    /// Flushes what was set aside. The store is as durable as a synced file.
+    pub(super) fn flush(&mut self, frozen: &evenkeel_state::Frozen) {
+        self.store.flush(frozen).expect("a store in memory takes a flush");
+        if let Some(partition) = &mut self.partition {
+            partition.flushed().expect("a store in memory has what was flushed");
+        }
+    }
+
+    pub(super) fn query(&self, query: &Query, delivered: Delivered) -> Option<Found> {
+        let partition = self.partition.as_ref()?;
+        let (view, incarnation) = (partition.view(), partition.incarnation());
+        evenkeel_domains::query(&view, delivered.at, incarnation, TenantId(0), query).ok()
+    }
+}
+
+fn new_store() -> Store {
+    Store::memory().expect("a store in memory opens")
+}
+
+/// The request that carries `command`.
+pub(super) fn request(
+    ticket: Ticket,
+    command: Command,
+    key: Option<&str>,
+    deadline: Time,
+) -> Request<Domains, Ticket> {
+    let idempotency = key.map(|key| Idempotency {
+        path: evenkeel_domains::path_number(command.path()).unwrap_or(u8::MAX),
+        key: Hash::of(key.as_bytes()).0,
+        fingerprint: Hash::of(format!("{command:?}").as_bytes()).0,
+        window_ms: WINDOW_MS,
+    });
+    let priority = Priority::Default;
+    Request { ticket, tenant: TenantId(0), priority, deadline: Some(deadline), idempotency, command }
+}
+
+/// The commands that create the inventory.
+pub(super) fn setup() -> Vec<Command> {
+    let spec = |name: &str, capacity: Capacity| match capacity {
+        Capacity::Quantity(_) if name == "lock" => Spec::Lock { protects: "the test".into() },
+        Capacity::Quantity(quantity) => Spec::Quantity(quantity),
+        Capacity::Seats(seats) => Spec::Seats(seats.into_iter().collect()),
+    };
+    inventory()
+        .into_iter()
+        .map(|(resource, capacity)| {
+            let action = Action::Put(spec(&resource, capacity));
+            Command::Reservations(reservations::Command { resource, action })
+        })
+        .collect()
+}

@@ -1,0 +1,15 @@
+//! The drill's own tests: a check that cannot fail proves nothing, so each is shown histories
+//! known good and known bad.
+
+#[path = "drill/checker.rs"]
+mod checker;
+#[path = "drill/checker_linear.rs"]
+mod checker_linear;
+#[path = "drill/checker_observed.rs"]
+mod checker_observed;
+#[path = "drill/checker_properties.rs"]
+mod checker_properties;
+#[path = "drill/reference.rs"]
+mod reference;
+#[path = "drill/script.rs"]
+mod script;

@@ -1,0 +1,121 @@
+//! One request on its way through a handler, and the few things that handlers do with it.
+
+use crate::{
+    answer::Delivered,
+    auth::Caller,
+    cursor::List,
+    edge::Edge,
+    failure, headers, json,
+    problem::Problem,
+    query::Parameters,
+    routes::Route,
+    text::{is_name, percent_decoded},
+};
+use evenkeel_contract::{Level, Path};
+use evenkeel_domains::{Command, Found, Query, Reply, path_number};
+use evenkeel_node::{CallOptions, Called, ReadOptions};
+use hyper::{body::Incoming, http::request::Parts};
+use std::sync::Arc;
+
+/// A request that was let in.
+pub(crate) struct Call {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) route: &'static Route,
+    /// What the route is declared to promise.
+    pub(crate) path: Option<&'static Path>,
+    pub(crate) parts: Parts,
+    pub(crate) caller: Caller,
+    /// Taken by whoever reads it.
+    pub(crate) body: Option<Incoming>,
+}
+
+impl Call {
+    /// The name in the `n`-th place that the route has for one.
+    pub(crate) fn name(&self, n: usize) -> Result<String, Problem> {
+        let text = self.route.parameter(self.parts.uri.path(), n);
+        percent_decoded(text)
+            .filter(|name| is_name(name))
+            .map(Into::into)
+            .ok_or_else(|| {
+                Problem::invalid("a name in the path must be 1 to 128 of A-Z a-z 0-9 . _ : @ -")
+            })
+    }
+
+    /// The parameters after the `?`.
+    pub(crate) fn parameters(&self) -> Result<Parameters<'_>, Problem> {
+        Parameters::parse(self.parts.uri.query(), self.route.docs.query)
+    }
+
+    /// Reads and parses the body.
+    pub(crate) async fn document<T: json::Document>(&mut self) -> Result<T, Problem> {
+        let options = &self.edge.options;
+        let body = self.body.take().expect("a handler reads its body once");
+        let bytes = json::read(body, options.body_bytes_max, options.body_timeout).await?;
+        if !bytes.is_empty() {
+            json::check_content_type(&self.parts.headers)?;
+        }
+        json::parse(&bytes)
+    }
+
+    /// Has the node decide `command`.
+    pub(crate) async fn command(&self, command: Command) -> Result<(Reply, Delivered), Problem> {
+        self.parameters()?;
+        let keyed = path_number(command.path()).is_some();
+        let key = headers::idempotency_key(&self.parts.headers)?;
+        headers::consistency(&self.parts.headers, Level::ALL)?;
+        let options = CallOptions {
+            idempotency_key: key.filter(|_| keyed),
+            deadline: headers::deadline(&self.parts.headers)?,
+            priority: headers::priority(&self.parts.headers)?,
+            session: headers::session(&self.parts.headers)?,
+        };
+        let called = self
+            .edge
+            .node
+            .command(&self.caller.tenant, command, options)
+            .await;
+        called.map(Delivered::split).map_err(failure::problem)
+    }
+
+    /// Has the node answer `query`.
+    pub(crate) async fn query(&self, query: Query) -> Result<Called<Found>, Problem> {
+        let options = self.read_options()?;
+        let called = self
+            .edge
+            .node
+            .query(&self.caller.tenant, query, options)
+            .await;
+        called.map_err(failure::problem)
+    }
+
+    /// How the caller wants something read.
+    pub(crate) fn read_options(&self) -> Result<ReadOptions, Problem> {
+        let levels = self.path.map_or(Level::ALL, |path| path.facts.levels);
+        headers::priority(&self.parts.headers)?;
+        Ok(ReadOptions {
+            level: headers::consistency(&self.parts.headers, levels)?,
+            deadline: headers::deadline(&self.parts.headers)?,
+            session: headers::session(&self.parts.headers)?,
+        })
+    }
+}
+
+/// A page of a list that is being asked for.
+pub(crate) struct Page {
+    pub(crate) limit: usize,
+    pub(crate) after: Option<String>,
+}
+
+impl Page {
+    /// The page of `list` that `parameters` ask for.
+    pub(crate) fn of(parameters: &Parameters<'_>, list: &List<'_>) -> Result<Self, Problem> {
+        let after = parameters
+            .get("cursor")
+            .map(|cursor| list.place(cursor))
+            .transpose()?;
+        Ok(Self {
+            limit: parameters.limit()?,
+            after,
+        })
+    }
+}

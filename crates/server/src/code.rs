@@ -1,0 +1,158 @@
+//! Every code of a problem, with its status, its title and what it means: the one table.
+
+/// One row of the table.
+pub(crate) struct Meaning {
+    pub(crate) code: &'static str,
+    pub(crate) status: u16,
+    pub(crate) title: &'static str,
+    /// Whether the same request may succeed later without anything else changing it.
+    pub(crate) retryable: bool,
+    /// What to do about it, for the page of the code.
+    pub(crate) advice: &'static str,
+}
+
+macro_rules! codes {
+    ($($variant:ident, $code:literal, $status:literal, $title:literal, $retryable:literal,
+       $advice:literal;)*) => {
+        /// What went wrong, by its stable name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Code { $($variant),* }
+
+        impl Code {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            pub(crate) const fn meaning(self) -> &'static Meaning {
+                match self {
+                    $(Self::$variant => &Meaning {
+                        code: $code,
+                        status: $status,
+                        title: $title,
+                        retryable: $retryable,
+                        advice: $advice,
+                    }),*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest, "invalid_request", 400, "The request is not valid", false,
+        "Change the request; the detail says what and where.";
+    Unauthenticated, "unauthenticated", 401, "No valid API key", false,
+        "Send Authorization: Bearer with a key that exists.";
+    Forbidden, "forbidden", 403, "Not allowed", false,
+        "Use a key with the scope that the detail names, or the host name that the server expects.";
+    NotFound, "not_found", 404, "Not found", false,
+        "It was never there, or it was resolved longer ago than its retention.";
+    MethodNotAllowed, "method_not_allowed", 405, "Not a method of this address", false,
+        "Use one of the methods in the Allow header.";
+    RequestTimeout, "request_timeout", 408, "The body did not arrive in time", true,
+        "Send the whole body without pauses; the request had no effect.";
+    SoldOut, "sold_out", 409, "Not enough places are free", true,
+        "Ask for at most `available` places, or again when holds expire.";
+    SeatTaken, "seat_taken", 409, "A seat is taken", true,
+        "Choose seats that are not in `seats`, or ask again when their holds expire.";
+    CapacityInUse, "capacity_in_use", 409, "The places to be taken away are in use", true,
+        "Keep at least `taken` places, or release and cancel holds first.";
+    WrongKind, "wrong_kind", 409, "The resource is of another kind", false,
+        "Ask for what the resource has: seats, a quantity, or its lock.";
+    TooManySeats, "too_many_seats", 409, "The seat map is too large to be replaced", false,
+        "Add seats to it instead.";
+    NotHeld, "not_held", 409, "The hold is not held any more", false,
+        "The hold was resolved before; `state` says how.";
+    NotConfirmed, "not_confirmed", 409, "The hold is not confirmed", false,
+        "Only a confirmed hold is cancelled; release one that is held.";
+    LockNotConfirmable, "lock_not_confirmable", 409, "A lock is never confirmed", false,
+        "Extend the hold on a lock while it is needed, then release it.";
+    TooManyKeys, "too_many_keys", 409, "There are as many keys as there may be", false,
+        "Revoke keys that are not used.";
+    TooManyTenants, "too_many_tenants", 409, "There are as many tenants as there may be", false,
+        "Use a tenant that exists.";
+    HoldExpired, "hold_expired", 410, "The hold has expired", false,
+        "Hold again; or confirm with {\"late\":\"reacquire\"}, which takes the same places if they are free.";
+    SessionReset, "session_reset", 410, "The session is of another life of the log", false,
+        "Forget the Evenkeel-Session tokens and read again: the log was restored.";
+    TooLarge, "too_large", 413, "Too large", false,
+        "Split the request.";
+    UnsupportedMediaType, "unsupported_media_type", 415, "The body is not JSON", false,
+        "Send Content-Type: application/json.";
+    IdempotencyConflict, "idempotency_conflict", 422, "The idempotency key was used before", false,
+        "Use a fresh key for a different request, and the same key only for the very same request.";
+    QuotaExceeded, "quota_exceeded", 429, "The tenant's share is used up", true,
+        "Wait as long as Retry-After says.";
+    Overloaded, "overloaded", 429, "Too much is waiting", true,
+        "Wait as long as Retry-After says, then longer each time; nothing has happened.";
+    Internal, "internal", 500, "A defect of the program", false,
+        "Please report it with the request id.";
+    Unavailable, "unavailable", 503, "Not available now", true,
+        "Ask again later; the detail and /readyz say what is wrong.";
+    NotUpToBound, "not_up_to_bound", 503, "No copy is fresh enough", true,
+        "Ask again, or accept an older answer.";
+    DeadlineExceeded, "deadline_exceeded", 504, "Not decided in time", true,
+        "Nothing has happened; ask again with more time.";
+    OutcomeUnknown, "outcome_unknown", 504, "Nobody knows yet whether it happened", true,
+        "Send the same request again with the same idempotency key: it happens at most once.";
+}
+
+impl Code {
+    /// The code of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.meaning().code == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenkeel_contract::{Class, Failure, Outcome};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_told_apart_and_named_plainly() {
+        let names: BTreeSet<&str> = Code::ALL.iter().map(|code| code.meaning().code).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for name in names {
+            assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_failure_that_is_counted_has_a_status_that_fits_its_class() {
+        for failure in Failure::ALL {
+            let code = Code::from_name(failure.code()).expect("every failure is in the table");
+            let status = code.meaning().status;
+            let server_side = status >= 500 || status == 429;
+            let owed = failure.class() == Class::Error;
+            assert!(
+                server_side || !owed,
+                "{} is an error of the server",
+                failure.code()
+            );
+        }
+        assert_eq!(
+            Outcome::from_code(Code::SoldOut.meaning().code),
+            Outcome::Refused("sold_out")
+        );
+    }
+
+    #[test]
+    fn every_refusal_that_a_path_declares_is_in_the_table() {
+        for path in evenkeel_domains::paths() {
+            for code in path.facts.refusal_codes {
+                assert!(
+                    Code::from_name(code).is_some(),
+                    "{} may refuse with {code}",
+                    path.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The edge: every request passes here once. It is identified, let in or refused, handed to its
+//! handler, and answered; failures become problems, and everything is counted and logged, each in
+//! one place. What the operations do is in their own modules.
+
+use crate::{
+    answer::{Answer, Body, REQUEST_ID},
+    auth,
+    call::Call,
+    code::Code,
+    contracts, keys, ops,
+    options::ServerOptions,
+    page,
+    problem::Problem,
+    reservations,
+    routes::{self, Found, Operation, ROUTES, Route},
+    spent::Spent,
+    text::push_decimal,
+};
+use evenkeel_contract::{Meter, Outcome, Path};
+use evenkeel_node::Node;
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{ALLOW, HeaderValue},
+    http::request::Parts,
+};
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Instant,
+};
+use tokio::sync::{Semaphore, watch};
+
+/// The edge of one server.
+pub(crate) struct Edge {
+    pub(crate) node: Node,
+    pub(crate) options: ServerOptions,
+    /// What is promised and measured at each route, in the order of the table.
+    pub(crate) served: Vec<Served>,
+    /// A permit for every event stream that may still be opened.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Turns true when the server is told to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) counters: Counters,
+    /// What keys that are made under an idempotency key derive from: known to this process only,
+    /// so that a retry finds the key that it made and nobody else can.
+    pub(crate) key_seed: [u8; 32],
+    spent: Spent,
+    started: Instant,
+    requests: AtomicU64,
+    /// What this process's request ids begin with.
+    request_prefix: String,
+}
+
+/// A route's promise and its counters, if it has a contract.
+pub(crate) struct Served {
+    pub(crate) path: Option<&'static Path>,
+    pub(crate) meter: Option<Meter>,
+}
+
+/// What is counted beside the paths.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) unauthenticated: AtomicU64,
+    pub(crate) streams_reset: AtomicU64,
+}
+
+impl Edge {
+    pub(crate) fn new(node: Node, options: ServerOptions, stopping: watch::Receiver<bool>) -> Self {
+        let paths = evenkeel_domains::paths();
+        let declared = |name: &str| paths.iter().copied().find(|path| path.name == name);
+        let served = ROUTES.iter().map(|route| {
+            let path = route.path.and_then(declared);
+            Served {
+                path,
+                meter: path.map(|path| Meter::new(path.facts.refusal_codes, 0)),
+            }
+        });
+        let seed = auth::entropy();
+        let mut request_prefix = String::from("req_");
+        crate::text::push_hex(&mut request_prefix, &blake3::hash(&seed).as_bytes()[..6]);
+        request_prefix.push('_');
+        Self {
+            served: served.collect(),
+            streams: Arc::new(Semaphore::new(options.streams_max)),
+            stopping,
+            counters: Counters::default(),
+            key_seed: seed,
+            spent: Spent::new(&node),
+            started: Instant::now(),
+            requests: AtomicU64::new(0),
+            request_prefix,
+            node,
+            options,
+        }
+    }
+
+    /// Seconds since this edge began: the clock of its meters.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Answers one request.
+    pub(crate) async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let began = Instant::now();
+        let request_id = self.next_request_id();
+        let (parts, body) = request.into_parts();
+        let found = routes::find(&parts.method, parts.uri.path());
+        let route = match &found {
+            Found::Route(index, route) => Some((*index, *route)),
+            Found::OtherMethods(_) | Found::Nothing => None,
+        };
+        let noted = tracing::enabled!(tracing::Level::WARN)
+            .then(|| (parts.method.clone(), parts.uri.path().to_owned()));
+        let result = contained(Arc::clone(&self).answer(found, parts, body)).await;
+        self.record(route, &result, began);
+        if let Some((method, path)) = noted {
+            log(&method, &path, &result, &request_id, began);
+        }
+        let mut response = match result {
+            Ok(answer) => answer.respond(),
+            Err(problem) => problem.respond(str::from_utf8(&request_id).unwrap_or_default()),
+        };
+        let id = HeaderValue::from_maybe_shared(bytes::Bytes::from(request_id))
+            .expect("a request id is letters, digits and underscores");
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    /// The answer to whoever comes when there are as many connections as there may be.
+    pub(crate) fn full(&self) -> Response<Body> {
+        let id = self.next_request_id();
+        let detail = "as many connections are open as may be; try again soon";
+        Problem::new(Code::Unavailable, detail).respond(str::from_utf8(&id).unwrap_or_default())
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        found: Found,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Answer, Problem> {
+        let (index, route) = match found {
+            Found::Route(index, route) => (index, route),
+            Found::OtherMethods(methods) => return Err(other_methods(&methods)),
+            Found::Nothing => {
+                return Err(Problem::new(
+                    Code::NotFound,
+                    "nothing is at this address; see /openapi.json",
+                ));
+            }
+        };
+        let meta = self.node.meta();
+        let admitted = auth::admit(
+            self.options.auth,
+            route.needs,
+            &parts.headers,
+            &parts.uri,
+            &meta,
+        );
+        drop(meta);
+        let caller = admitted.inspect_err(|problem| {
+            if problem.code == Code::Unauthenticated {
+                self.counters.unauthenticated.fetch_add(1, Relaxed);
+            }
+        })?;
+        let path = self.served[index].path;
+        let call = Call {
+            edge: self,
+            route,
+            path,
+            parts,
+            caller,
+            body: Some(body),
+        };
+        dispatch(route.operation, call).await
+    }
+
+    /// Counts a request, once, whatever became of it.
+    fn record(
+        &self,
+        route: Option<(usize, &'static Route)>,
+        result: &Result<Answer, Problem>,
+        began: Instant,
+    ) {
+        let Some((index, route)) = route else { return };
+        let Some(meter) = &self.served[index].meter else {
+            return;
+        };
+        let now_s = self.now_s();
+        let delivered = result
+            .as_ref()
+            .ok()
+            .and_then(|answer| answer.delivered.as_ref());
+        let outcome = match result {
+            Ok(_) => Outcome::Ok,
+            Err(problem) => problem.outcome(),
+        };
+        let staleness = delivered
+            .filter(|_| route.method == hyper::Method::GET)
+            .map(|delivered| delivered.staleness_ms);
+        let latency_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        meter.record(outcome, latency_us, staleness, now_s);
+        let Some(delivered) = delivered else { return };
+        if delivered.replayed {
+            meter.add_replay(now_s);
+        } else if route.method != hyper::Method::GET
+            && let appends @ 1.. = self.spent.appends(&delivered.as_of)
+        {
+            meter.add_appends(appends, now_s);
+        }
+    }
+
+    fn next_request_id(&self) -> Vec<u8> {
+        let number = self.requests.fetch_add(1, Relaxed);
+        let mut id = Vec::with_capacity(self.request_prefix.len() + 12);
+        id.extend_from_slice(self.request_prefix.as_bytes());
+        push_decimal(&mut id, number);
+        id
+    }
+}
+
+async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
+    match operation {
+        Operation::Hold => reservations::hold(call).await,
+        Operation::Confirm => reservations::confirm(call).await,
+        Operation::Release => reservations::release(call).await,
+        Operation::Extend => reservations::extend(call).await,
+        Operation::Cancel => reservations::cancel(call).await,
+        Operation::GetHold => reservations::get_hold(call).await,
+        Operation::GetResource => reservations::get_resource(call).await,
+        Operation::PutResource => reservations::put_resource(call).await,
+        Operation::AddSeats => reservations::add_seats(call).await,
+        Operation::ListSeats => reservations::list_seats(call).await,
+        Operation::ListHolds => reservations::list_holds(call).await,
+        Operation::Events => Box::pin(reservations::events(call)).await,
+        Operation::ListResources => reservations::list_resources(call).await,
+        Operation::CreateKey => keys::create(call).await,
+        Operation::ListKeys => keys::list(&call),
+        Operation::RevokeKey => keys::revoke(call).await,
+        Operation::ListContracts => contracts::list(&call),
+        Operation::GetContract => contracts::get(&call),
+        Operation::Metrics => ops::metrics(&call),
+        Operation::Healthz => ops::healthz(&call),
+        Operation::Readyz => ops::readyz(&call),
+        Operation::OpenApi => ops::openapi(&call),
+        Operation::Page => page::page(&call),
+        Operation::ProblemPage => page::problem_page(&call),
+    }
+}
+
+fn other_methods(methods: &[hyper::Method]) -> Problem {
+    let names: Vec<&str> = methods.iter().map(hyper::Method::as_str).collect();
+    let names = names.join(", ");
+    let detail = format!("this address answers {names}");
+    let allow = HeaderValue::from_str(&names).expect("methods are letters");
+    Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, allow)
+}
+
+/// Runs a handler so that its panic is the failure of one request and of nothing else.
+async fn contained(
+    handler: impl Future<Output = Result<Answer, Problem>>,
+) -> Result<Answer, Problem> {
+    let mut handler = pin!(handler);
+    poll_fn(|cx| {
+        // What the handler shares with others is locks and atomics that hold no broken state: a
+        // request that panicked leaves nothing half done in this crate.
+        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
+        }
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Problem {
+    let why = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of unknown cause");
+    tracing::error!(why, "a handler panicked");
+    Problem::new(
+        Code::Internal,
+        "a defect of the program; its log says more under the request id",
+    )
+    .effects_unknown()
+}
+
+/// One line a request: what went well only when asked for, what the server owes loudest.
+fn log(
+    method: &hyper::Method,
+    path: &str,
+    result: &Result<Answer, Problem>,
+    request_id: &[u8],
+    began: Instant,
+) {
+    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let request_id = str::from_utf8(request_id).unwrap_or_default();
+    match result {
+        Ok(answer) => {
+            let status = answer.status.as_u16();
+            tracing::debug!(%method, path, status, took_us, request_id, "answered");
+        }
+        Err(problem) => {
+            let (status, code) = (problem.status().as_u16(), problem.code.meaning().code);
+            if status >= 500 {
+                tracing::warn!(%method, path, status, code, took_us, request_id, "failed");
+            } else {
+                tracing::info!(%method, path, status, code, took_us, request_id, "refused");
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Bodies of requests: read within their bounds, then parsed with an answer that says where they
+//! are wrong. What the fields mean is not here.
+
+use crate::{
+    code::Code,
+    problem::Problem,
+    text::{cut, nearest},
+};
+use bytes::{Bytes, BytesMut};
+use hyper::{
+    HeaderMap,
+    body::{Body, Incoming},
+    header::CONTENT_TYPE,
+};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use std::{future::poll_fn, pin::Pin, time::Duration};
+
+/// How much of what a parser says is repeated: it quotes what was sent.
+const DETAIL_BYTES_MAX: usize = 300;
+
+/// The body of a request, as a type.
+pub(crate) trait Document: DeserializeOwned {
+    /// The fields that it may have, to suggest one for a field that it may not.
+    const FIELDS: &'static [&'static str];
+    /// What no body at all means; `None` if there must be one.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// Reads a body whole: at most `bytes_max`, within `timeout`.
+pub(crate) async fn read(
+    body: Incoming,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(
+            Code::TooLarge,
+            format!("a body may have at most {bytes_max} bytes"),
+        )
+        .with("bytes_max", bytes_max)
+    };
+    // A declared length is refused before a byte of it is read.
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let whole = async {
+        let mut body = body;
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let frame =
+                frame.map_err(|_| Problem::invalid("the body was cut off or is malformed"))?;
+            let Ok(piece) = frame.into_data() else {
+                continue;
+            };
+            if first.len() + rest.len() + piece.len() > bytes_max {
+                return Err(too_large());
+            }
+            // Nearly every body comes in one piece, which is then not copied.
+            if first.is_empty() && rest.is_empty() {
+                first = piece;
+                continue;
+            }
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&piece);
+        }
+        Ok(if rest.is_empty() {
+            first
+        } else {
+            rest.freeze()
+        })
+    };
+    tokio::time::timeout(timeout, whole)
+        .await
+        .unwrap_or_else(|_| {
+            let limit_ms = timeout.as_millis();
+            let detail = format!("the body did not arrive within {limit_ms} ms");
+            Err(Problem::new(Code::RequestTimeout, detail))
+        })
+}
+
+/// Whether a body may be taken for JSON. One that does not say what it is may.
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let kind = value
+        .as_bytes()
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    if kind.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(value.as_bytes());
+    let detail = format!("the body is said to be {:?}", cut(&said, DETAIL_BYTES_MAX));
+    Err(Problem::new(Code::UnsupportedMediaType, detail))
+}
+
+/// Parses a body.
+pub(crate) fn parse<T: Document>(bytes: &[u8]) -> Result<T, Problem> {
+    // A struct would also be read from an array of its fields, which nobody means.
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(bytes).map_err(|error| explain(&error, T::FIELDS)),
+        Some(_) => Err(Problem::invalid("the body must be a JSON object")),
+        None => T::absent().ok_or_else(|| Problem::invalid("there must be a body, a JSON object")),
+    }
+}
+
+fn explain(error: &serde_json::Error, fields: &'static [&'static str]) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let said = error.to_string();
+    let position = format!(" at line {line} column {column}");
+    let said = cut(
+        said.strip_suffix(&position).unwrap_or(&said),
+        DETAIL_BYTES_MAX,
+    );
+    let at = format!("line {line}, column {column}");
+    let detail = match (error.classify(), unknown_field(&said)) {
+        (Category::Data, Some(field)) => match nearest(field, fields) {
+            Some(meant) => format!("unknown field {field:?}, did you mean {meant:?}? ({at})"),
+            None => format!(
+                "unknown field {field:?}; known are {} ({at})",
+                fields.join(", ")
+            ),
+        },
+        (Category::Data, None) => format!("{said} ({at})"),
+        _ => format!("the body is not JSON: {said} ({at})"),
+    };
+    Problem::invalid(detail)
+}
+
+fn unknown_field(said: &str) -> Option<&str> {
+    said.strip_prefix("unknown field `")?.split('`').next()
+}

@@ -1,0 +1,252 @@
+//! API keys over HTTP: made, listed without their secrets, revoked. What a key may do is checked
+//! in `auth`.
+
+use crate::{
+    answer::{Answer, Delivered},
+    auth::{self, DEFAULT_TENANT, Minted, SCOPES},
+    call::{Call, Page},
+    code::Code,
+    cursor::List,
+    headers, json,
+    problem::Problem,
+    text::{is_name, nearest},
+    time::Rfc3339,
+};
+use evenkeel_domains::{Command, Reply, meta};
+use evenkeel_node::{CallOptions, Node, NodeError, SessionToken, Tenant};
+use hyper::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::ops::Bound;
+use utoipa::ToSchema;
+
+type Answered = Result<Answer, Problem>;
+
+/// The longest text that says what a key is for.
+const LABEL_BYTES_MAX: usize = 128;
+
+/// A key to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyRequest {
+    /// Whose it is to be; one's own unless given. Only keys of the tenant `default` name others.
+    tenant: Option<String>,
+    /// What it may do.
+    scopes: Vec<String>,
+    /// What it is for.
+    label: Option<String>,
+}
+
+impl json::Document for KeyRequest {
+    const FIELDS: &'static [&'static str] = &["tenant", "scopes", "label"];
+}
+
+/// A key that was made: its secret is never shown again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedKey)]
+pub(crate) struct CreatedKeyBody<'k> {
+    id: &'k str,
+    /// What its holder sends; absent from a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    tenant: &'k str,
+    scopes: &'k [String],
+    label: &'k str,
+}
+
+/// A key, without its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(crate) struct KeyBody<'k> {
+    id: &'k str,
+    tenant: &'k str,
+    scopes: &'k [String],
+    label: &'k str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Rfc3339,
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyList<'k> {
+    items: Vec<KeyBody<'k>>,
+    /// Where the list goes on; null only at its end.
+    cursor: Option<String>,
+}
+
+/// `POST /v1/keys`
+pub(crate) async fn create(mut call: Call) -> Answered {
+    let KeyRequest {
+        tenant,
+        scopes,
+        label,
+    } = call.document().await?;
+    let own = &call.caller.tenant.name;
+    let tenant = tenant.unwrap_or_else(|| own.to_string());
+    if !is_name(&tenant) {
+        return Err(Problem::field(
+            "tenant",
+            "must be 1 to 128 of A-Z a-z 0-9 . _ : @ -",
+        ));
+    }
+    if *tenant != **own && **own != *DEFAULT_TENANT {
+        let detail = "only keys of the tenant default make keys for other tenants";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    let scopes = checked_scopes(scopes)?;
+    let label = label.unwrap_or_default();
+    if label.len() > LABEL_BYTES_MAX || label.chars().any(char::is_control) {
+        let rule = format!("must be at most {LABEL_BYTES_MAX} bytes without control characters");
+        return Err(Problem::field("label", &rule));
+    }
+    let minted = mint(&call)?;
+    let command = create_command(&minted, tenant, scopes, label);
+    let (reply, delivered) = call.command(command).await?;
+    let Reply::Meta(meta::Reply::Key {
+        id,
+        tenant,
+        scopes,
+        label,
+    }) = reply
+    else {
+        unreachable!("a key is answered by a key")
+    };
+    let body = CreatedKeyBody {
+        id: &id,
+        key: (!delivered.replayed).then(|| minted.shown()),
+        tenant: &tenant,
+        scopes: &scopes,
+        label: &label,
+    };
+    Ok(Answer::json(StatusCode::CREATED, &body).delivered(delivered))
+}
+
+/// A fresh key; under an idempotency key the same one each time, so that a repeated request is
+/// known for what it is. It derives from a secret of this process: after a restart a repeat is
+/// another request, and is answered so.
+fn mint(call: &Call) -> Result<Minted, Problem> {
+    let Some(key) = headers::idempotency_key(&call.parts.headers)? else {
+        return Ok(Minted::from_entropy(&auth::entropy()));
+    };
+    let mut hasher = blake3::Hasher::new_keyed(&call.edge.key_seed);
+    hasher
+        .update(call.caller.tenant.name.as_bytes())
+        .update(&[0])
+        .update(key.as_bytes());
+    Ok(Minted::from_entropy(hasher.finalize().as_bytes()))
+}
+
+fn create_command(minted: &Minted, tenant: String, scopes: Vec<String>, label: String) -> Command {
+    let action = meta::Action::CreateKey {
+        id: minted.id.clone(),
+        secret_hash: minted.secret_hash,
+        tenant,
+        scopes,
+        label,
+    };
+    Command::Meta(meta::Command { action })
+}
+
+fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Problem> {
+    if scopes.is_empty() || scopes.len() > SCOPES.len() {
+        return Err(Problem::field(
+            "scopes",
+            &format!("must be some of {}", SCOPES.join(", ")),
+        ));
+    }
+    for (at, scope) in scopes.iter().enumerate() {
+        if !SCOPES.contains(&scope.as_str()) {
+            let hint = nearest(scope, &SCOPES).map_or_else(
+                || format!("known are {}", SCOPES.join(", ")),
+                |meant| format!("did you mean {meant}?"),
+            );
+            return Err(Problem::field(
+                "scopes",
+                &format!("has an unknown one at {at}; {hint}"),
+            ));
+        }
+        if scopes[..at].contains(scope) {
+            return Err(Problem::field("scopes", &format!("names {scope} twice")));
+        }
+    }
+    Ok(scopes)
+}
+
+/// `GET /v1/keys`: those of one's tenant; of all tenants for keys of the tenant `default`.
+pub(crate) fn list(call: &Call) -> Answered {
+    let parameters = call.parameters()?;
+    call.read_options()?;
+    let own = &*call.caller.tenant.name;
+    let list = List(&["keys", own]);
+    let Page { limit, after } = Page::of(&parameters, &list)?;
+    let view = call.edge.node.meta();
+    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let mut keys = view
+        .meta
+        .keys
+        .range::<str, _>((from, Bound::Unbounded))
+        .filter(|(_, key)| own == DEFAULT_TENANT || key.tenant == own);
+    let items: Vec<KeyBody<'_>> = keys
+        .by_ref()
+        .take(limit)
+        .map(|(id, key)| KeyBody {
+            id,
+            tenant: &key.tenant,
+            scopes: &key.scopes,
+            label: &key.label,
+            created_at: Rfc3339(key.created_at),
+        })
+        .collect();
+    let last = items.last().map(|key| list.cursor(key.id));
+    let cursor = if keys.next().is_some() { last } else { None };
+    let delivered = Delivered {
+        as_of: meta_tokens(call)?,
+        staleness_ms: 0,
+        replayed: false,
+    };
+    let answer = Answer::json(StatusCode::OK, &KeyList { items, cursor });
+    Ok(if delivered.as_of.is_empty() {
+        answer
+    } else {
+        answer.delivered(delivered)
+    })
+}
+
+/// The copy of meta that this node answers from is current: what a caller has seen of it is what
+/// this answer rests on.
+fn meta_tokens(call: &Call) -> Result<Vec<SessionToken>, Problem> {
+    let mut tokens = headers::session(&call.parts.headers)?;
+    tokens.retain(|token| token.partition == evenkeel_log::PartitionId::META);
+    Ok(tokens)
+}
+
+/// `DELETE /v1/keys/{id}`
+pub(crate) async fn revoke(call: Call) -> Answered {
+    let id = call.name(0)?;
+    let own = &call.caller.tenant.name;
+    let tenant = (**own != *DEFAULT_TENANT).then(|| own.to_string());
+    let action = meta::Action::RevokeKey { id, tenant };
+    let (_, delivered) = call
+        .command(Command::Meta(meta::Command { action }))
+        .await?;
+    Ok(Answer::empty().delivered(delivered))
+}
+
+/// Makes a key that may do everything as the tenant `default`, and answers it: for the first
+/// start, when nobody has a key to ask for one with.
+pub async fn create_admin_key(node: &Node) -> Result<String, NodeError> {
+    let minted = Minted::from_entropy(&auth::entropy());
+    let scopes = vec![auth::ADMIN.to_owned()];
+    let command = create_command(
+        &minted,
+        DEFAULT_TENANT.to_owned(),
+        scopes,
+        "first start".to_owned(),
+    );
+    let tenant = Tenant {
+        id: evenkeel_engine::TenantId::default(),
+        name: DEFAULT_TENANT.into(),
+    };
+    node.command(&tenant, command, CallOptions::default())
+        .await?;
+    Ok(minted.shown())
+}

@@ -1,0 +1,62 @@
+//! The limits and switches of the edge.
+
+use std::time::Duration;
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Whoever has an API key.
+    Keys,
+    /// Anyone who can reach it, as the tenant `default` with all scopes: for a loopback address.
+    /// Requests with a foreign `Host` or `Origin` are refused, so that no web page that somebody
+    /// on this machine opens can ask anything.
+    Open,
+}
+
+/// How the edge runs. Everything that could grow has a bound here.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Who may ask.
+    pub auth: Auth,
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Bytes of a request's line and headers. At least 8 KiB.
+    pub head_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// Connections served at once. The next few are answered `unavailable` and closed, and those
+    /// after them wait unaccepted.
+    pub connections_max: usize,
+    /// Event streams open at once; the next is answered `overloaded`.
+    pub streams_max: usize,
+    /// How long a request's head may take from its first byte, give or take half of it.
+    pub head_timeout: Duration,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// How long a quiet event stream goes without a comment.
+    pub heartbeat: Duration,
+    /// How long requests may take to finish once the server is told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl ServerOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new(auth: Auth) -> Self {
+        Self {
+            auth,
+            body_bytes_max: 256 * 1_024,
+            head_bytes_max: 32 * 1_024,
+            headers_max: 64,
+            connections_max: 4_096,
+            streams_max: 1_024,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            heartbeat: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

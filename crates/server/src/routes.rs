@@ -1,0 +1,275 @@
+//! Every address that is answered, in one table: what dispatch, the methods of a 405, the scopes
+//! and the OpenAPI document are all read from.
+
+use crate::{
+    auth::{ADMIN, Needs},
+    openapi::Docs,
+};
+use hyper::Method;
+
+/// What is done at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Operation {
+    Hold,
+    Confirm,
+    Release,
+    Extend,
+    Cancel,
+    GetHold,
+    GetResource,
+    PutResource,
+    AddSeats,
+    ListSeats,
+    ListHolds,
+    Events,
+    ListResources,
+    CreateKey,
+    ListKeys,
+    RevokeKey,
+    ListContracts,
+    GetContract,
+    Metrics,
+    Healthz,
+    Readyz,
+    OpenApi,
+    Page,
+    ProblemPage,
+}
+
+/// One method at one address.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) operation: Operation,
+    pub(crate) method: Method,
+    /// Without the first slash; `{}` stands for a name that the caller chose.
+    pub(crate) segments: &'static [&'static str],
+    /// The path whose contract it is under, if it is under one.
+    pub(crate) path: Option<&'static str>,
+    pub(crate) needs: Needs,
+    pub(crate) docs: Docs,
+}
+
+/// More segments than any route has.
+const SEGMENTS_MAX: usize = 8;
+const READ: Needs = Needs::Scope("reservations:read");
+const WRITE: Needs = Needs::Scope("reservations:write");
+
+macro_rules! routes {
+    ($($operation:ident: $method:ident $segments:expr, $path:expr, $needs:expr, $docs:expr;)*) => {
+        /// Every route; the busiest first, since they are looked through in order.
+        pub(crate) static ROUTES: &[Route] = &[$(Route {
+            operation: Operation::$operation,
+            method: Method::$method,
+            segments: &$segments,
+            path: $path,
+            needs: $needs,
+            docs: $docs,
+        }),*];
+    };
+}
+
+routes! {
+    Hold: POST ["v1", "resources", "{}", "holds"], Some("reservations.hold"), WRITE,
+        Docs::of("201", "Hold").takes("HoldRequest");
+    Confirm: POST ["v1", "resources", "{}", "holds", "{}", "confirm"], Some("reservations.confirm"),
+        WRITE, Docs::of("200", "Hold").takes("ConfirmRequest");
+    Release: POST ["v1", "resources", "{}", "holds", "{}", "release"], Some("reservations.release"),
+        WRITE, Docs::of("200", "Hold").takes("EmptyRequest");
+    GetResource: GET ["v1", "resources", "{}"], Some("reservations.resource"), READ,
+        Docs::of("200", "Resource");
+    GetHold: GET ["v1", "resources", "{}", "holds", "{}"], Some("reservations.get_hold"), READ,
+        Docs::of("200", "Hold");
+    Extend: POST ["v1", "resources", "{}", "holds", "{}", "extend"], Some("reservations.extend"),
+        WRITE, Docs::of("200", "Hold").takes("ExtendRequest");
+    Cancel: POST ["v1", "resources", "{}", "holds", "{}", "cancel"], Some("reservations.cancel"),
+        WRITE, Docs::of("200", "Hold").takes("EmptyRequest");
+    PutResource: PUT ["v1", "resources", "{}"], Some("reservations.create"), WRITE,
+        Docs::of("200", "Resource").takes("PutRequest").also("201");
+    AddSeats: POST ["v1", "resources", "{}", "seats"], Some("reservations.add_seats"), WRITE,
+        Docs::of("200", "Resource").takes("SeatsRequest");
+    ListSeats: GET ["v1", "resources", "{}", "seats"], Some("reservations.seats"), READ,
+        Docs::of("200", "SeatList").query(&["state", "limit", "cursor"]);
+    ListHolds: GET ["v1", "resources", "{}", "holds"], Some("reservations.holds"), READ,
+        Docs::of("200", "HoldList").query(&["state", "limit", "cursor"]);
+    Events: GET ["v1", "resources", "{}", "events"], Some("reservations.events"), READ,
+        Docs::text("text/event-stream").query(&["since"]);
+    ListResources: GET ["v1", "resources"], Some("reservations.resources"), READ,
+        Docs::of("200", "ResourceList").query(&["limit", "cursor"]);
+    CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
+        Docs::of("201", "CreatedKey").takes("KeyRequest");
+    ListKeys: GET ["v1", "keys"], Some("keys.list"), Needs::Scope(ADMIN),
+        Docs::of("200", "KeyList").query(&["limit", "cursor"]);
+    RevokeKey: DELETE ["v1", "keys", "{}"], Some("keys.revoke"), Needs::Scope(ADMIN),
+        Docs::nothing();
+    ListContracts: GET ["v1", "contracts"], Some("contracts.list"), Needs::Key,
+        Docs::of("200", "ContractList");
+    GetContract: GET ["v1", "contracts", "{}"], Some("contracts.get"), Needs::Key,
+        Docs::of("200", "Explanation");
+    Metrics: GET ["metrics"], None, Needs::Key, Docs::text("text/plain");
+    Healthz: GET ["healthz"], None, Needs::Nothing, Docs::of("200", "Health");
+    Readyz: GET ["readyz"], None, Needs::Nothing, Docs::of("200", "Readiness").also("503");
+    OpenApi: GET ["openapi.json"], None, Needs::Nothing, Docs::text("application/json");
+    Page: GET [""], None, Needs::Nothing, Docs::text("text/html");
+    ProblemPage: GET ["docs", "problems", "{}"], None, Needs::Nothing, Docs::text("text/html");
+}
+
+/// What was found at an address.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A route, and its place in the table.
+    Route(usize, &'static Route),
+    /// An address with other methods.
+    OtherMethods(Vec<Method>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks for what answers `method` at `path`. `HEAD` is answered wherever `GET` is; no body is
+/// sent then.
+pub(crate) fn find(method: &Method, path: &str) -> Found {
+    let method = if *method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let mut segments = [""; SEGMENTS_MAX];
+    let mut count = 0;
+    for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
+        let Some(place) = segments.get_mut(count) else {
+            return Found::Nothing;
+        };
+        *place = segment;
+        count += 1;
+    }
+    let here = |route: &Route| matches(route.segments, &segments[..count]);
+    for (index, route) in ROUTES.iter().enumerate() {
+        if route.method == *method && here(route) {
+            return Found::Route(index, route);
+        }
+    }
+    let methods: Vec<Method> = ROUTES
+        .iter()
+        .filter(|route| here(route))
+        .map(|route| route.method.clone())
+        .collect();
+    if methods.is_empty() {
+        Found::Nothing
+    } else {
+        Found::OtherMethods(methods)
+    }
+}
+
+fn matches(pattern: &[&str], segments: &[&str]) -> bool {
+    pattern.len() == segments.len()
+        && pattern
+            .iter()
+            .zip(segments)
+            .all(|(part, segment)| *part == "{}" || part == segment)
+}
+
+impl Route {
+    /// The text in the place of the `n`-th `{}` of `path`, which this route was found for.
+    pub(crate) fn parameter<'p>(&self, path: &'p str, n: usize) -> &'p str {
+        let place = self
+            .segments
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| **part == "{}")
+            .nth(n);
+        let (place, _) = place.expect("a handler asks only for names that its route has");
+        // The path begins with a slash, so that its first part is before it and empty.
+        path.split('/').nth(place + 1).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn operation(method: Method, path: &str) -> Option<Operation> {
+        match find(&method, path) {
+            Found::Route(_, route) => Some(route.operation),
+            Found::OtherMethods(_) | Found::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn addresses_are_found_whole() {
+        assert_eq!(
+            operation(Method::POST, "/v1/resources/gig/holds"),
+            Some(Operation::Hold)
+        );
+        assert_eq!(
+            operation(Method::GET, "/v1/resources/gig/holds"),
+            Some(Operation::ListHolds)
+        );
+        assert_eq!(operation(Method::HEAD, "/"), Some(Operation::Page));
+        for nowhere in [
+            "/v1",
+            "/v1/resources/",
+            "/v1/resources/a/holds/1/",
+            "/a/b/c/d/e/f/g/h/i/j",
+            "*",
+        ] {
+            assert!(
+                matches!(
+                    find(&Method::GET, nowhere),
+                    Found::Nothing | Found::Route(..)
+                ),
+                "{nowhere}"
+            );
+        }
+        assert!(matches!(
+            find(&Method::GET, "/v1/resources/a/holds/1/"),
+            Found::Nothing
+        ));
+    }
+
+    #[test]
+    fn another_method_is_told_from_nothing() {
+        let Found::OtherMethods(methods) = find(&Method::PATCH, "/v1/resources/gig") else {
+            panic!("there are methods here");
+        };
+        assert_eq!(methods, [Method::GET, Method::PUT]);
+    }
+
+    #[test]
+    fn parameters_are_where_the_braces_are() {
+        let path = "/v1/resources/gig/holds/7/confirm";
+        let Found::Route(_, route) = find(&Method::POST, path) else {
+            panic!("a route")
+        };
+        assert_eq!(
+            (route.parameter(path, 0), route.parameter(path, 1)),
+            ("gig", "7")
+        );
+    }
+
+    #[test]
+    fn every_declared_path_has_its_route_and_no_route_another() {
+        let declared: BTreeSet<(String, String)> = evenkeel_domains::paths()
+            .iter()
+            .map(|path| (path.name.to_owned(), braces(path.route)))
+            .collect();
+        let routed: BTreeSet<(String, String)> = ROUTES
+            .iter()
+            .filter_map(|route| {
+                let address = format!("{} /{}", route.method, route.segments.join("/"));
+                Some((route.path?.to_owned(), address))
+            })
+            .collect();
+        assert_eq!(routed, declared);
+    }
+
+    /// A declared route with nothing in its braces.
+    fn braces(route: &str) -> String {
+        let mut parts = route.split('{');
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            plain.push_str("{}");
+            plain.push_str(part.split_once('}').map_or("", |(_, rest)| rest));
+        }
+        plain
+    }
+}
