@@ -132,7 +132,12 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(endpoint: Endpoint, url: String) -> Self {
         let writer = endpoint.writer();
-        Self { url, endpoint, writer, client: None }
+        Self {
+            url,
+            endpoint,
+            writer,
+            client: None,
+        }
     }
 
     /// Sends one request. Not sent again if it fails: only the caller knows whether it may be.
@@ -142,7 +147,10 @@ impl Api {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<Answer, ApiError> {
-        let unreachable = |source| ApiError::Unreachable { url: self.url.clone(), source };
+        let unreachable = |source| ApiError::Unreachable {
+            url: self.url.clone(),
+            source,
+        };
         let mut client = match self.client.take().filter(Client::is_usable) {
             Some(client) => client,
             None => self.endpoint.connect().await.map_err(unreachable)?,
@@ -151,7 +159,9 @@ impl Api {
         let reply = client.call(request).await.map_err(unreachable)?;
         let answer = Answer {
             status: reply.status,
-            retry_after_s: reply.header("retry-after").and_then(|value| value.parse().ok()),
+            retry_after_s: reply
+                .header("retry-after")
+                .and_then(|value| value.parse().ok()),
             body: reply.body.to_vec(),
         };
         self.client = Some(client);
@@ -169,12 +179,17 @@ impl Api {
         if !answer.is_success() {
             return Err(ApiError::Refused(answer.problem()));
         }
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| ApiError::NotUnderstood { url: self.url.clone(), why: error.to_string() })
+        serde_json::from_slice(&answer.body).map_err(|error| ApiError::NotUnderstood {
+            url: self.url.clone(),
+            why: error.to_string(),
+        })
     }
 
     /// Every item of a list, page by page.
-    pub(crate) async fn list<T: DeserializeOwned>(&mut self, path: &str) -> Result<Vec<T>, ApiError> {
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<Vec<T>, ApiError> {
         #[derive(Deserialize)]
         struct Page<T> {
             items: Vec<T>,
@@ -185,10 +200,18 @@ impl Api {
         loop {
             let page: Page<T> = self.call("GET", &at, None).await?;
             items.extend(page.items);
-            let Some(cursor) = page.cursor else { return Ok(items) };
-            if !cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~".contains(&byte)) {
+            let Some(cursor) = page.cursor else {
+                return Ok(items);
+            };
+            if !cursor
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~".contains(&byte))
+            {
                 let why = "its cursor cannot stand in a URL".to_owned();
-                return Err(ApiError::NotUnderstood { url: self.url.clone(), why });
+                return Err(ApiError::NotUnderstood {
+                    url: self.url.clone(),
+                    why,
+                });
             }
             at = format!("{path}?cursor={cursor}");
         }

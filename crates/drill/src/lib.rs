@@ -1,7 +1,16 @@
-//! Workloads, faults, simulation, history checkers and reports.
+//! Drills: the proof that contracts are kept, which anyone can run.
+//!
+//! - [`sim`]: the real engine and log under virtual time, seeds and faults.
+//! - [`breakages`]: guarantees taken away in the simulator, to see which promise breaks.
+//! - [`crash`]: the real binary, killed and restarted under load.
+//! - [`history`] and [`checker`]: what clients were told, and whether that can be true.
+//! - [`load`]: load generation and the HTTP client that drills, benchmarks and the CLI share.
+//!
+//! Nothing that serves depends on this crate's switches: they reach the engine only from here.
 
 pub mod breakages;
 pub mod checker;
+pub mod crash;
 pub mod history;
 pub mod load;
 pub mod sim;

@@ -13,3 +13,5 @@ mod checker_properties;
 mod reference;
 #[path = "drill/script.rs"]
 mod script;
+#[path = "drill/sim.rs"]
+mod sim;

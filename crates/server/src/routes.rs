@@ -250,6 +250,8 @@ mod tests {
     fn every_declared_path_has_its_route_and_no_route_another() {
         let declared: BTreeSet<(String, String)> = evenkeel_domains::paths()
             .iter()
+            // What is set by a file has no address.
+            .filter(|path| path.route.contains(" /v1/"))
             .map(|path| (path.name.to_owned(), braces(path.route)))
             .collect();
         let routed: BTreeSet<(String, String)> = ROUTES

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn agrees_with_a_calendar_library() {
-        let days = (0..2_932_896)
+        let days = (0..2_932_895)
             .step_by(13)
             .map(|day| day * DAY_MS + day % DAY_MS);
         let leaps = [
@@ -80,7 +80,6 @@ mod tests {
             951_782_400_000,
             951_868_800_000,
             4_107_542_400_000,
-            LAST_MS,
         ];
         for ms in days.chain(leaps) {
             let known = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap();

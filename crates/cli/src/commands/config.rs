@@ -69,13 +69,17 @@ fn init(file: &Path) -> Result<(), Failure> {
     if file == Path::new("-") {
         return output::print(&text);
     }
-    let written = std::fs::File::create_new(file).and_then(|mut out| out.write_all(text.as_bytes()));
+    let written =
+        std::fs::File::create_new(file).and_then(|mut out| out.write_all(text.as_bytes()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             Failure::failed(format!("{} exists, and is left as it is", file.display()))
         }
         _ => Failure::because(format!("cannot write {}", file.display()), error),
     })?;
-    eprintln!("{} is written; everything in it is commented out", file.display());
+    eprintln!(
+        "{} is written; everything in it is commented out",
+        file.display()
+    );
     Ok(())
 }

@@ -36,10 +36,17 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Ok(contracts) => contracts,
         Err(error) => {
             eprintln!("evenkeel: promises only, as they are without a config: {error}");
-            registry().contracts().map(|contract| summarize(&contract, None)).collect()
+            registry()
+                .contracts()
+                .map(|contract| summarize(&contract, None))
+                .collect()
         }
     };
-    if args.json { output::json(&contracts) } else { output::print(&table(&contracts)) }
+    if args.json {
+        output::json(&contracts)
+    } else {
+        output::print(&table(&contracts))
+    }
 }
 
 async fn ask(api: &mut Api) -> Result<Vec<Summary>, ApiError> {
@@ -61,20 +68,30 @@ async fn watch(api: &mut Api, json: bool) -> Result<(), Failure> {
             continue;
         }
         let table = table(&contracts);
-        output::print(&if in_place { format!("{CLEAR}{table}") } else { format!("{table}\n") })?;
+        output::print(&if in_place {
+            format!("{CLEAR}{table}")
+        } else {
+            format!("{table}\n")
+        })?;
     }
 }
 
 /// The table; what was delivered only if there is something.
 fn table(contracts: &[Summary]) -> String {
-    let live = contracts.iter().any(|contract| contract.delivered.is_some());
+    let live = contracts
+        .iter()
+        .any(|contract| contract.delivered.is_some());
     let colour = output::takes_colour();
     let mut out = format!(
         "{:<26}{:<7}{:<14}{:<20}{:>9}{:>9}",
         "PATH", "ACCESS", "COORDINATION", "ANSWERS", "DEADLINE", "P99"
     );
     if live {
-        let _ = write!(out, "  | {:>9}{:>10}{:>10}{:>9}{:>8}", "RATE/S", "P50", "P99", "ERRORS", "BUDGET");
+        let _ = write!(
+            out,
+            "  | {:>9}{:>10}{:>10}{:>9}{:>8}",
+            "RATE/S", "P50", "P99", "ERRORS", "BUDGET"
+        );
     }
     out.push('\n');
     for contract in contracts {
@@ -100,7 +117,11 @@ fn table(contracts: &[Summary]) -> String {
 /// How fresh a read is, or what a "no" of a write rests on.
 fn answers(contract: &Summary) -> String {
     let promised = &contract.promised;
-    match (promised.consistency, promised.max_staleness_ms, promised.refusals) {
+    match (
+        promised.consistency,
+        promised.max_staleness_ms,
+        promised.refusals,
+    ) {
         (Some(level), Some(bound_ms), _) => format!("{level} {bound_ms} ms"),
         (Some(level), None, _) => level.to_string(),
         (None, _, Some(refusals)) => format!("{refusals} refusals"),
@@ -112,8 +133,13 @@ fn delivered(contract: &Summary) -> String {
     let (Some(delivered), Some(budget)) = (&contract.delivered, &contract.budget) else {
         return String::new();
     };
-    let millis = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2} ms"));
-    let missed = if budget.latency_met == Some(false) { "!" } else { "" };
+    let millis =
+        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2} ms"));
+    let missed = if budget.latency_met == Some(false) {
+        "!"
+    } else {
+        ""
+    };
     format!(
         "  | {:>9.1}{:>10}{:>10}{:>9}{:>8}",
         delivered.rate_per_s,

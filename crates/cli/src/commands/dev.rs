@@ -41,9 +41,22 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let data = data.expect("without a chosen directory there is a throw-away one");
     let running = Running::open(&settings, data, true, Auth::Open).await?;
     demo::seed(&running.node).await?;
-    let kept = if throw_away.is_some() { "removed at exit" } else { "kept" };
-    output::print(&welcome(&running.url(), &format!("{} ({kept})", data.display())))?;
-    running.serve(throw_away.as_ref().map(|directory| directory.path().to_owned())).await
+    let kept = if throw_away.is_some() {
+        "removed at exit"
+    } else {
+        "kept"
+    };
+    output::print(&welcome(
+        &running.url(),
+        &format!("{} ({kept})", data.display()),
+    ))?;
+    running
+        .serve(
+            throw_away
+                .as_ref()
+                .map(|directory| directory.path().to_owned()),
+        )
+        .await
 }
 
 fn welcome(url: &str, data: &str) -> String {
@@ -58,6 +71,10 @@ fn welcome(url: &str, data: &str) -> String {
          '{{\"holder\":\"you\",\"quantity\":2,\"ttl_ms\":300000}}'\n\
          \nWhy is that safe, and what does it cost?\n\
          \n  evenkeel explain reservations.hold{}\n",
-        if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") },
+        if url.ends_with(":7480") {
+            String::new()
+        } else {
+            format!(" --url {url}")
+        },
     )
 }

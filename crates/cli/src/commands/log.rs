@@ -68,9 +68,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn parse_partition(text: &str) -> Result<PartitionId, String> {
     match text {
         "meta" => Ok(PartitionId::META),
-        number => number.parse().map(PartitionId).map_err(|_| {
-            format!("a partition is a number from 0 to {}, or `meta`", u16::MAX)
-        }),
+        number => number
+            .parse()
+            .map(PartitionId)
+            .map_err(|_| format!("a partition is a number from 0 to {}, or `meta`", u16::MAX)),
     }
 }
 
@@ -87,7 +88,9 @@ fn show(args: &Inspect) -> Result<(), Failure> {
     let mut stopped = None;
     let found = inspect(&files, |placed| {
         let header = placed.record.header();
-        let wanted = args.partition.is_none_or(|partition| partition == header.partition)
+        let wanted = args
+            .partition
+            .is_none_or(|partition| partition == header.partition)
             && header.offset.0 >= args.from;
         if !wanted {
             return ControlFlow::Continue(());
@@ -131,13 +134,20 @@ fn report_damage(found: &Recovered) -> Result<(), Failure> {
     }
     for partition in &found.partitions {
         if let Some(why) = &partition.quarantined {
-            eprintln!("evenkeel: partition {} would not be served: {why}", partition.partition);
+            eprintln!(
+                "evenkeel: partition {} would not be served: {why}",
+                partition.partition
+            );
         }
     }
     if let Some(why) = &found.unseen_quarantined {
         eprintln!("evenkeel: partitions without whole records would not be served: {why}");
     }
-    if found.is_whole() { Ok(()) } else { Err(Failure::Ended(1)) }
+    if found.is_whole() {
+        Ok(())
+    } else {
+        Err(Failure::Ended(1))
+    }
 }
 
 fn found_text(found: &Recovered) -> String {
@@ -154,7 +164,11 @@ fn found_text(found: &Recovered) -> String {
             partition.first,
             partition.tail.offset,
             partition.tail.hash,
-            if partition.quarantined.is_some() { " DAMAGED" } else { "" },
+            if partition.quarantined.is_some() {
+                " DAMAGED"
+            } else {
+                ""
+            },
         );
     }
     if let Some(torn) = &found.torn {
@@ -165,7 +179,11 @@ fn found_text(found: &Recovered) -> String {
             torn.segment, torn.position
         );
     }
-    let _ = writeln!(out, "{}", if found.is_whole() { "whole" } else { "DAMAGED" });
+    let _ = writeln!(
+        out,
+        "{}",
+        if found.is_whole() { "whole" } else { "DAMAGED" }
+    );
     out
 }
 
@@ -238,7 +256,9 @@ fn record_text(placed: &Placed<'_>, with_effects: bool) -> String {
     if with_effects {
         for effect in effects(record.body()) {
             let _ = match effect {
-                Ok(("put", table, key, Some(row))) => writeln!(out, "  put    {table} {key} = {row}"),
+                Ok(("put", table, key, Some(row))) => {
+                    writeln!(out, "  put    {table} {key} = {row}")
+                }
                 Ok((verb, table, key, _)) => writeln!(out, "  {verb:<6} {table} {key}"),
                 Err(why) => writeln!(out, "  not readable: {why}"),
             };
@@ -296,8 +316,10 @@ fn effects(body: &[u8]) -> impl Iterator<Item = Result<Decoded, String>> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }

@@ -40,8 +40,16 @@ impl Running {
             }
         };
         let address = listener.local_addr()?;
-        let options = ServerOptions { auth, ..settings.server.clone() };
-        Ok(Self { node, address, listener, options })
+        let options = ServerOptions {
+            auth,
+            ..settings.server.clone()
+        };
+        Ok(Self {
+            node,
+            address,
+            listener,
+            options,
+        })
     }
 
     /// Where a browser or a client on this machine finds it.

@@ -1,12 +1,7 @@
 //! The table of settings: names, ranges, what they mean, and where their value lives.
 
 use super::Settings;
-use std::{
-    net::SocketAddr,
-    ops::RangeInclusive,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -228,10 +223,19 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for setting in &SETTINGS {
             assert!(SECTIONS.contains(&setting.section), "{}", setting.section);
-            assert!(seen.insert((setting.section, setting.key)), "{}", setting.key);
+            assert!(
+                seen.insert((setting.section, setting.key)),
+                "{}",
+                setting.key
+            );
             let mut settings = Settings::default();
             if let Some(default) = setting.get(&mut settings) {
-                assert_eq!(setting.set(&mut settings, &default), Ok(()), "{}", setting.key);
+                assert_eq!(
+                    setting.set(&mut settings, &default),
+                    Ok(()),
+                    "{}",
+                    setting.key
+                );
             }
         }
     }
@@ -251,7 +255,13 @@ mod tests {
                 } else {
                     other.get(&mut Settings::default())
                 };
-                assert_eq!(other.get(&mut settings), expected, "{} {}", setting.key, other.key);
+                assert_eq!(
+                    other.get(&mut settings),
+                    expected,
+                    "{} {}",
+                    setting.key,
+                    other.key
+                );
             }
         }
     }

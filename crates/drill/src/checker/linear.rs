@@ -96,9 +96,6 @@ struct Cursors {
     open: usize,
 }
 
-/// An operation that was placed, the state after it, and other states that it could have led to.
-type Placed<S> = (usize, S, Vec<S>);
-
 struct Search<'m, M: Model> {
     model: &'m M,
     calls: &'m [Call<M::Op, M::Ret>],
@@ -174,35 +171,43 @@ impl<'m, M: Model> Search<'m, M> {
                     self.back_up(&mut path)
                 }
             };
-            let Some((index, state, alternatives)) = next else { continue };
+            let Some((index, mut alternatives)) = next else { continue };
             self.mark(index, true);
-            if self.is_new(&state) || !alternatives.is_empty() {
-                let cursors = path.last().map_or_else(Cursors::default, |frame| frame.cursors);
-                path.push(self.frame(Some(index), state, alternatives, cursors));
-            } else {
-                self.mark(index, false);
+            match self.first_new(&mut alternatives) {
+                Some(state) => {
+                    let cursors = path.last().map_or_else(Cursors::default, |frame| frame.cursors);
+                    path.push(self.frame(Some(index), state, alternatives, cursors));
+                }
+                None => self.mark(index, false),
             }
         }
         Verdict::Valid
     }
 
-    /// Has `index` follow `state`, if it can.
-    fn place(&mut self, state: &M::State, index: usize) -> Option<Placed<M::State>> {
+    /// The states after `index`, if it can follow `state`.
+    fn place(&mut self, state: &M::State, index: usize) -> Option<(usize, Vec<M::State>)> {
         self.steps += 1;
         let call = &self.calls[index];
         let ret = call.returned.as_ref().map(|(_, ret)| ret);
-        let mut states = self.model.step(state, &call.op, ret);
-        let first = states.pop()?;
-        Some((index, first, states))
+        Some((index, self.model.step(state, &call.op, ret)))
     }
 
-    /// Takes back the last operation; answers its next alternative, if it has one.
-    fn back_up(&mut self, path: &mut Vec<Frame<M::State>>) -> Option<Placed<M::State>> {
-        let mut frame = path.pop()?;
+    /// Takes back the last operation; answers the other states that it could have led to.
+    fn back_up(&mut self, path: &mut Vec<Frame<M::State>>) -> Option<(usize, Vec<M::State>)> {
+        let frame = path.pop()?;
         let index = frame.placed?;
         self.mark(index, false);
-        let state = frame.alternatives.pop()?;
-        Some((index, state, frame.alternatives))
+        Some((index, frame.alternatives))
+    }
+
+    /// Takes states from `alternatives` until one was never looked at.
+    fn first_new(&mut self, alternatives: &mut Vec<M::State>) -> Option<M::State> {
+        while let Some(state) = alternatives.pop() {
+            if self.is_new(&state) {
+                return Some(state);
+            }
+        }
+        None
     }
 
     fn mark(&mut self, index: usize, placed: bool) {

@@ -145,12 +145,10 @@ impl Reservations {
                 if by == hold {
                     return resolve(next, hold, at_ms, Phase::Confirmed);
                 }
-                let at_ms = at_ms.unwrap_or_else(|| end_of(next, hold));
-                next.advance(at_ms)?;
                 if !reacquire {
                     return Err(Wrong::Nonsense);
                 }
-                self.reacquire(next, hold, op, Some((by.as_str().into(), *fence)))
+                self.reacquire(next, hold, op, Some((by.as_str().into(), *fence)), at_ms)
             }
             (Request::Release { hold }, Answer::Released) => {
                 resolve(next, hold, at_ms, Phase::Released)
@@ -177,7 +175,7 @@ impl Reservations {
     /// What an operation may have done whose answer nobody heard: at the earliest time at which
     /// it can have had an effect, since that leaves most open.
     fn unanswered(&self, mut next: Resource, op: &Asked) -> Next {
-        let lapsed = next.clone();
+        let mut late = next.clone();
         match &op.request {
             Request::Hold { ttl_ms, places } => {
                 let from = next.fits_from(&self.capacity, places).ok_or(Wrong::NotFree)?;
@@ -187,8 +185,8 @@ impl Reservations {
             }
             Request::Confirm { hold, reacquire: true } => {
                 let in_time = resolve(&mut next, hold, None, Phase::Confirmed).map(|()| next);
-                let late = self.unanswered_reacquire(lapsed, hold, op);
-                return match (in_time, late) {
+                let again = self.reacquire(&mut late, hold, op, None, None).map(|()| late);
+                return match (in_time, again) {
                     (Ok(next), Ok(late)) => Ok(vec![late, next]),
                     (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(vec![only]),
                     (Err(wrong), Err(_)) => Err(wrong),
@@ -206,26 +204,17 @@ impl Reservations {
         Ok(vec![next])
     }
 
-    fn unanswered_reacquire(
-        &self,
-        mut next: Resource,
-        hold: &str,
-        op: &Asked,
-    ) -> Result<Resource, Wrong> {
-        let end = end_of(&next, hold);
-        next.advance(end)?;
-        self.reacquire(&mut next, hold, op, None)?;
-        Ok(next)
-    }
-
-    /// Takes the places of an expired hold again, confirmed, as the hold `told` of, with its fence.
+    /// Takes the places of an expired hold again, confirmed, as the hold `told` of, with its fence;
+    /// at the first time at which they may be free, if nobody knows when.
     fn reacquire(
         &self,
         next: &mut Resource,
         hold: &str,
         op: &Asked,
         told: Option<(Arc<str>, u64)>,
+        at_ms: Option<u64>,
     ) -> Result<(), Wrong> {
+        next.advance(at_ms.unwrap_or_else(|| end_of(next, hold)))?;
         lapse(next, hold);
         let by = told.as_ref().map_or(&op.name, |(by, _)| by);
         let again = next.holds.get(hold).and_then(|hold| hold.again.clone());
@@ -243,6 +232,10 @@ impl Reservations {
         let places = expired.places.clone();
         if let Some((_, fence)) = &told {
             next.raise_fence(*fence)?;
+        }
+        if at_ms.is_none() {
+            let from = next.fits_from(&self.capacity, &places).ok_or(Wrong::NotFree)?;
+            next.advance(from)?;
         }
         let expiry = Expiry::At(next.now_ms);
         self.take(next, told.map(|told| told.0), op, Some(places), Phase::Confirmed, expiry)

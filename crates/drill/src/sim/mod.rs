@@ -14,8 +14,10 @@ mod logs;
 mod node;
 pub mod plan;
 mod subscriber;
+mod sweep;
 mod world;
 
 pub use judge::Verdict;
 pub use plan::{Plan, Scene, Size};
+pub use sweep::{Failure, Sweep, sweep};
 pub use world::{Broken, Run, run};

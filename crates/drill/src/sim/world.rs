@@ -524,6 +524,24 @@ impl World {
             let limit = self.rng.usize(1..4);
             self.subscribers[index].read(&self.nodes[node], limit, self.now_ms);
         }
+        if !self.faulty() && self.rng.u8(0..10) == 0 {
+            self.touch_owners();
+        }
+    }
+
+    /// An owner that has nothing to append does not hear that it was deposed, which harms nobody;
+    /// but a run ends only when all is known, so each is given something to append.
+    fn touch_owners(&mut self) {
+        let tail = self.log.tail();
+        for node in &mut self.nodes {
+            if let Some(partition) = &mut node.partition
+                && partition.role() == Role::Owner
+                && partition.tail() != tail
+                && !partition.is_in_flight()
+            {
+                partition.request_checkpoint();
+            }
+        }
     }
 
     fn say(&mut self, what: String) {

@@ -37,7 +37,10 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(endpoint: Endpoint, url: String, retry_for_ms: u64) -> Self {
-        Self { api: Api::new(endpoint, url), retry_for: Duration::from_millis(retry_for_ms) }
+        Self {
+            api: Api::new(endpoint, url),
+            retry_for: Duration::from_millis(retry_for_ms),
+        }
     }
 
     /// Creates the resource of a line, with all its seats.
@@ -45,28 +48,40 @@ impl Sender {
         let path = format!("/v1/resources/{}", entry.resource);
         let put = self.patiently("PUT", &path, &entry.put).await?;
         // A map that has more seats than one call takes can only be added to.
-        let only_add = !entry.seats.is_empty()
-            && put.status == 409
-            && put.problem().code == "too_many_seats";
+        let only_add =
+            !entry.seats.is_empty() && put.status == 409 && put.problem().code == "too_many_seats";
         if !only_add {
             accepted(&put)?;
         }
         for seats in &entry.seats {
-            let added = self.patiently("POST", &format!("{path}/seats"), seats).await?;
+            let added = self
+                .patiently("POST", &format!("{path}/seats"), seats)
+                .await?;
             accepted(&added)?;
         }
-        Ok(if put.status == 201 { Sent::Created } else { Sent::Existing })
+        Ok(if put.status == 201 {
+            Sent::Created
+        } else {
+            Sent::Existing
+        })
     }
 
     /// Asks again while the answer may become another one. All requests here may be repeated.
-    async fn patiently(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Answer, Stopped> {
+    async fn patiently(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Answer, Stopped> {
         let give_up_at = Instant::now() + self.retry_for;
         let mut pause = PAUSE_MIN;
         loop {
             let result = self.api.send(method, path, Some(body)).await;
             let (wait, why) = match result {
                 Ok(answer) if matches!(answer.status, 429 | 503 | 504) => {
-                    let asked = answer.retry_after_s.map(|s| Duration::from_secs(s.min(RETRY_AFTER_S_MAX)));
+                    let asked = answer
+                        .retry_after_s
+                        .map(|s| Duration::from_secs(s.min(RETRY_AFTER_S_MAX)));
                     (asked.unwrap_or(pause), answer.problem().to_string())
                 }
                 Ok(answer) => return Ok(answer),

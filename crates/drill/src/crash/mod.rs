@@ -1,0 +1,263 @@
+//! The crash drill: the real binary, on a real disk, killed with SIGKILL under load, started
+//! again, many times; then everything that clients were told is checked against everything that
+//! is there.
+//!
+//! It proves what no simulation can, that the process, the file system and the edge keep the
+//! promises together. It does not cut the power: the simulator's disk does that.
+
+mod answers;
+mod observe;
+mod server;
+mod workload;
+
+use crate::{
+    checker::{self, Observed, STEPS_MAX_DEFAULT, Violation},
+    history::{Capacity, History, Outcome, Request},
+    load::{ClientError, EndpointError},
+};
+use fastrand::Rng;
+use serde::Serialize;
+use server::Server;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// Cycles at most, so that a drill ends.
+pub const CYCLES_MAX: u32 = 1_000;
+/// Clients at most.
+pub const CLIENTS_MAX: usize = 256;
+
+/// How to drill.
+#[derive(Debug, Clone)]
+pub struct CrashOptions {
+    /// The binary to run and kill.
+    pub binary: PathBuf,
+    /// An empty or missing directory for its data.
+    pub data: PathBuf,
+    /// How often it is killed.
+    pub cycles: u32,
+    /// Concurrent clients.
+    pub clients: usize,
+    /// Decides what clients do and how long each life lasts; timing is the machine's.
+    pub seed: u64,
+}
+
+/// Why a drill could not be carried out. That is neither valid nor invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum CrashError {
+    /// The options are out of range.
+    #[error("{0}")]
+    Options(String),
+    /// The binary could not be run.
+    #[error("cannot run {binary}: {source}")]
+    Run {
+        /// Which.
+        binary: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was started and did not become ready.
+    #[error("the server did not become ready within {0:?}; its log: {1}")]
+    NotReady(Duration, String),
+    /// It answered in a way that no server of this kind does.
+    #[error("the server's answer is not understood: {0}")]
+    Answer(String),
+    /// The connection failed where it must not.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No address.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+}
+
+/// What a drill found.
+#[derive(Debug, Clone, Serialize)]
+pub struct CrashReport {
+    /// Kills.
+    pub kills: u32,
+    /// Requests that were answered, by kind of answer.
+    pub answers: BTreeMap<&'static str, u64>,
+    /// Events that were read back.
+    pub events: usize,
+    /// Events that live subscribers were sent, over all restarts.
+    pub delivered: usize,
+    /// The longest time from a start to being ready.
+    pub ready_ms_max: u64,
+    /// What was broken.
+    pub violations: Vec<Violation>,
+    /// What could not be judged.
+    pub undecided: Vec<String>,
+}
+
+impl CrashReport {
+    /// Whether everything was judged and nothing was broken.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.violations.is_empty() && self.undecided.is_empty()
+    }
+}
+
+impl fmt::Display for CrashReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "killed {} times; ready again within {} ms", self.kills, self.ready_ms_max)?;
+        let total: u64 = self.answers.values().sum();
+        let kinds: Vec<String> =
+            self.answers.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        writeln!(f, "{total} requests: {}", kinds.join(", "))?;
+        writeln!(
+            f,
+            "{} events read back; {} delivered to subscribers that resumed",
+            self.events, self.delivered
+        )?;
+        for resource in &self.undecided {
+            writeln!(f, "UNDECIDED  {resource}")?;
+        }
+        for violation in &self.violations {
+            writeln!(f, "BROKEN  {violation}")?;
+        }
+        if self.is_valid() {
+            write!(
+                f,
+                "valid: nothing acknowledged was lost, nothing sold twice, no key had two effects, \
+                 no hold was resolved twice, every subscriber saw each event once"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What all clients write down together.
+pub(crate) struct Recorder {
+    pub(crate) history: Mutex<History>,
+    pub(crate) stop: AtomicBool,
+}
+
+impl Recorder {
+    pub(crate) fn call(&self, client: u64, resource: &str, key: &str, request: Request) -> usize {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        // A read has nothing to remember, so it carries no key.
+        let key = (request != Request::Read).then_some(key);
+        history.call(client, resource, key, request)
+    }
+
+    pub(crate) fn returns(&self, operation: usize, outcome: Outcome) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.returns(operation, outcome);
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Kills and restarts the binary under load, then judges. `progress` hears of every cycle.
+pub async fn run(
+    options: &CrashOptions,
+    mut progress: impl FnMut(u32),
+) -> Result<CrashReport, CrashError> {
+    check(options)?;
+    let inventory = inventory(options.cycles);
+    let mut server = Server::new(&options.binary, &options.data)?;
+    let mut ready_ms_max = server.start().await?;
+    let endpoint = server.endpoint().await?;
+    workload::create(&endpoint, &inventory).await?;
+    let recorder = Arc::new(Recorder {
+        history: Mutex::new(History::new(inventory.clone())),
+        stop: AtomicBool::new(false),
+    });
+    let names: Arc<Vec<String>> = Arc::new(inventory.iter().map(|(name, _)| name.clone()).collect());
+    let cycle = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let clients: Vec<_> = (0..options.clients as u64)
+        .map(|id| {
+            let client = workload::Worker::new(id, options.seed, endpoint.clone(), &recorder);
+            tokio::spawn(client.run(inventory.clone(), Arc::clone(&cycle)))
+        })
+        .collect();
+    let subscribers: Vec<_> = names
+        .iter()
+        .map(|name| {
+            tokio::spawn(observe::subscribe(endpoint.clone(), name.clone(), Arc::clone(&recorder)))
+        })
+        .collect();
+    let mut rng = Rng::with_seed(options.seed);
+    for kill in 0..options.cycles {
+        cycle.store(kill, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(rng.u64(100..500))).await;
+        server.kill().await?;
+        ready_ms_max = ready_ms_max.max(server.start().await?);
+        progress(kill + 1);
+    }
+    recorder.stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
+    }
+    let mut observed = observe::read_back(&endpoint, &names).await?;
+    for (name, subscriber) in names.iter().zip(subscribers) {
+        let until = observed.events.iter().filter(|event| event.resource == *name).count() as u64;
+        let received = observe::finish(subscriber, &endpoint, name, until).await?;
+        observed.subscriptions.push(received);
+    }
+    server.kill().await?;
+    let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(report(options, ready_ms_max, &history, &observed))
+}
+
+fn report(
+    options: &CrashOptions,
+    ready_ms_max: u64,
+    history: &History,
+    observed: &Observed,
+) -> CrashReport {
+    let judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
+    let mut answers = BTreeMap::new();
+    for operation in &history.operations {
+        let kind = match &operation.returned {
+            Some((_, Outcome::Ok { replayed: true, .. })) => "replayed",
+            Some((_, Outcome::Ok { .. })) => "carried out",
+            Some((_, Outcome::Refused { .. })) => "refused",
+            Some((_, Outcome::TurnedAway(_))) => "turned away",
+            Some((_, Outcome::Unknown)) | None => "unanswered",
+        };
+        *answers.entry(kind).or_default() += 1;
+    }
+    CrashReport {
+        kills: options.cycles,
+        answers,
+        events: observed.events.len(),
+        delivered: observed.subscriptions.iter().map(|one| one.received.len()).sum(),
+        ready_ms_max,
+        violations: judged.violations,
+        undecided: judged.undecided,
+    }
+}
+
+fn check(options: &CrashOptions) -> Result<(), CrashError> {
+    if options.cycles == 0 || options.cycles > CYCLES_MAX {
+        return Err(CrashError::Options(format!("cycles must be 1 to {CYCLES_MAX}")));
+    }
+    if options.clients == 0 || options.clients > CLIENTS_MAX {
+        return Err(CrashError::Options(format!("clients must be 1 to {CLIENTS_MAX}")));
+    }
+    Ok(())
+}
+
+/// A resource of each kind for every few cycles, so that no history grows beyond judging.
+pub(crate) fn inventory(cycles: u32) -> Vec<(String, Capacity)> {
+    let seats: BTreeSet<String> = (1..=12).map(|number| format!("A{number}")).collect();
+    (0..=cycles / workload::CYCLES_A_RESOURCE)
+        .flat_map(|generation| {
+            [
+                (format!("gig-{generation}"), Capacity::Quantity(20)),
+                (format!("hall-{generation}"), Capacity::Seats(seats.clone())),
+                (format!("lock-{generation}"), Capacity::Quantity(1)),
+            ]
+        })
+        .collect()
+}

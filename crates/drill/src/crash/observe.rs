@@ -1,0 +1,233 @@
+//! What is there: subscribers that resume over every restart, and everything read back at the end.
+
+use super::{CrashError, Recorder, answers};
+use crate::{
+    checker::{Change, Delivery, Event, FinalHold, FinalState, Happened, Observed, Subscription},
+    history::Places,
+    load::{self, Endpoint},
+};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinHandle;
+
+const RECONNECT: Duration = Duration::from_millis(10);
+const QUIET: Duration = Duration::from_millis(250);
+const PAGE: usize = 1_000;
+
+#[derive(Deserialize)]
+struct EventBody {
+    position: String,
+    at: String,
+    data: EventData,
+}
+
+#[derive(Deserialize, Default)]
+struct EventData {
+    capacity: Option<u64>,
+    hold: Option<String>,
+    fence: Option<u64>,
+    holder: Option<String>,
+    seats: Option<Vec<String>>,
+    quantity: Option<u64>,
+    expires_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct HoldPage {
+    items: Vec<answers::HoldBody>,
+    cursor: Option<String>,
+}
+
+/// Where a subscriber is.
+pub(super) struct Reader {
+    last_id: Option<String>,
+    received: Vec<Delivery>,
+}
+
+/// Follows a resource from its first event until the drill ends, over every restart.
+pub(super) async fn subscribe(
+    endpoint: Endpoint,
+    resource: String,
+    recorder: Arc<Recorder>,
+) -> Reader {
+    let mut reader = Reader { last_id: None, received: Vec::new() };
+    while !recorder.stopped() {
+        let _ = reader.read(&endpoint, &resource, || recorder.stopped()).await;
+        tokio::time::sleep(RECONNECT).await;
+    }
+    reader
+}
+
+/// Lets a subscriber read to the end.
+pub(super) async fn finish(
+    subscriber: JoinHandle<Reader>,
+    endpoint: &Endpoint,
+    resource: &str,
+    until: u64,
+) -> Result<Subscription, CrashError> {
+    let mut reader = subscriber.await.map_err(|error| CrashError::Answer(error.to_string()))?;
+    reader.read_until(endpoint, resource, until).await?;
+    Ok(Subscription {
+        subscriber: format!("the subscriber of {resource}"),
+        resource: resource.to_owned(),
+        after: 0,
+        until,
+        received: reader.received,
+    })
+}
+
+impl Reader {
+    /// Reads on one connection until it breaks, falls silent when `stop` says so, or ends.
+    async fn read(
+        &mut self,
+        endpoint: &Endpoint,
+        resource: &str,
+        stop: impl Fn() -> bool,
+    ) -> Result<(), CrashError> {
+        let mut writer = endpoint.writer();
+        let path = format!("/v1/resources/{resource}/events");
+        let bytes = match &self.last_id {
+            Some(id) => writer.write("GET", &path, &[("Last-Event-ID", id)], None),
+            None => writer.get(&format!("{path}?since=start")),
+        };
+        let mut stream = endpoint.connect().await?.subscribe(bytes).await?;
+        stream.set_quiet_max(QUIET);
+        loop {
+            match stream.next().await {
+                Ok(Some(event)) => self.take(resource, &event)?,
+                Ok(None) => return Ok(()),
+                Err(load::ClientError::TimedOut) if !stop() => {}
+                Err(load::ClientError::TimedOut) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn read_until(
+        &mut self,
+        endpoint: &Endpoint,
+        resource: &str,
+        until: u64,
+    ) -> Result<(), CrashError> {
+        // A few rounds: one is enough unless the stream is broken, which the checker will tell.
+        for _ in 0..3 {
+            if self.sequence() >= until {
+                break;
+            }
+            self.read(endpoint, resource, || true).await?;
+        }
+        Ok(())
+    }
+
+    fn sequence(&self) -> u64 {
+        self.received.last().map_or(0, |delivery| match delivery {
+            Delivery::Event(event) => event.seq,
+            Delivery::Reset { seq } => *seq,
+        })
+    }
+
+    fn take(&mut self, resource: &str, event: &load::Event) -> Result<(), CrashError> {
+        if !event.id.is_empty() {
+            self.last_id = Some(event.id.clone());
+        }
+        match event.event.as_str() {
+            "open" => {}
+            "reset" => {
+                let seq = sequence(&event.id).ok_or_else(|| strange(&event.data))?;
+                self.received.push(Delivery::Reset { seq });
+            }
+            kind => {
+                let body: EventBody =
+                    serde_json::from_str(&event.data).map_err(|_| strange(&event.data))?;
+                let event = observed(resource, kind, body).ok_or_else(|| strange(&event.data))?;
+                self.received.push(Delivery::Event(event));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is there, from the first event on.
+pub(super) async fn read_back(
+    endpoint: &Endpoint,
+    resources: &[String],
+) -> Result<Observed, CrashError> {
+    let mut observed = Observed { holds: Some(Vec::new()), ..Observed::default() };
+    for resource in resources {
+        let mut reader = Reader { last_id: None, received: Vec::new() };
+        reader.read(endpoint, resource, || true).await?;
+        observed.events.extend(reader.received.into_iter().filter_map(|delivery| match delivery {
+            Delivery::Event(event) => Some(event),
+            Delivery::Reset { .. } => None,
+        }));
+        let holds = read_holds(endpoint, resource).await?;
+        observed.holds.get_or_insert_default().extend(holds);
+    }
+    Ok(observed)
+}
+
+async fn read_holds(endpoint: &Endpoint, resource: &str) -> Result<Vec<FinalHold>, CrashError> {
+    let mut client = endpoint.connect().await?;
+    let mut writer = endpoint.writer();
+    let mut holds = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/v1/resources/{resource}/holds?limit={PAGE}{cursor}");
+        let reply = client.call(writer.get(&path)).await?;
+        let page: HoldPage = serde_json::from_slice(reply.body)
+            .map_err(|_| strange(&String::from_utf8_lossy(reply.body)))?;
+        for body in page.items {
+            let state = match body.state.as_str() {
+                "held" => FinalState::Held,
+                "confirmed" => FinalState::Confirmed,
+                "released" => FinalState::Released,
+                "expired" => FinalState::Expired,
+                "cancelled" => FinalState::Cancelled,
+                other => return Err(strange(other)),
+            };
+            holds.push(FinalHold { resource: resource.to_owned(), hold: body.hold, state });
+        }
+        match page.cursor {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(holds),
+        }
+    }
+}
+
+fn observed(resource: &str, kind: &str, body: EventBody) -> Option<Event> {
+    let EventBody { position, at, data } = body;
+    let change = match kind.strip_prefix("reservations.")? {
+        "created" | "capacity_changed" => None,
+        "held" => Some(Change::Held),
+        "confirmed" => Some(Change::Confirmed),
+        "released" => Some(Change::Released),
+        "expired" => Some(Change::Expired),
+        "extended" => Some(Change::Extended),
+        "cancelled" => Some(Change::Cancelled),
+        _ => return None,
+    };
+    let happened = match change {
+        None => Happened::Capacity(data.capacity?),
+        Some(change) => Happened::Hold {
+            change,
+            hold: data.hold?,
+            fence: data.fence?,
+            key: data.holder,
+            places: match data.seats {
+                Some(seats) => Places::Seats(seats),
+                None => Places::Quantity(data.quantity.unwrap_or(1)),
+            },
+            expires_at_ms: answers::ms(&data.expires_at?)?,
+        },
+    };
+    let (seq, at_ms) = (sequence(&position)?, answers::ms(&at)?);
+    Some(Event { resource: resource.to_owned(), seq, at_ms, happened })
+}
+
+fn sequence(position: &str) -> Option<u64> {
+    position.split_once('.')?.1.parse().ok()
+}
+
+fn strange(text: &str) -> CrashError {
+    CrashError::Answer(text.chars().take(300).collect())
+}

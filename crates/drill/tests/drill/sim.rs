@@ -1,0 +1,73 @@
+//! The simulator: many seeds are valid, the same seed is the same run, and a guarantee that is
+//! taken away is missed.
+
+use evenkeel_drill::{
+    breakages::{BREAKAGES, Breakage, Found, check_then_act},
+    sim::{Broken, Plan, Scene, Size, run, sweep},
+};
+
+/// Seeds of the sweep; more by `EVENKEEL_SIM_SEEDS`.
+const SEEDS: u64 = 2_000;
+/// Each breakage is caught within so many.
+const BREAKAGE_SEEDS_MAX: u64 = 4_000;
+
+#[test]
+fn every_promise_is_kept_under_faults() {
+    let seeds = std::env::var("EVENKEEL_SIM_SEEDS").map_or(SEEDS, |seeds| {
+        seeds.parse().expect("EVENKEEL_SIM_SEEDS is a number")
+    });
+    let found = sweep(0..seeds, |_| {});
+    assert!(found.is_valid(), "{found}");
+    assert!(found.operations > seeds * 40, "clients were busy: {} requests", found.operations);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log_and_history() {
+    for seed in 0..25 {
+        for scene in [Scene::Cluster, Scene::Local] {
+            let plan = Plan::new(seed, scene, Size::USUAL);
+            let (once, again) = (run(&plan, Broken::default()), run(&plan, Broken::default()));
+            assert_eq!(once.fingerprint, again.fingerprint, "seed {seed}, {scene:?}");
+            assert_eq!(once.trace, again.trace, "seed {seed}, {scene:?}");
+        }
+    }
+}
+
+#[test]
+fn every_breakage_is_caught_and_told_in_plain_words() {
+    for breakage in BREAKAGES {
+        match breakage.find(None, BREAKAGE_SEEDS_MAX) {
+            Found::Counterexample(found) => {
+                let text = found.to_string();
+                for part in ["Taken away:", "BROKEN", "broke for", "seed"] {
+                    assert!(text.contains(part), "{}: no {part:?} in:\n{text}", breakage.name);
+                }
+                let again = breakage.find(Some(found.seed), 1);
+                let Found::Counterexample(again) = again else {
+                    panic!("{}: seed {} does not show it again", breakage.name, found.seed)
+                };
+                assert_eq!(again.history, found.history, "{}", breakage.name);
+            }
+            Found::DoubleSales(found) => {
+                assert!(found.sold_twice > 0, "{found}");
+                assert_eq!(found.sold_twice_with_holds, 0, "{found}");
+            }
+            Found::Nothing { seeds } => {
+                panic!("{} was not caught in {seeds} seeds", breakage.name)
+            }
+        }
+    }
+}
+
+#[test]
+fn naive_clients_sell_seats_twice_whatever_the_seed() {
+    for seed in 0..20 {
+        assert!(check_then_act(seed).sold_twice > 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn breakages_are_found_by_name() {
+    assert!(Breakage::named("no-fsync").is_some());
+    assert!(Breakage::named("no-such-thing").is_none());
+}

@@ -1,0 +1,194 @@
+//! What operators and tools read.
+
+use crate::harness::TestServer;
+use std::collections::BTreeSet;
+
+/// The addresses that the public surface names for what this program serves.
+const ADDRESSES: [&str; 24] = [
+    "PUT /v1/resources/{r}",
+    "GET /v1/resources/{r}",
+    "GET /v1/resources",
+    "POST /v1/resources/{r}/seats",
+    "GET /v1/resources/{r}/seats",
+    "POST /v1/resources/{r}/holds",
+    "GET /v1/resources/{r}/holds",
+    "GET /v1/resources/{r}/holds/{h}",
+    "POST /v1/resources/{r}/holds/{h}/confirm",
+    "POST /v1/resources/{r}/holds/{h}/release",
+    "POST /v1/resources/{r}/holds/{h}/extend",
+    "POST /v1/resources/{r}/holds/{h}/cancel",
+    "GET /v1/resources/{r}/events",
+    "POST /v1/keys",
+    "GET /v1/keys",
+    "DELETE /v1/keys/{id}",
+    "GET /v1/contracts",
+    "GET /v1/contracts/{path}",
+    "GET /metrics",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /openapi.json",
+    "GET /",
+    "GET /docs/problems/{code}",
+];
+
+#[test]
+fn the_openapi_document_says_what_is_served() {
+    let server = TestServer::open();
+    let document = server.get("/openapi.json").json();
+    let mut found = BTreeSet::new();
+    for (address, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            found.insert(format!("{} {address}", method.to_uppercase()));
+            assert!(operation["responses"]["default"].is_object(), "{address}");
+        }
+    }
+    assert_eq!(found, ADDRESSES.into_iter().map(str::to_owned).collect());
+    let text = document.to_string();
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(
+            document["components"]["schemas"][name].is_object(),
+            "{name} is described"
+        );
+    }
+    let hold = &document["components"]["schemas"]["HoldRequest"];
+    assert_eq!(
+        hold["additionalProperties"], false,
+        "unknown fields are refused: {hold}"
+    );
+    let fields: Vec<&String> = hold["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(fields.len(), 4, "{fields:?}");
+}
+
+#[test]
+fn contracts_are_shown_with_what_was_delivered() {
+    let server = TestServer::open();
+    server.put(
+        "/v1/resources/gig",
+        "{\"kind\":\"quantity\",\"capacity\":1}",
+    );
+    server.hold("gig", ",\"quantity\":1");
+    let more = "{\"holder\":\"u1\",\"ttl_ms\":60000,\"quantity\":1}";
+    assert_eq!(
+        server.post("/v1/resources/gig/holds", more).code(),
+        "sold_out"
+    );
+    assert_eq!(
+        server.post("/v1/resources/gig/holds", "{}").code(),
+        "invalid_request"
+    );
+    let contracts = server.get("/v1/contracts").json();
+    let items = contracts["items"].as_array().unwrap();
+    assert_eq!(items.len(), evenkeel_domains::paths().len());
+    let hold = items
+        .iter()
+        .find(|item| item["path"] == "reservations.hold")
+        .unwrap();
+    let delivered = &hold["delivered"];
+    let outcomes = serde_json::json!({ "ok": 1, "sold_out": 1, "invalid_request": 1 });
+    assert_eq!(
+        delivered["outcomes"], outcomes,
+        "each request once, by its code"
+    );
+    assert_eq!(delivered["appends"], 1);
+    let explained = server.get("/v1/contracts/reservations.hold").json();
+    assert_eq!(explained["delivered"]["outcomes"], outcomes);
+    assert!(
+        explained["sections"]
+            .as_array()
+            .is_some_and(|sections| !sections.is_empty())
+    );
+}
+
+#[test]
+fn metrics_are_a_prometheus_page() {
+    let server = TestServer::open();
+    server.put(
+        "/v1/resources/gig",
+        "{\"kind\":\"quantity\",\"capacity\":1}",
+    );
+    let answer = server.get("/metrics");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let page = answer.body;
+    for sample in [
+        "evenkeel_path_requests_total{path=\"reservations.create\",code=\"ok\"} 1",
+        "evenkeel_partition_leads{partition=\"meta\"} 1",
+        "evenkeel_streams_open 0",
+    ] {
+        assert!(
+            page.lines().any(|line| line == sample),
+            "{sample} in {page}"
+        );
+    }
+    let mut families = BTreeSet::new();
+    for line in page.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            assert!(
+                families.insert(family.to_owned()),
+                "{family} is declared twice"
+            );
+        } else if !line.starts_with('#') {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(
+                value.parse::<f64>().is_ok() && name.starts_with("evenkeel_"),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn readiness_is_a_check_a_dependency() {
+    let server = TestServer::open();
+    let ready = server.get("/readyz");
+    assert_eq!(ready.status, 200);
+    let checks = ready.json()["checks"].clone();
+    let names: Vec<&str> = checks
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(&names[..3], ["server", "log", "store"]);
+    assert_eq!(
+        names.len(),
+        3 + 5,
+        "and each of four partitions and meta: {names:?}"
+    );
+}
+
+#[test]
+fn pages_need_nothing_from_elsewhere() {
+    let server = TestServer::open();
+    let page = server.get("/");
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").unwrap();
+    let nonce = policy
+        .split("'nonce-")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
+    assert!(page.body.contains(&format!("<script nonce=\"{nonce}\">")));
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+    assert!(!page.body.contains("{{") && !page.body.contains("src=\""));
+    assert_ne!(
+        server.get("/").header("content-security-policy"),
+        Some(policy),
+        "a nonce is used once"
+    );
+    assert_eq!(page.header("x-frame-options"), Some("DENY"));
+    let explained = server.get("/docs/problems/seat_taken");
+    assert!(explained.status == 200 && explained.body.contains("seat_taken"));
+    assert_eq!(server.get("/docs/problems/nonsense").code(), "not_found");
+    let head =
+        server.raw(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".as_slice());
+    assert_eq!(head.status, 200);
+}
