@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and who answers.
 
 use crate::{
-    commands::{bench, completions, config, contracts, dev, explain, import, key, log, serve},
+    commands::{bench, completions, config, contracts, dev, drill, explain, import, key, log, serve},
     failure::Failure,
     logging::{self, Format},
 };
@@ -34,6 +34,7 @@ enum Command {
     Config(config::Args),
     Import(import::Args),
     Bench(bench::Args),
+    Drill(drill::Args),
     Log(log::Args),
     Completions(completions::Args),
 }
@@ -70,6 +71,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Command::Explain(args) => explain::run(args).await,
             Command::Import(args) => import::run(args).await,
             Command::Bench(args) => bench::run(args).await,
+            Command::Drill(args) => drill::run(args).await,
             Command::Completions(_) | Command::Config(_) | Command::Log(_) => Ok(()),
         }
     });

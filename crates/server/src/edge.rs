@@ -124,21 +124,20 @@ impl Edge {
         if let Some((method, path)) = noted {
             log(&method, &path, &result, &request_id, began);
         }
-        let mut response = match result {
+        let response = match result {
             Ok(answer) => answer.respond(),
             Err(problem) => problem.respond(str::from_utf8(&request_id).unwrap_or_default()),
         };
-        let id = HeaderValue::from_maybe_shared(bytes::Bytes::from(request_id))
-            .expect("a request id is letters, digits and underscores");
-        response.headers_mut().insert(REQUEST_ID, id);
-        response
+        with_id(response, request_id)
     }
 
     /// The answer to whoever comes when there are as many connections as there may be.
     pub(crate) fn full(&self) -> Response<Body> {
         let id = self.next_request_id();
         let detail = "as many connections are open as may be; try again soon";
-        Problem::new(Code::Unavailable, detail).respond(str::from_utf8(&id).unwrap_or_default())
+        let problem = Problem::new(Code::Unavailable, detail);
+        let response = problem.respond(str::from_utf8(&id).unwrap_or_default());
+        with_id(response, id)
     }
 
     async fn answer(
@@ -225,6 +224,13 @@ impl Edge {
         push_decimal(&mut id, number);
         id
     }
+}
+
+fn with_id(mut response: Response<Body>, request_id: Vec<u8>) -> Response<Body> {
+    let id = HeaderValue::from_maybe_shared(bytes::Bytes::from(request_id))
+        .expect("a request id is letters, digits and underscores");
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
 }
 
 async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {

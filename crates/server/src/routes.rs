@@ -187,8 +187,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn operation(method: Method, path: &str) -> Option<Operation> {
-        match find(&method, path) {
+    fn operation(method: &Method, path: &str) -> Option<Operation> {
+        match find(method, path) {
             Found::Route(_, route) => Some(route.operation),
             Found::OtherMethods(_) | Found::Nothing => None,
         }
@@ -197,14 +197,14 @@ mod tests {
     #[test]
     fn addresses_are_found_whole() {
         assert_eq!(
-            operation(Method::POST, "/v1/resources/gig/holds"),
+            operation(&Method::POST, "/v1/resources/gig/holds"),
             Some(Operation::Hold)
         );
         assert_eq!(
-            operation(Method::GET, "/v1/resources/gig/holds"),
+            operation(&Method::GET, "/v1/resources/gig/holds"),
             Some(Operation::ListHolds)
         );
-        assert_eq!(operation(Method::HEAD, "/"), Some(Operation::Page));
+        assert_eq!(operation(&Method::HEAD, "/"), Some(Operation::Page));
         for nowhere in [
             "/v1",
             "/v1/resources/",

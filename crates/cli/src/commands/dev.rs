@@ -1,6 +1,6 @@
 //! `evenkeel dev`: a server to play with, on this machine, without keys, with something in it.
 
-use super::{demo, running::Running};
+use super::{demo, drill, running::Running};
 use crate::{
     config::{Sources, load},
     failure::Failure,
@@ -70,11 +70,14 @@ fn welcome(url: &str, data: &str) -> String {
          \n  curl -sS {url}/v1/resources/{resource}/holds --json \
          '{{\"holder\":\"you\",\"quantity\":2,\"ttl_ms\":300000}}'\n\
          \nWhy is that safe, and what does it cost?\n\
-         \n  evenkeel explain reservations.hold{}\n",
+         \n  evenkeel explain reservations.hold{}\n\
+         \nWhat breaks if the disk is not asked to keep what was written?\n\
+         \n  {}\n",
         if url.ends_with(":7480") {
             String::new()
         } else {
             format!(" --url {url}")
         },
+        drill::FIRST,
     )
 }

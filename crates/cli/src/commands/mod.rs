@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod contracts;
 mod demo;
 pub(crate) mod dev;
+pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod key;

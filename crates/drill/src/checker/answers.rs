@@ -5,9 +5,12 @@ use super::prepare::{Prepared, prepare};
 use super::resource::{Phase, Resource, Wrong};
 use super::violation::{Evidence, Violation};
 use crate::history::{Answer, History, Operation, Places, Request};
+use std::collections::HashSet;
 
 /// Steps of the model that one resource may take, unless told otherwise.
 pub const STEPS_MAX_DEFAULT: usize = 2_000_000;
+/// States that are followed when an order is replayed to say what is wrong after it.
+const REPLAYED_MAX: usize = 64;
 /// Operations shown beside the one that cannot be explained.
 const SHOWN_MAX: usize = 8;
 
@@ -84,16 +87,14 @@ fn out_of_turn(prepared: &Prepared, placed: &[usize], stuck: usize) -> Option<(W
 
 /// A state after the operations that could be explained.
 fn replay(prepared: &Prepared, placed: &[usize]) -> Resource {
-    let mut states = vec![prepared.model.init()];
+    let mut states = HashSet::from([prepared.model.init()]);
     for index in placed {
         let call = &prepared.calls[*index];
         let ret = call.returned.as_ref().map(|(_, told)| told);
-        states = states
-            .iter()
-            .flat_map(|state| prepared.model.step(state, &call.op, ret))
-            .collect();
+        let after = states.iter().flat_map(|state| prepared.model.step(state, &call.op, ret));
+        states = after.take(REPLAYED_MAX).collect();
     }
-    states.pop().unwrap_or_default()
+    states.into_iter().next().unwrap_or_default()
 }
 
 /// The operations that show why `operation` cannot be explained, the latest last.

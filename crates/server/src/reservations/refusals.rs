@@ -18,7 +18,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::SoldOut { available } => Problem::new(
             Code::SoldOut,
-            format!("{available} places are free, fewer than asked for"),
+            format!("fewer places are free than asked for: {available}"),
         )
         .with("available", available),
         Refusal::SeatTaken(seats) => {

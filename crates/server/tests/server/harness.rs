@@ -42,6 +42,7 @@ impl TestServer {
         let mut node_options = NodeOptions::new(data.path().join("data"));
         node_options.init = true;
         node_options.partitions = 4;
+        node_options.segment_bytes = 4 << 20;
         let (node, listener) = runtime.block_on(async {
             let node = Node::open(node_options).await.unwrap();
             (node, TcpListener::bind("127.0.0.1:0").await.unwrap())

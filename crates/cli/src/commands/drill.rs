@@ -1,0 +1,264 @@
+//! `evenkeel drill`: the proofs that anyone can run. Exit code 0 valid, 1 invalid, 3 unknown.
+
+use crate::{failure::Failure, output};
+use evenkeel_drill::{
+    breakages::{BREAKAGES, Breakage, Found},
+    crash::{self, CrashOptions},
+    sim,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::{io::IsTerminal, path::PathBuf};
+
+/// A first one to try: short, and it finds something.
+pub(crate) const FIRST: &str = "evenkeel drill sim --break no-fsync";
+
+const INVALID: u8 = 1;
+const UNKNOWN: u8 = 3;
+
+/// Prove the promises under faults, or break one and see it caught.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    drill: Drill,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Drill {
+    List(Json),
+    Sim(Sim),
+    Crash(Crash),
+    Breakages(Breakages),
+}
+
+/// Show the drills and breakages that there are.
+#[derive(Debug, clap::Args)]
+struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Run the real engine and log in virtual time, by seed, under crashes, lost and late appends,
+/// torn writes and clock steps.
+#[derive(Debug, clap::Args)]
+struct Sim {
+    /// Run only this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run this many seeds; with --break, look through at most so many.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    seeds: u64,
+    /// Take this guarantee away, and look for the promise that breaks.
+    #[arg(long = "break", value_name = "NAME")]
+    breakage: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Kill the real binary with SIGKILL under load, again and again, and check what it kept.
+#[derive(Debug, clap::Args)]
+struct Crash {
+    /// How often.
+    #[arg(long, default_value_t = 30)]
+    cycles: u32,
+    /// Concurrent clients.
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
+    /// Decides what clients do and how long each life lasts.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// An empty directory for its data, which is kept; without it, a temporary one.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Take away each guarantee in turn: every one must be missed.
+#[derive(Debug, clap::Args)]
+struct Breakages {
+    /// Look through at most so many seeds for each.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    seeds: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Those that run on threads of their own.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    match args.drill {
+        Drill::List(args) => list(args.json),
+        Drill::Sim(args) => match &args.breakage {
+            Some(name) => break_one(name, &args),
+            None => simulate(&args),
+        },
+        Drill::Crash(args) => kill(args).await,
+        Drill::Breakages(args) => break_all(&args),
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    takes_away: &'static str,
+    protects: &'static str,
+}
+
+fn list(json: bool) -> Result<(), Failure> {
+    let breakages: Vec<Listed> = BREAKAGES
+        .iter()
+        .map(|Breakage { name, takes_away, protects, .. }| Listed { name, takes_away, protects })
+        .collect();
+    if json {
+        return output::json(&breakages);
+    }
+    let mut text = String::from(
+        "Drills\n  \
+         sim        the real engine and log in virtual time, by seed, under faults\n  \
+         crash      the real binary, killed and restarted under load\n  \
+         breakages  each guarantee taken away in turn: every one must be missed\n\n\
+         Breakages, for `evenkeel drill sim --break NAME`\n",
+    );
+    for Listed { name, takes_away, protects } in breakages {
+        text.push_str(&format!("  {name}\n      {takes_away}\n      protects: {protects}\n"));
+    }
+    output::print(&text)
+}
+
+fn simulate(args: &Sim) -> Result<(), Failure> {
+    let seeds = args.seed.map_or(0..args.seeds, |seed| seed..seed.saturating_add(1));
+    let bar = progress(seeds.end - seeds.start, "seeds");
+    let found = sim::sweep(seeds, |_| bar.inc(1));
+    bar.finish_and_clear();
+    if args.json {
+        output::json(&found)?;
+    } else {
+        output::line(&found.to_string())?;
+    }
+    end(found.failed == 0, found.undecided == 0)
+}
+
+fn break_one(name: &str, args: &Sim) -> Result<(), Failure> {
+    let Some(breakage) = Breakage::named(name) else {
+        let names: Vec<&str> = BREAKAGES.iter().map(|breakage| breakage.name).collect();
+        return Err(Failure::Usage(format!(
+            "there is no breakage `{name}`; there are: {}",
+            names.join(", ")
+        )));
+    };
+    match breakage.find(args.seed, args.seeds) {
+        Found::Counterexample(found) if args.json => output::json(&found)?,
+        Found::Counterexample(found) => output::line(&found.to_string())?,
+        Found::DoubleSales(found) if args.json => output::json(&found)?,
+        Found::DoubleSales(found) => output::line(&found.to_string())?,
+        Found::Nothing { seeds } => {
+            eprintln!("evenkeel: {name} was not caught in {seeds} seeds");
+            return Err(Failure::Ended(UNKNOWN));
+        }
+    }
+    Err(Failure::Ended(INVALID))
+}
+
+#[derive(Serialize)]
+struct Caught {
+    name: &'static str,
+    caught: bool,
+    seed: Option<u64>,
+    broken: Option<String>,
+}
+
+/// Valid if every breakage is caught: that is the check's check.
+fn break_all(args: &Breakages) -> Result<(), Failure> {
+    let bar = progress(BREAKAGES.len() as u64, "breakages");
+    let caught: Vec<Caught> = BREAKAGES
+        .iter()
+        .map(|breakage| {
+            let found = breakage.find(None, args.seeds);
+            bar.inc(1);
+            let (seed, broken) = match found {
+                Found::Counterexample(found) => {
+                    let violation = found.violations.first();
+                    (Some(found.seed), violation.map(|violation| violation.promise.clone()))
+                }
+                Found::DoubleSales(found) => {
+                    let twice = format!("{} seats were sold twice", found.sold_twice);
+                    (Some(found.seed), (found.sold_twice > 0).then_some(twice))
+                }
+                Found::Nothing { .. } => (None, None),
+            };
+            Caught { name: breakage.name, caught: broken.is_some(), seed, broken }
+        })
+        .collect();
+    bar.finish_and_clear();
+    let all = caught.iter().all(|one| one.caught);
+    if args.json {
+        output::json(&caught)?;
+    } else {
+        for Caught { name, seed, broken, .. } in &caught {
+            let how = match (seed, broken) {
+                (Some(seed), Some(broken)) => format!("caught (seed {seed}): {broken}"),
+                _ => "NOT CAUGHT".to_owned(),
+            };
+            output::line(&format!("{name:<26} {how}"))?;
+        }
+    }
+    end(all, true)
+}
+
+async fn kill(args: Crash) -> Result<(), Failure> {
+    let temporary = match &args.data {
+        Some(_) => None,
+        None => Some(tempfile::tempdir()?),
+    };
+    let data = match (&args.data, &temporary) {
+        (Some(data), _) => data.clone(),
+        (None, Some(temporary)) => temporary.path().join("data"),
+        (None, None) => unreachable!("one of the two was made above"),
+    };
+    let bar = progress(u64::from(args.cycles), "kills");
+    let options = CrashOptions {
+        binary: std::env::current_exe()?,
+        data,
+        cycles: args.cycles,
+        clients: args.clients,
+        seed: args.seed,
+    };
+    let report = crash::run(&options, |kills| bar.set_position(u64::from(kills))).await;
+    bar.finish_and_clear();
+    let report = match report {
+        Ok(report) => report,
+        Err(crash::CrashError::Options(why)) => return Err(Failure::Usage(why)),
+        Err(error) => {
+            eprintln!("evenkeel: {error}");
+            return Err(Failure::Ended(UNKNOWN));
+        }
+    };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::line(&report.to_string())?;
+    }
+    end(report.violations.is_empty(), report.undecided.is_empty())
+}
+
+fn end(valid: bool, decided: bool) -> Result<(), Failure> {
+    match (valid, decided) {
+        (false, _) => Err(Failure::Ended(INVALID)),
+        (true, false) => Err(Failure::Ended(UNKNOWN)),
+        (true, true) => Ok(()),
+    }
+}
+
+fn progress(length: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.with_message(what)
+}
