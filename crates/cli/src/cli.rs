@@ -1,7 +1,9 @@
 //! The command line: what can be asked, and who answers.
 
 use crate::{
-    commands::{bench, completions, config, contracts, dev, drill, explain, import, key, log, serve},
+    commands::{
+        bench, completions, config, contracts, dev, drill, explain, import, key, log, serve,
+    },
     failure::Failure,
     logging::{self, Format},
 };

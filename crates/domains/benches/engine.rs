@@ -1,5 +1,6 @@
 //! How fast one partition decides holds, alone: submit, decide, encode, hash, commit and answer, on
-//! one core, with a log that takes every append at once. `cargo bench -p evenkeel-domains`.
+//! one core, with a log that takes every append at once. `cargo bench -p evenkeel-domains`, and after
+//! `--` a word of the shapes to run.
 //!
 //! Seconds are those of this thread's processor time where the system tells it (Linux), so that
 //! neighbours on the machine count for less. Each hold has an idempotency key of its own. Then the same log is replayed, as after a restart:
@@ -32,7 +33,8 @@ fn main() {
     println!("{:<34}{:>10}{:>12}{:>12}{:>11}", "", "batch", "holds/s", "replayed/s", "bytes/hold");
     let shapes: [(&str, fn() -> Shape); 2] =
         [("one hot counted resource", hot), ("seats of 1,000 resources", spread)];
-    for (name, shape) in shapes {
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    for (name, shape) in shapes.into_iter().filter(|(name, _)| name.contains(&wanted)) {
         for batch in [64, 256] {
             let mut runs: Vec<Measured> = (0..RUNS).map(|_| measure(shape(), batch)).collect();
             runs.sort_by(|a, b| a.decided.total_cmp(&b.decided));
@@ -171,7 +173,7 @@ fn drive(owner: &mut Owner, now: Time, log: &mut Vec<Record>) -> usize {
                     owner.appended(id, Outcome::Appended);
                 }
                 Output::Answer(_, answer) => yes += usize::from(answer.outcome.is_ok()),
-                Output::Read(..) | Output::Changed(_) => {}
+                Output::Read(()) | Output::Changed(_) => {}
                 Output::Flush(_) | Output::SteppedDown(_) => unreachable!("nobody asked for it"),
             }
         }

@@ -167,11 +167,11 @@ impl<A: App> Decider<'_, A> {
         request: &Request<A, T>,
     ) -> Result<Decision<A>, StateError> {
         let remembers = !self.options.switches.no_idempotency_row;
-        let idempotency = request.idempotency.as_ref().filter(|_| remembers);
-        if let Some(key) = idempotency {
+        let mut new_key = None;
+        if let Some(key) = request.idempotency.as_ref().filter(|_| remembers) {
             let bytes_max = self.options.idempotency_bytes_max;
             match idempotency::find(ctx, request.tenant, key, bytes_max)? {
-                Found::New => {}
+                Found::New(usage) => new_key = Some((key, usage)),
                 Found::Replay(reply) => return Ok(replay::<A>(&reply)),
                 Found::Conflict => {
                     return Ok(Decision::Answer(Err(Failure::IdempotencyConflict), false));
@@ -195,9 +195,9 @@ impl<A: App> Decider<'_, A> {
                 });
             }
         };
-        if let Some(key) = idempotency {
+        if let Some((key, usage)) = new_key {
             let bytes = postcard::to_stdvec(&reply).expect("a reply is plain data: it encodes");
-            idempotency::remember(ctx, request.tenant, key, bytes)?;
+            idempotency::remember(ctx, request.tenant, key, usage, bytes);
         }
         if ctx.tx.rows_since(&before) > self.options.command_rows_max
             || ctx.tx.bytes_since(&before) > self.options.command_bytes_max

@@ -2,7 +2,7 @@
 
 use crate::{Entity, Time, tables::Timers};
 use evenkeel_log::Incarnation;
-use evenkeel_state::{StateError, Tx};
+use evenkeel_state::Tx;
 
 /// The transaction, the time, and the mechanisms that all domains share.
 pub struct Context<'c, 't> {
@@ -30,12 +30,11 @@ impl Context<'_, '_> {
     }
 
     /// Calls the domain back at `due` for `entity`.
-    pub fn set_timer(&mut self, due: Time, domain: u8, entity: u64) -> Result<(), StateError> {
+    pub fn set_timer(&mut self, due: Time, domain: u8, entity: u64) {
         self.tx.put::<Timers>(&(due.0, domain, entity), &());
         if self.next_timer.is_none_or(|next| due < next) {
             *self.next_timer = Some(due);
         }
-        Ok(())
     }
 
     /// Takes a timer back.

@@ -53,6 +53,7 @@ impl Row for Remembered {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
     generation: u32,
+    /// The longest window of the keys in the current generation.
     window_ms: u64,
     bytes_current: u64,
     bytes_previous: u64,
@@ -61,7 +62,8 @@ evenkeel_state::row!(Usage, version = 1);
 
 /// What is known of a key.
 pub(crate) enum Found {
-    New,
+    /// Nothing; with what the tenant's other keys take.
+    New(Usage),
     Replay(Vec<u8>),
     Conflict,
     QuotaExceeded,
@@ -75,7 +77,7 @@ pub(crate) fn find(
     bytes_max: u64,
 ) -> Result<Found, StateError> {
     let Some(usage) = ctx.tx.get::<tables::Usage>(&(request.path, tenant))? else {
-        return Ok(Found::New);
+        return Ok(Found::New(Usage::default()));
     };
     let generations = [
         (usage.generation, usage.bytes_current),
@@ -89,28 +91,28 @@ pub(crate) fn find(
         }
     }
     let full = usage.bytes_current + usage.bytes_previous >= bytes_max;
-    Ok(if full { Found::QuotaExceeded } else { Found::New })
+    Ok(if full { Found::QuotaExceeded } else { Found::New(usage) })
 }
 
-/// Remembers a key and its reply in the current generation.
+/// Remembers a key and its reply in the current generation. `usage` is what [`find`] answered.
 pub(crate) fn remember(
     ctx: &mut Context<'_, '_>,
     tenant: TenantId,
     request: &Idempotency,
+    mut usage: Usage,
     reply: Vec<u8>,
-) -> Result<(), StateError> {
+) {
     let scope = (request.path, tenant);
-    let mut usage = ctx.tx.get::<tables::Usage>(&scope)?.unwrap_or_default();
     if usage.bytes_current + usage.bytes_previous == 0 {
         let due = ctx.now.plus_ms(request.window_ms);
-        ctx.set_timer(due, ENGINE_DOMAIN, timer_entity(request.path, tenant))?;
+        ctx.set_timer(due, ENGINE_DOMAIN, timer_entity(request.path, tenant));
     }
-    usage.window_ms = request.window_ms;
+    // The longest that any key of this generation was promised.
+    usage.window_ms = usage.window_ms.max(request.window_ms);
     usage.bytes_current += reply.len() as u64 + ROW_OVERHEAD_BYTES;
     ctx.tx.put::<tables::Usage>(&scope, &usage);
     let key = (request.path, tenant, usage.generation, request.key);
     ctx.tx.put::<tables::Remembered>(&key, &Remembered { fingerprint: request.fingerprint, reply });
-    Ok(())
 }
 
 /// The window of a path and tenant has passed: drops the older generation and begins a new one.
@@ -124,10 +126,11 @@ pub(crate) fn rotate(ctx: &mut Context<'_, '_>, entity: u64) -> Result<(), State
     usage.generation = usage.generation.wrapping_add(1);
     usage.bytes_previous = usage.bytes_current;
     usage.bytes_current = 0;
-    ctx.tx.put::<tables::Usage>(&(path, tenant), &usage);
     if usage.bytes_previous > 0 {
-        ctx.set_timer(ctx.now.plus_ms(usage.window_ms), ENGINE_DOMAIN, entity)?;
+        ctx.set_timer(ctx.now.plus_ms(usage.window_ms), ENGINE_DOMAIN, entity);
     }
+    usage.window_ms = 0;
+    ctx.tx.put::<tables::Usage>(&(path, tenant), &usage);
     Ok(())
 }
 

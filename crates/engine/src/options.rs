@@ -12,6 +12,8 @@ pub enum Barrier {
 /// The limits of one partition. All have defaults that suit one machine.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Drawn at random by every process that may lead: tells its records from another's.
+    pub writer: u32,
     /// Records in flight at once.
     pub depth: usize,
     /// How ownership is confirmed.
@@ -47,6 +49,7 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            writer: 0,
             depth: 1,
             barrier: Barrier::Free,
             mailbox_max: 8_192,

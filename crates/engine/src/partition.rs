@@ -145,6 +145,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             epoch: Epoch(0),
             offset: Offset(1),
             time_ms: now.0,
+            writer: 0,
             prev: Hash::ZERO,
         };
         Record::new(header, &[])
@@ -381,6 +382,11 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// The log took nothing of what is in flight, and never will: these records are not
     /// submitted again, and each later one needs the one before it.
     fn give_up(&mut self, why: &str) {
+        // A later record may still be on its way to the log. It is refused there for ever, unless
+        // what is decided next were, byte for byte, its predecessor: so that must be younger.
+        if let [first, _, ..] = self.in_flight.make_contiguous() {
+            self.time = self.time.max(Time(first.record.header().time_ms).plus_ms(1));
+        }
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(Failure::Unavailable(why.to_owned()));
@@ -433,6 +439,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             epoch: self.epoch,
             offset: tail.offset.next(),
             time_ms: now.0,
+            writer: self.options.writer,
             prev: tail.hash,
         };
         let record = Record::new(header, &body);

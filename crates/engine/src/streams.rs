@@ -114,6 +114,9 @@ impl Context<'_, '_> {
         at: Time,
         count_max: usize,
     ) -> Result<(), StateError> {
+        if head.is_empty() || head.first_at > at {
+            return Ok(());
+        }
         let from = (entity.domain, entity.id, head.first);
         let to = (entity.domain, entity.id, head.next);
         let oldest = self.tx.scan::<Events>(from..to, Order::Ascending, count_max + 1)?;

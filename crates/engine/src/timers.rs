@@ -32,10 +32,11 @@ fn fire<A: App>(app: &A, ctx: &mut Context<'_, '_>, key: (u64, u8, u64)) -> Resu
     let (_, domain, entity) = key;
     let before = ctx.tx.savepoint();
     ctx.tx.delete::<Timers>(&key);
-    if domain == idempotency::ENGINE_DOMAIN {
-        return idempotency::rotate(ctx, entity);
-    }
-    match catch_unwind(AssertUnwindSafe(|| app.timer(ctx, domain, entity))) {
+    let fired = catch_unwind(AssertUnwindSafe(|| match domain {
+        idempotency::ENGINE_DOMAIN => idempotency::rotate(ctx, entity),
+        _ => app.timer(ctx, domain, entity),
+    }));
+    match fired {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             ctx.tx.rollback(before);

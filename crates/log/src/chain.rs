@@ -253,6 +253,7 @@ mod tests {
             epoch: Epoch(1),
             offset: at.offset.next(),
             time_ms: 0,
+            writer: 0,
             prev: at.hash,
         };
         Record::new(header, b"")

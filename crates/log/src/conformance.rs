@@ -475,6 +475,7 @@ fn record_of(
         epoch: Epoch(1),
         offset: at.offset.next(),
         time_ms: 1_700_000_000_000,
+        writer: 0,
         prev: at.hash,
     };
     Record::new(header, body)

@@ -257,6 +257,7 @@ mod tests {
             epoch: Epoch(1),
             offset: Offset(offset),
             time_ms: 0,
+            writer: 0,
             prev: Hash::ZERO,
         };
         Record::new(header, b"body")

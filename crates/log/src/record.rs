@@ -11,7 +11,7 @@
 //!  16  8  epoch
 //!  24  8  offset
 //!  32  8  time, ms since 1970
-//!  40  4  reserved, zero
+//!  40  4  writer
 //! ```
 
 use crate::{Epoch, Hash, Incarnation, Offset, PartitionId, Tail};
@@ -64,6 +64,10 @@ pub struct Header {
     pub offset: Offset,
     /// When it was decided: milliseconds since 1970, never less than its predecessor's.
     pub time_ms: u64,
+    /// A number that every process draws for itself. Without it, two that announce themselves
+    /// behind the same record in the same millisecond would write identical bytes, and each would
+    /// take the other's for its own.
+    pub writer: u32,
     /// The hash of the record before it.
     pub prev: Hash,
 }
@@ -124,7 +128,7 @@ impl Record {
         bytes.extend_from_slice(&header.epoch.0.to_le_bytes());
         bytes.extend_from_slice(&header.offset.0.to_le_bytes());
         bytes.extend_from_slice(&header.time_ms.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&header.writer.to_le_bytes());
         bytes.extend_from_slice(&header.prev.0);
         let hash = record_hash(&bytes, body);
         bytes.extend_from_slice(&hash.0);
@@ -257,6 +261,7 @@ fn parse_header(bytes: &[u8]) -> Result<(Header, Hash, usize), RecordError> {
         epoch: Epoch(u64::from_le_bytes(field(bytes, 16))),
         offset: Offset(u64::from_le_bytes(field(bytes, 24))),
         time_ms: u64::from_le_bytes(field(bytes, 32)),
+        writer: u32::from_le_bytes(field(bytes, 40)),
         prev: Hash(field(bytes, 44)),
     };
     if header.offset.0 == 0 {

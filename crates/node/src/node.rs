@@ -13,12 +13,13 @@ use crate::{
 use evenkeel_contract::Level;
 use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, reservations, route};
 use evenkeel_engine::{
-    Entity, Failure, Idempotency, Partition, Priority, Request, TenantId, Time,
+    Entity, Failure, Idempotency, Options, Partition, Priority, Request, TenantId, Time,
 };
 use evenkeel_log::{Incarnation, LocalLog, Log, PartitionId};
 use evenkeel_state::{State, Store};
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -63,6 +64,7 @@ impl Node {
         let (last, incarnation) = newest(&log).await;
         let clock = Clock::start(last);
         let data = recovery::bootstrap(&log, &options, clock.now()).await?;
+        let engine = Options { writer: draw_writer(), ..options.engine.clone() };
         let counters = Arc::new(Counters::default());
         let meta = MetaCell::new();
         let budget = Budget::new(
@@ -79,7 +81,7 @@ impl Node {
             let (messages, inbox) = mpsc::channel(CHANNEL_MAX);
             let gauges = Arc::new(Gauges::default());
             let owner = Owner {
-                partition: Partition::new(id, Domains, options.engine.clone(), state),
+                partition: Partition::new(id, Domains, engine.clone(), state),
                 log: Arc::clone(&log),
                 clock,
                 messages: inbox,
@@ -402,6 +404,12 @@ async fn newest(log: &LocalLog) -> (Time, Incarnation) {
         }
     }
     newest
+}
+
+/// A number that no other process is likely to draw.
+fn draw_writer() -> u32 {
+    let drawn = RandomState::new().build_hasher().finish();
+    u32::try_from(drawn >> 32).expect("shifted to 32 bits")
 }
 
 /// What a caller asks for, at most what the contract gives.

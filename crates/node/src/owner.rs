@@ -80,12 +80,12 @@ impl<L: Log> Owner<L> {
             for message in inbox.drain(..) {
                 self.accept(message);
             }
+            self.flusher.consider(&mut self.partition);
             let now = self.clock.now();
             self.partition.poll(now);
             if self.carry_out() {
                 self.take_over().await;
             }
-            self.flusher.consider(&mut self.partition);
             self.publish();
             if self.partition.role() == Role::Owner && let Some(ready) = ready.take() {
                 let _ = ready.send(());

@@ -77,6 +77,7 @@ impl Bench {
             epoch: Epoch(0),
             offset: Offset(self.tail.offset.0 + 1),
             time_ms: 0,
+            writer: 0,
             prev: self.tail.hash,
         };
         let record = Record::new(header, &self.body);

@@ -1,6 +1,9 @@
 //! `evenkeel dev`: a server to play with, on this machine, without keys, with something in it.
 
-use super::{demo, drill, running::Running};
+use super::{
+    demo, drill,
+    running::{Directory, Running},
+};
 use crate::{
     config::{Sources, load},
     failure::Failure,
@@ -39,7 +42,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let chosen = args.data.as_deref();
     let data = chosen.or(throw_away.as_ref().map(tempfile::TempDir::path));
     let data = data.expect("without a chosen directory there is a throw-away one");
-    let running = Running::open(&settings, data, true, Auth::Open).await?;
+    let directory = Directory {
+        path: data,
+        init: true,
+        throw_away: throw_away.is_some(),
+    };
+    let running = Running::open(&settings, directory, Auth::Open).await?;
     demo::seed(&running.node).await?;
     let kept = if throw_away.is_some() {
         "removed at exit"
@@ -50,13 +58,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         &running.url(),
         &format!("{} ({kept})", data.display()),
     ))?;
-    running
-        .serve(
-            throw_away
-                .as_ref()
-                .map(|directory| directory.path().to_owned()),
-        )
-        .await
+    running.serve().await
 }
 
 fn welcome(url: &str, data: &str) -> String {

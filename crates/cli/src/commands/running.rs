@@ -1,15 +1,22 @@
 //! What `dev` and `serve` share: a node over a directory, a socket, and the end of both.
 
-use super::stop::stop_signal;
+use super::stop::{INTERRUPTED, Stop, stop_signal};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
 use evenkeel_server::{Auth, ServerOptions};
-use std::{
-    io::ErrorKind,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{io::ErrorKind, net::SocketAddr, path::Path};
 use tokio::net::TcpListener;
+
+/// Where everything is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directory<'d> {
+    pub(crate) path: &'d Path,
+    /// Whether an empty one may become a new database.
+    pub(crate) init: bool,
+    /// Whether it must be gone afterwards, however the process is told to end. Its owner removes
+    /// it; here only what its owner would not live to see is taken care of.
+    pub(crate) throw_away: bool,
+}
 
 /// A server that is about to answer.
 pub(crate) struct Running {
@@ -17,21 +24,27 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     listener: TcpListener,
     options: ServerOptions,
+    stop: Stop,
 }
 
 impl Running {
-    /// Opens the node in `data`, then the socket. In this order, because of two processes on one
-    /// directory the second should hear who has the directory, not that the port is taken.
+    /// Opens the node, then the socket. In this order, because of two processes on one directory
+    /// the second should hear who has the directory, not that the port is taken.
     pub(crate) async fn open(
         settings: &Settings,
-        data: &Path,
-        init: bool,
+        directory: Directory<'_>,
         auth: Auth,
     ) -> Result<Self, Failure> {
+        let throw_away = directory.throw_away.then(|| directory.path.to_owned());
+        let mut stop = stop_signal(throw_away)?;
         let mut options = settings.node.clone();
-        options.data = data.to_owned();
-        options.init = init;
-        let node = Node::open(options).await?;
+        options.data = directory.path.to_owned();
+        options.init = directory.init;
+        let node = tokio::select! {
+            opened = Node::open(options) => opened?,
+            // Nothing was begun that would have to be finished.
+            () = &mut stop => return Err(Failure::Ended(INTERRUPTED)),
+        };
         let listener = match TcpListener::bind(settings.http).await {
             Ok(listener) => listener,
             Err(error) => {
@@ -49,6 +62,7 @@ impl Running {
             address,
             listener,
             options,
+            stop,
         })
     }
 
@@ -65,10 +79,10 @@ impl Running {
     }
 
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
-    /// once. What is in `throw_away` is removed even if the process is told to end at once.
-    pub(crate) async fn serve(self, throw_away: Option<PathBuf>) -> Result<(), Failure> {
-        let stop = stop_signal(throw_away)?;
-        Ok(evenkeel_server::serve(self.listener, self.options, self.node, stop).await?)
+    /// once.
+    pub(crate) async fn serve(self) -> Result<(), Failure> {
+        let served = evenkeel_server::serve(self.listener, self.options, self.node, self.stop);
+        Ok(served.await?)
     }
 }
 

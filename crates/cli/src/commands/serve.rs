@@ -1,6 +1,6 @@
 //! `evenkeel serve`: a durable server.
 
-use super::running::Running;
+use super::running::{Directory, Running};
 use crate::{
     config::{Config, Sources, load},
     failure::Failure,
@@ -64,7 +64,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             data.display()
         )));
     }
-    let running = Running::open(&settings, &data, args.init, auth).await?;
+    let directory = Directory {
+        path: &data,
+        init: args.init,
+        throw_away: false,
+    };
+    let running = Running::open(&settings, directory, auth).await?;
     if let Some(paths) = &paths {
         store_contracts(&running.node, paths).await?;
     }
@@ -77,7 +82,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Auth::Keys => first_key(&running.node).await?,
     }
     output::line(&format!("Evenkeel is ready at {}", running.url()))?;
-    running.serve(None).await
+    running.serve().await
 }
 
 fn configure(args: &Args) -> Result<Config, Failure> {

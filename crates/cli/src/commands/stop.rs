@@ -1,20 +1,21 @@
 //! Told to stop: the first SIGINT or SIGTERM drains, the second ends the process at once.
 
 use crate::failure::Failure;
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::Pin};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
 
 /// The exit code of a process that a signal ended, as shells report SIGINT.
-const INTERRUPTED: i32 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// Completes once the process is told to stop.
+pub(super) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Completes with the first signal. With the second, the process ends; `throw_away` is removed
 /// first.
-pub(crate) fn stop_signal(
-    throw_away: Option<PathBuf>,
-) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+pub(super) fn stop_signal(throw_away: Option<PathBuf>) -> Result<Stop, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (first, stopped) = oneshot::channel();
@@ -27,11 +28,11 @@ pub(crate) fn stop_signal(
         if let Some(directory) = throw_away {
             let _ = std::fs::remove_dir_all(directory);
         }
-        std::process::exit(INTERRUPTED);
+        std::process::exit(INTERRUPTED.into());
     });
-    Ok(async move {
+    Ok(Box::pin(async move {
         let _ = stopped.await;
-    })
+    }))
 }
 
 async fn either(interrupt: &mut Signal, terminate: &mut Signal) {

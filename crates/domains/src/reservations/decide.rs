@@ -101,13 +101,14 @@ fn create(ctx: &mut Context<'_, '_>, key: (TenantId, String), spec: &Spec) -> De
     };
     let mut subject = Subject { ctx, key, resource };
     if let Spec::Seats(seats) = spec {
-        for seat in seats {
+        let named: BTreeSet<&str> = seats.iter().map(String::as_str).collect();
+        for seat in &named {
             put_free_seat(&mut subject, seat);
         }
-        subject.resource.capacity = seats.len() as u64;
+        subject.resource.capacity = named.len() as u64;
     }
     let capacity = subject.resource.capacity;
-    subject.emit_event(&ReservationEvent::Created { capacity })?;
+    subject.emit_event(&ReservationEvent::Created { capacity });
     let reply = answer(&subject, true);
     subject.save();
     Ok(reply)
@@ -121,7 +122,7 @@ fn put(subject: &mut Subject<'_, '_, '_>, spec: &Spec) -> Decided {
             if *capacity < taken {
                 return Err(Stop::Refused(Refusal::CapacityInUse { taken }));
             }
-            set_capacity(subject, *capacity)?;
+            set_capacity(subject, *capacity);
         }
         (Kind::Seats, Spec::Seats(seats)) => replace_seats(subject, seats)?,
         (Kind::Lock, Spec::Lock { protects }) => {
@@ -132,12 +133,11 @@ fn put(subject: &mut Subject<'_, '_, '_>, spec: &Spec) -> Decided {
     Ok(answer(subject, false))
 }
 
-fn set_capacity(subject: &mut Subject<'_, '_, '_>, capacity: u64) -> Result<(), StateError> {
-    if capacity == subject.resource.capacity {
-        return Ok(());
+fn set_capacity(subject: &mut Subject<'_, '_, '_>, capacity: u64) {
+    if capacity != subject.resource.capacity {
+        subject.resource.capacity = capacity;
+        subject.emit_event(&ReservationEvent::CapacityChanged { capacity });
     }
-    subject.resource.capacity = capacity;
-    subject.emit_event(&ReservationEvent::CapacityChanged { capacity })
 }
 
 /// Seats that are not listed go, if they are free.
@@ -172,7 +172,7 @@ fn replace_seats(
         put_free_seat(subject, seat);
         added += 1;
     }
-    set_capacity(subject, subject.resource.capacity - removed + added)?;
+    set_capacity(subject, subject.resource.capacity - removed + added);
     Ok(())
 }
 
@@ -184,7 +184,8 @@ fn add_seats(subject: &mut Subject<'_, '_, '_>, seats: &[String]) -> Result<(), 
             added += 1;
         }
     }
-    set_capacity(subject, subject.resource.capacity + added)
+    set_capacity(subject, subject.resource.capacity + added);
+    Ok(())
 }
 
 fn put_free_seat(subject: &mut Subject<'_, '_, '_>, seat: &str) {
@@ -217,7 +218,7 @@ fn confirm(subject: &mut Subject<'_, '_, '_>, fence: u64, late: Late) -> Decided
     }
     let mut hold = find(subject, fence)?;
     match effective(subject, &hold) {
-        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Confirmed)?,
+        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Confirmed),
         HoldState::Confirmed => {}
         HoldState::Expired if late == Late::Reacquire => return reacquire(subject, fence, hold),
         HoldState::Expired => return Err(Stop::Refused(Refusal::HoldExpired)),
@@ -233,7 +234,7 @@ fn reacquire(subject: &mut Subject<'_, '_, '_>, fence: u64, mut hold: Hold) -> D
         return Ok(Reply::Hold(view(again, find(subject, again)?)));
     }
     if hold.state == HoldState::Held {
-        subject.resolve(fence, &mut hold, HoldState::Expired)?;
+        subject.resolve(fence, &mut hold, HoldState::Expired);
     }
     let (holder, places, expires_at) = (hold.holder.clone(), hold.places.clone(), hold.expires_at);
     let again = subject.take(&holder, places, expires_at, HoldState::Confirmed)?;
@@ -245,7 +246,7 @@ fn reacquire(subject: &mut Subject<'_, '_, '_>, fence: u64, mut hold: Hold) -> D
 fn release(subject: &mut Subject<'_, '_, '_>, fence: u64) -> Decided {
     let mut hold = find(subject, fence)?;
     match effective(subject, &hold) {
-        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Released)?,
+        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Released),
         HoldState::Released => {}
         HoldState::Expired => return Err(Stop::Refused(Refusal::HoldExpired)),
         state => return Err(Stop::Refused(Refusal::NotHeld(state))),
@@ -258,7 +259,7 @@ fn extend(subject: &mut Subject<'_, '_, '_>, fence: u64, ttl_ms: u64) -> Decided
     match effective(subject, &hold) {
         HoldState::Held => {
             let expires_at = subject.ctx.now().plus_ms(ttl_ms);
-            subject.extend(fence, &mut hold, expires_at)?;
+            subject.extend(fence, &mut hold, expires_at);
         }
         HoldState::Expired => return Err(Stop::Refused(Refusal::HoldExpired)),
         state => return Err(Stop::Refused(Refusal::NotHeld(state))),
@@ -269,7 +270,7 @@ fn extend(subject: &mut Subject<'_, '_, '_>, fence: u64, ttl_ms: u64) -> Decided
 fn cancel(subject: &mut Subject<'_, '_, '_>, fence: u64) -> Decided {
     let mut hold = find(subject, fence)?;
     match effective(subject, &hold) {
-        HoldState::Confirmed => subject.cancel(fence, &mut hold)?,
+        HoldState::Confirmed => subject.cancel(fence, &mut hold),
         HoldState::Cancelled => {}
         state => return Err(Stop::Refused(Refusal::NotConfirmed(state))),
     }

@@ -10,6 +10,9 @@ use evenkeel_state::{Order, Read, StateError};
 
 /// Due holds and old events that one step handles.
 const SETTLE_MAX: usize = 256;
+/// Effects after which one step stops: with the largest hold and the largest command on top, a
+/// record still holds it.
+const SETTLE_BYTES_MAX: usize = 64 * 1_024;
 
 /// A resource while a command changes it; [`Subject::save`] writes it back.
 pub(super) struct Subject<'s, 'c, 't> {
@@ -54,17 +57,17 @@ impl Subject<'_, '_, '_> {
             resolved_at,
             reacquired_as: None,
         };
-        self.emit(HoldChange::Held, fence, &hold)?;
+        self.emit(HoldChange::Held, fence, &hold);
         match state {
             HoldState::Held => {
                 self.resource.held += units;
                 self.set_seats(&hold.places, SeatState::Held, fence);
-                self.set_due(fence, expires_at)?;
+                self.set_due(fence, expires_at);
             }
             HoldState::Confirmed => {
                 self.resource.confirmed += units;
                 self.set_seats(&hold.places, SeatState::Confirmed, fence);
-                self.emit(HoldChange::Confirmed, fence, &hold)?;
+                self.emit(HoldChange::Confirmed, fence, &hold);
             }
             HoldState::Released | HoldState::Expired | HoldState::Cancelled => {
                 unreachable!("a hold begins held or confirmed")
@@ -75,12 +78,7 @@ impl Subject<'_, '_, '_> {
     }
 
     /// Ends the time in which `hold` is held: the one way out of `Held`.
-    pub(super) fn resolve(
-        &mut self,
-        fence: u64,
-        hold: &mut Hold,
-        to: HoldState,
-    ) -> Result<(), StateError> {
+    pub(super) fn resolve(&mut self, fence: u64, hold: &mut Hold, to: HoldState) {
         assert!(hold.state == HoldState::Held, "I4: a hold resolves once");
         let units = hold.places.units();
         self.resource.held -= units;
@@ -96,41 +94,33 @@ impl Subject<'_, '_, '_> {
             self.set_seats(&hold.places, SeatState::Confirmed, fence);
         } else {
             self.set_seats(&hold.places, SeatState::Free, 0);
-            self.set_due(fence, self.ctx.now().plus_ms(RETENTION_MS))?;
+            self.set_due(fence, self.ctx.now().plus_ms(RETENTION_MS));
         }
         hold.state = to;
         hold.resolved_at = Some(self.ctx.now());
-        self.emit(change, fence, hold)?;
+        self.emit(change, fence, hold);
         self.put_hold(fence, hold);
-        Ok(())
     }
 
     /// Gives back a confirmed hold.
-    pub(super) fn cancel(&mut self, fence: u64, hold: &mut Hold) -> Result<(), StateError> {
+    pub(super) fn cancel(&mut self, fence: u64, hold: &mut Hold) {
         assert!(hold.state == HoldState::Confirmed, "only a confirmed hold is cancelled");
         self.resource.confirmed -= hold.places.units();
         self.set_seats(&hold.places, SeatState::Free, 0);
-        self.set_due(fence, self.ctx.now().plus_ms(RETENTION_MS))?;
+        self.set_due(fence, self.ctx.now().plus_ms(RETENTION_MS));
         hold.state = HoldState::Cancelled;
         hold.resolved_at = Some(self.ctx.now());
-        self.emit(HoldChange::Cancelled, fence, hold)?;
+        self.emit(HoldChange::Cancelled, fence, hold);
         self.put_hold(fence, hold);
-        Ok(())
     }
 
     /// Moves the expiry of a held hold.
-    pub(super) fn extend(
-        &mut self,
-        fence: u64,
-        hold: &mut Hold,
-        expires_at: Time,
-    ) -> Result<(), StateError> {
+    pub(super) fn extend(&mut self, fence: u64, hold: &mut Hold, expires_at: Time) {
         self.ctx.tx.delete::<Due>(&(self.resource.id, hold.expires_at.0, fence));
         hold.expires_at = expires_at;
-        self.set_due(fence, expires_at)?;
-        self.emit(HoldChange::Extended, fence, hold)?;
+        self.set_due(fence, expires_at);
+        self.emit(HoldChange::Extended, fence, hold);
         self.put_hold(fence, hold);
-        Ok(())
     }
 
     pub(super) fn put_hold(&mut self, fence: u64, hold: &Hold) {
@@ -147,11 +137,16 @@ impl Subject<'_, '_, '_> {
         let id = self.resource.id;
         let range = (id, 0, 0)..(id + 1, 0, 0);
         let due = self.ctx.tx.scan::<Due>(range, Order::Ascending, SETTLE_MAX + 1)?;
-        let count = due.iter().take(SETTLE_MAX).take_while(|(key, ())| key.1 <= now.0).count();
-        for ((_, at, fence), ()) in &due[..count] {
+        let before = self.ctx.tx.savepoint();
+        let mut count = 0;
+        for ((_, at, fence), ()) in due.iter().take(SETTLE_MAX) {
+            if *at > now.0 || self.ctx.tx.bytes_since(&before) >= SETTLE_BYTES_MAX {
+                break;
+            }
+            count += 1;
             match self.ctx.tx.get::<Holds>(&(id, *fence))? {
                 Some(mut hold) if hold.state == HoldState::Held => {
-                    self.resolve(*fence, &mut hold, HoldState::Expired)?;
+                    self.resolve(*fence, &mut hold, HoldState::Expired);
                 }
                 _ => {
                     self.ctx.tx.delete::<Due>(&(id, *at, *fence));
@@ -165,32 +160,37 @@ impl Subject<'_, '_, '_> {
         let next_hold = due.get(count).map(|((_, at, _), ())| Time(*at));
         let next_event = (!self.resource.events.is_empty())
             .then(|| self.resource.events.first_at.plus_ms(RETENTION_MS));
-        self.rearm(next_hold.into_iter().chain(next_event).min())?;
+        self.rearm(next_hold.into_iter().chain(next_event).min());
         Ok(next_hold.is_some_and(|at| at <= now))
     }
 
     /// Records an event; what it makes due in time is retention, which the timer sees to.
-    pub(super) fn emit_event(&mut self, event: &ReservationEvent) -> Result<(), StateError> {
+    pub(super) fn emit_event(&mut self, event: &ReservationEvent) {
         let data = postcard::to_stdvec(event).expect("an event is plain data: it encodes");
         let entity = self.resource.entity();
         self.ctx.emit(entity, &mut self.resource.events, data);
         let due = self.resource.events.first_at.plus_ms(RETENTION_MS);
-        self.arm(due)
+        self.arm(due);
     }
 
-    fn emit(&mut self, change: HoldChange, fence: u64, hold: &Hold) -> Result<(), StateError> {
+    fn emit(&mut self, change: HoldChange, fence: u64, hold: &Hold) {
         self.emit_event(&ReservationEvent::Hold {
             change,
             fence,
             holder: hold.holder.clone(),
             places: hold.places.clone(),
             expires_at: hold.expires_at,
-        })
+        });
     }
 
+    /// A seat that is named twice is taken by its first mention.
     fn check_seats_free(&self, seats: &[String]) -> Result<(), Stop<Refusal>> {
         let (mut missing, mut taken) = (Vec::new(), Vec::new());
-        for seat in seats {
+        for (at, seat) in seats.iter().enumerate() {
+            if seats[..at].contains(seat) {
+                taken.push(seat.clone());
+                continue;
+            }
             match self.ctx.tx.get::<Seats>(&(self.resource.id, seat.clone()))? {
                 None => missing.push(seat.clone()),
                 Some(row) if row.state != SeatState::Free => taken.push(seat.clone()),
@@ -214,28 +214,26 @@ impl Subject<'_, '_, '_> {
         }
     }
 
-    fn set_due(&mut self, fence: u64, at: Time) -> Result<(), StateError> {
+    fn set_due(&mut self, fence: u64, at: Time) {
         self.ctx.tx.put::<Due>(&(self.resource.id, at.0, fence), &());
-        self.arm(at)
+        self.arm(at);
     }
 
     /// Has the timer set no later than `at`.
-    fn arm(&mut self, at: Time) -> Result<(), StateError> {
+    fn arm(&mut self, at: Time) {
         if self.resource.timer.is_none_or(|timer| at < timer) {
-            self.rearm(Some(at))?;
+            self.rearm(Some(at));
         }
-        Ok(())
     }
 
-    fn rearm(&mut self, at: Option<Time>) -> Result<(), StateError> {
+    fn rearm(&mut self, at: Option<Time>) {
         if let Some(old) = self.resource.timer.take() {
             self.ctx.clear_timer(old, super::DOMAIN, self.resource.id);
         }
         if let Some(at) = at {
-            self.ctx.set_timer(at, super::DOMAIN, self.resource.id)?;
+            self.ctx.set_timer(at, super::DOMAIN, self.resource.id);
             self.resource.timer = Some(at);
         }
-        Ok(())
     }
 }
 

@@ -97,7 +97,7 @@ impl Driver {
                 self.store.flush(&frozen).unwrap();
                 self.partition.flushed().unwrap();
             }
-            Output::Read(..) | Output::Changed(_) => {}
+            Output::Read(_) | Output::Changed(_) => {}
             Output::SteppedDown(why) => panic!("nobody else leads: {why}"),
         }
     }

@@ -133,8 +133,11 @@ impl<'m, M: Model> Search<'m, M> {
         let mut by_return = by_call.clone();
         by_return.sort_by_key(|index| calls[*index].returned.as_ref().map(|(at, _)| *at));
         let by_stamp = std::array::from_fn(|which| {
-            let mut stamped: Vec<usize> =
-                by_call.iter().copied().filter(|index| stamps[*index][which].is_some()).collect();
+            let mut stamped: Vec<usize> = by_call
+                .iter()
+                .copied()
+                .filter(|index| stamps[*index][which].is_some())
+                .collect();
             stamped.sort_by_key(|index| stamps[*index][which]);
             stamped
         });
@@ -163,7 +166,9 @@ impl<'m, M: Model> Search<'m, M> {
             if self.steps >= self.steps_max {
                 return Verdict::Unknown { steps: self.steps };
             }
-            let Some(frame) = path.last_mut() else { return self.invalid() };
+            let Some(frame) = path.last_mut() else {
+                return self.invalid();
+            };
             let next = match frame.candidates.pop() {
                 Some(index) => self.place(&frame.state, index),
                 None => {
@@ -171,11 +176,15 @@ impl<'m, M: Model> Search<'m, M> {
                     self.back_up(&mut path)
                 }
             };
-            let Some((index, mut alternatives)) = next else { continue };
+            let Some((index, mut alternatives)) = next else {
+                continue;
+            };
             self.mark(index, true);
             match self.first_new(&mut alternatives) {
                 Some(state) => {
-                    let cursors = path.last().map_or_else(Cursors::default, |frame| frame.cursors);
+                    let cursors = path
+                        .last()
+                        .map_or_else(Cursors::default, |frame| frame.cursors);
                     path.push(self.frame(Some(index), state, alternatives, cursors));
                 }
                 None => self.mark(index, false),
@@ -189,7 +198,12 @@ impl<'m, M: Model> Search<'m, M> {
         self.steps += 1;
         let call = &self.calls[index];
         let ret = call.returned.as_ref().map(|(_, ret)| ret);
-        Some((index, self.model.step(state, &call.op, ret)))
+        let mut states = self.model.step(state, &call.op, ret);
+        if ret.is_none() {
+            // Nobody needs an unanswered operation that changes nothing.
+            states.retain(|next| next != state);
+        }
+        Some((index, states))
     }
 
     /// Takes back the last operation; answers the other states that it could have led to.
@@ -234,7 +248,10 @@ impl<'m, M: Model> Search<'m, M> {
             (set, state).hash(&mut hasher);
             hasher.finish()
         };
-        let pair = (with_state(self.placed_hash.0), with_state(self.placed_hash.1));
+        let pair = (
+            with_state(self.placed_hash.0),
+            with_state(self.placed_hash.1),
+        );
         self.seen.insert(pair)
     }
 
@@ -250,25 +267,41 @@ impl<'m, M: Model> Search<'m, M> {
         let cursors = self.advance(before);
         let mut candidates = Vec::new();
         if let Some(deadline) = self.by_return.get(cursors.by_return) {
-            let deadline = self.calls[*deadline].returned.as_ref().map_or(u64::MAX, |at| at.0);
+            let deadline = self.calls[*deadline]
+                .returned
+                .as_ref()
+                .map_or(u64::MAX, |at| at.0);
             let waiting = |list: &[usize]| -> Vec<usize> {
-                let in_time = list.iter().take_while(|index| self.calls[**index].called < deadline);
-                in_time.copied().filter(|index| !self.placed[*index]).collect()
+                let in_time = list
+                    .iter()
+                    .take_while(|index| self.calls[**index].called < deadline);
+                in_time
+                    .copied()
+                    .filter(|index| !self.placed[*index])
+                    .collect()
             };
             candidates = waiting(&self.by_call[cursors.by_call..]);
             candidates.retain(|index| self.is_in_turn(*index, cursors));
-            candidates.sort_by_key(|index| {
-                self.stamps[*index].map(|stamp| stamp.unwrap_or(u64::MAX))
-            });
+            candidates
+                .sort_by_key(|index| self.stamps[*index].map(|stamp| stamp.unwrap_or(u64::MAX)));
             candidates.extend(waiting(&self.open[cursors.open..]));
             candidates.reverse();
         }
-        Frame { placed, alternatives, state, candidates, cursors }
+        Frame {
+            placed,
+            alternatives,
+            state,
+            candidates,
+            cursors,
+        }
     }
 
     fn advance(&self, before: Cursors) -> Cursors {
         let skip = |list: &[usize], from: usize| {
-            from + list[from..].iter().take_while(|index| self.placed[**index]).count()
+            from + list[from..]
+                .iter()
+                .take_while(|index| self.placed[**index])
+                .count()
         };
         Cursors {
             by_call: skip(&self.by_call, before.by_call),
@@ -291,7 +324,11 @@ impl<'m, M: Model> Search<'m, M> {
 
     fn note_dead_end(&mut self, path: &[Frame<M::State>]) {
         let depth = self.placed_answered;
-        if self.deepest.as_ref().is_some_and(|(deepest, ..)| *deepest >= depth) {
+        if self
+            .deepest
+            .as_ref()
+            .is_some_and(|(deepest, ..)| *deepest >= depth)
+        {
             return;
         }
         let Some(last) = path.last() else { return };
@@ -306,8 +343,9 @@ impl<'m, M: Model> Search<'m, M> {
     }
 
     fn invalid(self) -> Verdict {
-        let (_, placed, stuck) =
-            self.deepest.expect("a search gives up only after a dead end, which was noted");
+        let (_, placed, stuck) = self
+            .deepest
+            .expect("a search gives up only after a dead end, which was noted");
         Verdict::Invalid { placed, stuck }
     }
 }

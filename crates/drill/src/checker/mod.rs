@@ -24,7 +24,9 @@ mod violation;
 
 pub use answers::{Answers, STEPS_MAX_DEFAULT, check_answers};
 pub use invariants::{check_keys, check_observed};
-pub use observed::{Change, Delivery, Event, FinalHold, FinalState, Happened, Observed, Subscription};
+pub use observed::{
+    Change, Delivery, Event, FinalHold, FinalState, Happened, Observed, Subscription,
+};
 pub use violation::{Evidence, Violation};
 
 use crate::history::History;
@@ -50,10 +52,16 @@ impl Report {
 /// `steps_max` steps of the model.
 #[must_use]
 pub fn check(history: &History, observed: Option<&Observed>, steps_max: usize) -> Report {
-    let Answers { mut violations, undecided } = check_answers(history, steps_max);
+    let Answers {
+        mut violations,
+        undecided,
+    } = check_answers(history, steps_max);
     violations.extend(check_keys(history));
     if let Some(observed) = observed {
         violations.extend(check_observed(history, observed));
     }
-    Report { violations, undecided }
+    Report {
+        violations,
+        undecided,
+    }
 }

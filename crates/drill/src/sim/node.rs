@@ -35,6 +35,7 @@ pub(super) struct SimNode {
     pub(super) wants_lead: bool,
     /// How far its wall clock is off.
     pub(super) wall_offset_ms: i64,
+    number: u32,
     store: Store,
     options: Options,
     /// The breakage `wall-clock-expiry`.
@@ -42,12 +43,13 @@ pub(super) struct SimNode {
 }
 
 impl SimNode {
-    pub(super) fn new(options: Options, wall_clock: bool) -> Self {
+    pub(super) fn new(number: u32, options: Options, wall_clock: bool) -> Self {
         Self {
             partition: None,
             life: 0,
             wants_lead: false,
             wall_offset_ms: 0,
+            number,
             store: new_store(),
             options,
             wall_clock,
@@ -57,9 +59,15 @@ impl SimNode {
     /// Starts the process, from what its store has.
     pub(super) fn start(&mut self) -> Result<(), String> {
         let state = State::open(&self.store, PARTITION).map_err(|error| error.to_string())?;
-        let partition = Partition::new(PARTITION, Domains, self.options.clone(), state);
+        let options = Options { writer: self.writer(), ..self.options.clone() };
+        let partition = Partition::new(PARTITION, Domains, options, state);
         self.partition = Some(partition);
         Ok(())
+    }
+
+    /// Each life of each node's process has its own.
+    fn writer(&self) -> u32 {
+        self.number + 16 * u32::try_from(self.life).unwrap_or(u32::MAX / 16)
     }
 
     /// Ends the process, as kill -9 does; `wipe` takes its store along.

@@ -111,7 +111,7 @@ impl World {
             ..Options::default()
         };
         let nodes =
-            (0..nodes).map(|_| SimNode::new(options.clone(), broken.wall_clock)).collect();
+            (0..nodes).map(|node| SimNode::new(node, options.clone(), broken.wall_clock)).collect();
         let clients = plan.clients.iter().cloned().enumerate();
         Self {
             rng: Rng::with_seed(plan.seed),

@@ -22,6 +22,7 @@ pub(crate) fn record(partition: PartitionId, at: Tail, body: &[u8]) -> Record {
         epoch: Epoch(1),
         offset: at.offset.next(),
         time_ms: at.offset.0,
+        writer: 0,
         prev: at.hash,
     };
     Record::new(header, body)

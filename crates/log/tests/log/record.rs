@@ -19,9 +19,10 @@ fn headers() -> impl Strategy<Value = Header> {
         any::<u64>(),
         1..u64::MAX,
         any::<u64>(),
+        any::<u32>(),
     );
     (kinds, numbers, any::<[u8; 16]>()).prop_map(|(kind, numbers, prev)| {
-        let (partition, incarnation, epoch, offset, time_ms) = numbers;
+        let (partition, incarnation, epoch, offset, time_ms, writer) = numbers;
         Header {
             kind: if offset == 1 { Kind::Genesis } else { kind },
             partition: PartitionId(partition),
@@ -29,6 +30,7 @@ fn headers() -> impl Strategy<Value = Header> {
             epoch: Epoch(epoch),
             offset: Offset(offset),
             time_ms,
+            writer,
             prev: Hash(prev),
         }
     })
@@ -82,6 +84,7 @@ fn every_single_flipped_bit_is_noticed() {
         epoch: Epoch(3),
         offset: Offset(9),
         time_ms: 5,
+        writer: 7,
         prev: Hash::of(b"before"),
     };
     let whole = Record::new(header, b"effects").as_bytes().to_vec();
@@ -101,6 +104,7 @@ fn the_largest_body_makes_the_largest_record() {
         epoch: Epoch(0),
         offset: Offset(1),
         time_ms: 0,
+        writer: 0,
         prev: Hash::ZERO,
     };
     let record = Record::new(header, &vec![1; BODY_BYTES_MAX]);

@@ -59,6 +59,7 @@ impl Chain {
             epoch: Epoch(0),
             offset: Offset(self.tail().offset.0 + 1),
             time_ms: 1_000 + self.tail().offset.0,
+            writer: 0,
             prev: self.tail().hash,
         }
     }

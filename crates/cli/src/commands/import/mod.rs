@@ -157,7 +157,7 @@ impl Shared {
                 summary.bad(line, reason);
             }
             Err(Stopped::Import(reason)) => {
-                self.end(&mut summary, format!("line {line}: {reason}"))
+                self.end(&mut summary, format!("line {line}: {reason}"));
             }
         }
     }

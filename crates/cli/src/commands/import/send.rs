@@ -107,3 +107,83 @@ fn accepted(answer: &Answer) -> Result<(), Stopped> {
         _ => Err(Stopped::Import(answer.problem().to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    const LINE: &[u8] = br#"{"resource":"a","kind":"quantity","capacity":1}"#;
+
+    fn reply(status: &str, headers: &str, body: &str) -> String {
+        let bytes = body.len();
+        format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {bytes}\r\n\r\n{body}")
+    }
+
+    /// Sends a line to a server that gives these answers, an empty one by hanging up; says also
+    /// how many requests came.
+    async fn sent(answers: Vec<String>, retry_for_ms: u64) -> (Result<Sent, Stopped>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let mut requests = 0;
+            let mut stream = listener.accept().await.unwrap().0;
+            let mut buffer = [0; 4_096];
+            for answer in answers {
+                while stream.read(&mut buffer).await.unwrap() == 0 {
+                    stream = listener.accept().await.unwrap().0;
+                }
+                requests += 1;
+                if answer.is_empty() {
+                    stream = listener.accept().await.unwrap().0;
+                } else {
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+            requests
+        });
+        let endpoint = Endpoint::resolve(&address, None, Duration::from_millis(200))
+            .await
+            .unwrap();
+        let mut sender = Sender::new(endpoint, address, retry_for_ms);
+        let result = sender.send(&super::super::line::parse(LINE).unwrap()).await;
+        drop(sender);
+        (result, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_asked_again() {
+        let busy = reply("429 Too Many Requests", "Retry-After: 0\r\n", "{}");
+        let away = reply("503 Service Unavailable", "Retry-After: 0\r\n", "{}");
+        let answers = vec![busy, away, reply("201 Created", "", "{}")];
+        assert_eq!(sent(answers, 60_000).await, (Ok(Sent::Created), 3));
+    }
+
+    #[tokio::test]
+    async fn patience_ends() {
+        let busy = reply("429 Too Many Requests", "Retry-After: 1\r\n", "{}");
+        let (result, requests) = sent(vec![busy], 999).await;
+        assert!(
+            matches!(result, Err(Stopped::Import(why)) if why.contains("given up after 999 ms"))
+        );
+        assert_eq!(requests, 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_lost_is_asked_for_again() {
+        let answers = vec![String::new(), reply("200 OK", "", "{}")];
+        assert_eq!(sent(answers, 60_000).await, (Ok(Sent::Existing), 2));
+    }
+
+    #[tokio::test]
+    async fn what_a_line_is_to_blame_for_is_told_from_what_it_is_not() {
+        let problem = r#"{"code":"wrong_kind","detail":"it is a lock","status":409}"#;
+        let (result, _) = sent(vec![reply("409 Conflict", "", problem)], 60_000).await;
+        assert!(matches!(result, Err(Stopped::Line(why)) if why.contains("it is a lock")));
+        let (result, _) = sent(vec![reply("403 Forbidden", "", "no")], 60_000).await;
+        assert!(matches!(result, Err(Stopped::Import(why)) if why.contains("403")));
+    }
+}

@@ -17,6 +17,8 @@ pub(super) struct Book {
     pub(super) repeated_keys: u64,
     pub(super) requests: BTreeMap<String, u64>,
     pub(super) late: u64,
+    pub(super) late_cancelled: u64,
+    confirmed: BTreeSet<String>,
     pub(super) authorised: u64,
     /// Answer this many requests with 429 first.
     pub(super) busy: u64,
@@ -103,10 +105,24 @@ impl Book {
             ("POST", [resource, "holds"]) if self.resources.contains_key(*resource) => {
                 self.hold(resource, body)
             }
-            ("POST", [_, "holds", _, "confirm" | "release" | "cancel"]) => {
-                self.late += u64::from(body["late"] == "reacquire");
-                (200, json!({}))
+            ("POST", [_, "holds", hold, "confirm"]) if body["late"] == "reacquire" => {
+                self.late += 1;
+                let hold = format!("{hold}-late");
+                self.confirmed.insert(hold.clone());
+                (200, json!({"hold": hold, "state": "confirmed"}))
             }
+            ("POST", [_, "holds", hold, "confirm"]) => {
+                self.confirmed.insert((*hold).into());
+                (200, json!({"hold": hold, "state": "confirmed"}))
+            }
+            ("POST", [_, "holds", hold, "cancel"]) => {
+                self.late_cancelled += u64::from(hold.ends_with("-late"));
+                match self.confirmed.remove(*hold) {
+                    true => (200, json!({})),
+                    false => (409, json!({"code": "not_confirmed"})),
+                }
+            }
+            ("POST", [_, "holds", _, "release"]) => (200, json!({})),
             _ => (404, json!({"code": "not_found"})),
         }
     }

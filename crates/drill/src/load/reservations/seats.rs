@@ -204,11 +204,21 @@ impl Seats {
         outcome
     }
 
+    /// A late confirmation answers another hold: the old one is expired for good.
     async fn confirm(&self, conn: &mut SeatsConn, booking: Booking, body: &[u8]) -> Outcome {
         conn.write_hold_path(&self.inventory, &booking, "confirm");
-        let outcome = outcome(&conn.customer.post(&conn.path, body).await);
-        if outcome == Outcome::Ok && conn.confirmed.len() < BOOKINGS_MAX {
-            conn.confirmed.push_back(booking);
+        let reply = conn.customer.post(&conn.path, body).await;
+        let outcome = outcome(&reply);
+        let Ok(reply) = reply else { return outcome };
+        if outcome != Outcome::Ok {
+            return outcome;
+        }
+        let Some(hold) = parse_hold(reply.body) else {
+            return Outcome::Error("a confirmation was answered without its hold".into());
+        };
+        if conn.confirmed.len() < BOOKINGS_MAX {
+            let flight = booking.flight;
+            conn.confirmed.push_back(Booking { flight, hold });
         }
         outcome
     }

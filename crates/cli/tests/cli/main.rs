@@ -1,0 +1,11 @@
+//! The binary as people meet it: what it prints, how it exits, what it keeps.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod asking;
+mod help;
+mod importing;
+mod logs;
+mod process;
+mod serving;
+mod settings;

@@ -1,0 +1,142 @@
+//! A toy application: counters, rows that fall due, timers, and every way to misbehave.
+
+use evenkeel_engine::{App, Context, Stop, TenantId, Time};
+use evenkeel_state::{Order, Read, StateError, Table, row};
+use serde::{Deserialize, Serialize};
+
+/// Rows that one expiry takes.
+pub(crate) const EXPIRE_MAX: usize = 256;
+/// The entity whose timer panics.
+pub(crate) const PANICKING: u64 = 666;
+const DOMAIN: u8 = 9;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Command {
+    /// Counts under a key, and answers the count.
+    Count(u64),
+    /// Counts, then refuses.
+    Refuse(u64),
+    /// Counts, then panics.
+    Panic(u64),
+    /// Writes so many rows of so many bytes.
+    Write { rows: u64, row_bytes: usize },
+    /// Has so many rows fall due.
+    Plant { rows: u64, due: u64 },
+    /// Refused while anything is due; else answers how many rows fell due ever.
+    Harvest,
+    /// The same, and always refused.
+    HarvestAndRefuse,
+    /// Sets a timer.
+    Timer { due: u64, entity: u64 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct No;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Number(pub(crate) u64);
+row!(Number, version = 1);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Blob(Vec<u8>);
+row!(Blob, version = 1);
+
+macro_rules! table {
+    ($name:ident, $id:literal, $key:ty, $row:ty) => {
+        pub(crate) struct $name;
+        impl Table for $name {
+            const ID: u8 = $id;
+            const NAME: &'static str = stringify!($name);
+            type Key = $key;
+            type Row = $row;
+        }
+    };
+}
+table!(Counts, 0x70, u64, Number);
+table!(Blobs, 0x71, u64, Blob);
+table!(Due, 0x72, (u64, u64), ());
+table!(Harvested, 0x73, (), Number);
+table!(Fired, 0x74, u64, Number);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Toy;
+
+impl App for Toy {
+    type Command = Command;
+    type Reply = u64;
+    type Refusal = No;
+
+    fn expire(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        _: TenantId,
+        command: &Command,
+    ) -> Result<bool, StateError> {
+        if !matches!(command, Command::Harvest | Command::HarvestAndRefuse) {
+            return Ok(false);
+        }
+        let until = (ctx.now().0 + 1, 0);
+        let due = ctx.tx.scan::<Due>(..until, Order::Ascending, EXPIRE_MAX + 1)?;
+        for (key, ()) in due.iter().take(EXPIRE_MAX) {
+            ctx.tx.delete::<Due>(key);
+            add::<Harvested>(ctx, &())?;
+        }
+        Ok(due.len() > EXPIRE_MAX)
+    }
+
+    fn decide(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        _: TenantId,
+        command: &Command,
+    ) -> Result<u64, Stop<No>> {
+        match *command {
+            Command::Count(key) => Ok(add::<Counts>(ctx, &key)?),
+            Command::Refuse(key) => {
+                add::<Counts>(ctx, &key)?;
+                Err(Stop::Refused(No))
+            }
+            Command::Panic(key) => {
+                add::<Counts>(ctx, &key)?;
+                panic!("asked to")
+            }
+            Command::Write { rows, row_bytes } => {
+                for key in 0..rows {
+                    ctx.tx.put::<Blobs>(&key, &Blob(vec![7; row_bytes]));
+                }
+                Ok(rows)
+            }
+            Command::Plant { rows, due } => {
+                for key in 0..rows {
+                    ctx.tx.put::<Due>(&(due, key), &());
+                }
+                Ok(rows)
+            }
+            Command::Harvest => {
+                let until = (ctx.now().0 + 1, 0);
+                if !ctx.tx.scan::<Due>(..until, Order::Ascending, 1)?.is_empty() {
+                    return Err(Stop::Refused(No));
+                }
+                Ok(ctx.tx.get::<Harvested>(&())?.map_or(0, |row| row.0))
+            }
+            Command::HarvestAndRefuse => Err(Stop::Refused(No)),
+            Command::Timer { due, entity } => {
+                ctx.set_timer(Time(due), DOMAIN, entity);
+                Ok(0)
+            }
+        }
+    }
+
+    fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
+        assert_eq!(domain, DOMAIN);
+        add::<Fired>(ctx, &entity)?;
+        assert!(entity != PANICKING, "asked to");
+        Ok(())
+    }
+}
+
+fn add<T: Table<Row = Number>>(ctx: &mut Context<'_, '_>, key: &T::Key) -> Result<u64, StateError> {
+    let count = ctx.tx.get::<T>(key)?.map_or(0, |row| row.0) + 1;
+    ctx.tx.put::<T>(key, &Number(count));
+    Ok(count)
+}
