@@ -14,6 +14,10 @@ mod suggest;
 
 use std::process::ExitCode;
 
+/// Requests allocate small things on one thread and free them on another, all day.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }
