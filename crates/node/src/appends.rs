@@ -3,10 +3,9 @@
 use evenkeel_engine::Outcome;
 use evenkeel_log::{AppendError, Log, ReadError, Record};
 use std::{
-    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -30,18 +29,15 @@ impl Appends {
         }));
     }
 
-    /// The next outcome; waits for ever if nothing is under way.
-    pub(crate) async fn next(&mut self) -> (u64, Outcome) {
-        poll_fn(|context| {
-            for index in 0..self.0.len() {
-                if let Poll::Ready(outcome) = self.0[index].as_mut().poll(context) {
-                    drop(self.0.swap_remove(index));
-                    return Poll::Ready(outcome);
-                }
+    /// The next outcome.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<(u64, Outcome)> {
+        for index in 0..self.0.len() {
+            if let Poll::Ready(outcome) = self.0[index].as_mut().poll(context) {
+                drop(self.0.swap_remove(index));
+                return Poll::Ready(outcome);
             }
-            Poll::Pending
-        })
-        .await
+        }
+        Poll::Pending
     }
 }
 

@@ -8,6 +8,7 @@
 mod appends;
 mod call;
 mod clock;
+mod host;
 mod maintenance;
 mod meta;
 mod node;

@@ -1,20 +1,22 @@
 //! What goes on in the background: memtables are flushed to the store, and snapshots let the log
 //! be trimmed. None of it is needed for durability; all of it is bounded.
 
-use crate::{owner::Message, stats::Counters};
+use crate::{node::Mailbag, owner::Message, stats::Counters};
 use evenkeel_domains::Domains;
 use evenkeel_engine::Partition;
-use evenkeel_log::{Log, PartitionId};
+use evenkeel_log::Log;
 use evenkeel_state::{Frozen, Snapshot, StateError, Store};
 use std::{
     path::PathBuf,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, ready},
 };
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{Mutex, oneshot},
     task::JoinHandle,
 };
 
@@ -111,16 +113,12 @@ impl Flusher {
         self.running = Some(tokio::spawn(Arc::clone(&self.budget).flush(frozen)));
     }
 
-    /// The result of the running flush; waits for ever if none runs.
-    pub(crate) async fn finished(&mut self) -> Result<(), String> {
-        match &mut self.running {
-            Some(running) => {
-                let result = running.await.unwrap_or_else(|error| Err(error.to_string()));
-                self.running = None;
-                result
-            }
-            None => std::future::pending().await,
-        }
+    /// The result of the running flush.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let Some(running) = &mut self.running else { return Poll::Pending };
+        let result = ready!(Pin::new(running).poll(context));
+        self.running = None;
+        Poll::Ready(result.unwrap_or_else(|error| Err(error.to_string())))
     }
 
     /// Tells the partition how its flush ended. One that failed is tried again: its rows stay in
@@ -176,9 +174,9 @@ pub(crate) async fn snapshot<L: Log>(
     log: &L,
     store: &Store,
     directory: PathBuf,
-    owners: &[(PartitionId, mpsc::Sender<Message>)],
+    owners: &[Mailbag],
 ) -> Result<(), String> {
-    for (_, owner) in owners {
+    for owner in owners {
         let (done, flushed) = oneshot::channel();
         if owner.send(Message::Flush { done }).await.is_ok() {
             let _ = flushed.await;

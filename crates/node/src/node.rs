@@ -6,6 +6,7 @@ use crate::{
     appends::Appends,
     maintenance::{Budget, Flusher, snapshot},
     meta::MetaCell,
+    host::{Host, Letter},
     owner::{Message, Owner, ReadTicket},
     recovery,
     stats::{Counters, Gauges},
@@ -28,9 +29,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Messages that may be on their way to an owner. Those that wait to be decided are in the
-/// engine's mailbox, which is the bound that callers meet.
-const CHANNEL_MAX: usize = 1_024;
+/// Messages that may be on their way to a host. Those that wait to be decided are in the engine's
+/// mailboxes, which are the bound that callers meet.
+const CHANNEL_MAX: usize = 8_192;
 /// How often the log's growth is looked at.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(5);
 
@@ -51,8 +52,29 @@ struct Inner {
 }
 
 struct Handle {
-    messages: mpsc::Sender<Message>,
+    mailbag: Mailbag,
     gauges: Arc<Gauges>,
+}
+
+/// Carries messages to one partition.
+#[derive(Clone)]
+pub(crate) struct Mailbag {
+    letters: mpsc::Sender<Letter>,
+    slot: usize,
+}
+
+impl Mailbag {
+    /// Waits for room. `Err`: the host has ended.
+    pub(crate) async fn send(&self, message: Message) -> Result<(), ()> {
+        self.letters.send((self.slot, message)).await.map_err(|_| ())
+    }
+
+    fn try_send(&self, message: Message) -> Result<(), NodeError> {
+        self.letters.try_send((self.slot, message)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failure::Overloaded.into(),
+            mpsc::error::TrySendError::Closed(_) => not_served(),
+        })
+    }
 }
 
 impl Node {
@@ -73,29 +95,37 @@ impl Node {
             options.memtable_bytes,
             data.len() + 1,
         );
-        let mut owners = HashMap::new();
-        let mut tasks = Vec::new();
-        let mut ready = Vec::new();
-        for id in data.iter().copied().chain([PartitionId::META]) {
+        let hosts = options.hosts.clamp(1, data.len() + 1);
+        let mut handles = HashMap::new();
+        let mut shares: Vec<Vec<Owner<LocalLog>>> = (0..hosts).map(|_| Vec::new()).collect();
+        let (bags, inboxes): (Vec<_>, Vec<_>) =
+            (0..hosts).map(|_| mpsc::channel(CHANNEL_MAX)).unzip();
+        for (index, id) in data.iter().copied().chain([PartitionId::META]).enumerate() {
             let state = State::open(&store, id).map_err(|e| OpenError::State(e.to_string()))?;
-            let (messages, inbox) = mpsc::channel(CHANNEL_MAX);
             let gauges = Arc::new(Gauges::default());
-            let owner = Owner {
+            let share = &mut shares[index % hosts];
+            let mailbag = Mailbag { letters: bags[index % hosts].clone(), slot: share.len() };
+            handles.insert(id, Handle { mailbag, gauges: Arc::clone(&gauges) });
+            share.push(Owner {
                 partition: Partition::new(id, Domains, engine.clone(), state),
                 log: Arc::clone(&log),
                 clock,
-                messages: inbox,
                 flusher: Flusher::new(Arc::clone(&budget)),
-                gauges: Arc::clone(&gauges),
+                gauges,
                 meta: (id == PartitionId::META).then(|| meta.clone()),
                 appends: Appends::default(),
                 watchers: HashMap::new(),
                 flush_waiters: Vec::new(),
                 stopping: None,
-            };
+                ended: false,
+                touched: true,
+            });
+        }
+        let mut tasks = Vec::new();
+        let mut ready = Vec::new();
+        for (owners, letters) in shares.into_iter().zip(inboxes) {
             let (leads, waits) = oneshot::channel();
-            tasks.push(tokio::spawn(owner.run(leads)));
-            owners.insert(id, Handle { messages, gauges });
+            tasks.push(tokio::spawn(Host { owners, letters, clock }.run(leads)));
             ready.push(waits);
         }
         for waits in ready {
@@ -109,7 +139,7 @@ impl Node {
             meta,
             partitions,
             incarnation: incarnation.max(Incarnation(1)),
-            owners,
+            owners: handles,
             counters,
             tasks: Mutex::new(tasks),
         }));
@@ -197,7 +227,7 @@ impl Node {
     ) -> Option<watch::Receiver<()>> {
         let id = self.partition_of(tenant, Scope::Key { domain, key });
         let (reply, receiver) = oneshot::channel();
-        self.0.owners.get(&id)?.messages.send(Message::Watch { entity, reply }).await.ok()?;
+        self.0.owners.get(&id)?.mailbag.send(Message::Watch { entity, reply }).await.ok()?;
         receiver.await.ok()
     }
 
@@ -249,7 +279,7 @@ impl Node {
         let mut waits = Vec::new();
         for owner in self.0.owners.values() {
             let (done, ended) = oneshot::channel();
-            if owner.messages.send(Message::Stop { done }).await.is_ok() {
+            if owner.mailbag.send(Message::Stop { done }).await.is_ok() {
                 waits.push(ended);
             }
         }
@@ -268,11 +298,7 @@ impl Node {
     }
 
     fn send(&self, id: PartitionId, message: Message) -> Result<(), NodeError> {
-        let owner = self.0.owners.get(&id).ok_or_else(not_served)?;
-        owner.messages.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::Overloaded.into(),
-            mpsc::error::TrySendError::Closed(_) => not_served(),
-        })
+        self.0.owners.get(&id).ok_or_else(not_served)?.mailbag.try_send(message)
     }
 
     async fn read(
@@ -366,8 +392,7 @@ impl Node {
     fn spawn_maintenance(&self, store: Store, options: NodeOptions) {
         let log = Arc::clone(&self.0.log);
         let counters = Arc::clone(&self.0.counters);
-        let owners: Vec<_> =
-            self.0.owners.iter().map(|(id, owner)| (*id, owner.messages.clone())).collect();
+        let owners: Vec<_> = self.0.owners.values().map(|owner| owner.mailbag.clone()).collect();
         let directory = options.data.join(recovery::SNAPSHOT_DIRECTORY);
         let task = tokio::spawn(async move {
             let mut written = 0;

@@ -11,6 +11,9 @@ pub struct NodeOptions {
     pub init: bool,
     /// Partitions of a new log. Of an existing one, what it was created with rules.
     pub partitions: u16,
+    /// Tasks that drive partitions, each a share of them. One keeps two cores busy; more are for
+    /// machines where deciding alone takes more than a core.
+    pub hosts: usize,
     /// Bytes of the log's segments.
     pub segment_bytes: u64,
     /// The most that all memtables together should take before they are flushed.
@@ -31,6 +34,7 @@ impl NodeOptions {
             data,
             init: false,
             partitions: 16,
+            hosts: 1,
             segment_bytes: 64 << 20,
             memtable_bytes: 96 << 20,
             cache_bytes: 64 << 20,

@@ -1,4 +1,4 @@
-//! One task a partition: carries messages into the engine and its outputs out of it.
+//! One partition on this node: carries messages into the engine and its outputs out of it.
 
 use crate::{
     Clock,
@@ -13,16 +13,15 @@ use evenkeel_engine::{
     Answer, Delivered, Entity, Failure, Output, Partition, Request, Role, Stop, TenantId, Time,
 };
 use evenkeel_log::{Log, Offset, PartitionId, Record, Tail};
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll},
 };
+use tokio::sync::{oneshot, watch};
 
 /// While something waits for the log, deadlines are looked at this often.
 const TICK_MS: u64 = 20;
-/// Messages that are taken in before the engine decides again.
-const INTAKE_MAX: usize = 1_024;
 /// Bytes that are read from the log at once when catching up.
 const CATCH_UP_BYTES: usize = 4 << 20;
 
@@ -50,7 +49,6 @@ pub(crate) struct Owner<L> {
     pub(crate) partition: Partition<Domains, CommandTicket, ReadTicket>,
     pub(crate) log: Arc<L>,
     pub(crate) clock: Clock,
-    pub(crate) messages: mpsc::Receiver<Message>,
     pub(crate) flusher: Flusher,
     pub(crate) gauges: Arc<Gauges>,
     /// Of the owner of `meta`: where its copy is published.
@@ -59,51 +57,60 @@ pub(crate) struct Owner<L> {
     pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
     pub(crate) flush_waiters: Vec<oneshot::Sender<()>>,
     pub(crate) stopping: Option<oneshot::Sender<()>>,
+    pub(crate) ended: bool,
+    pub(crate) touched: bool,
 }
 
 impl<L: Log> Owner<L> {
-    /// Leads the partition until told to stop. `ready` hears when it first leads.
-    pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) {
-        let mut ready = Some(ready);
-        let mut inbox = Vec::with_capacity(INTAKE_MAX);
-        let tick = sleep_until(Instant::now());
-        tokio::pin!(tick);
-        self.take_over().await;
-        loop {
-            tokio::select! {
-                biased;
-                (id, outcome) = self.appends.next() => self.partition.appended(id, outcome),
-                result = self.flusher.finished() => self.flushed(result),
-                _ = self.messages.recv_many(&mut inbox, INTAKE_MAX) => {}
-                () = &mut tick => {}
-            }
-            for message in inbox.drain(..) {
-                self.accept(message);
-            }
-            self.flusher.consider(&mut self.partition);
-            let now = self.clock.now();
-            self.partition.poll(now);
-            if self.carry_out() {
-                self.take_over().await;
-            }
-            self.publish();
-            if self.partition.role() == Role::Owner && let Some(ready) = ready.take() {
-                let _ = ready.send(());
-            }
-            if self.may_end() {
-                break;
-            }
-            let wake = self.wake_after(now);
-            if wake < tick.deadline() || tick.is_elapsed() {
-                tick.as_mut().reset(wake);
-            }
+    /// Something happened: the next [`Self::step`] looks at it.
+    pub(crate) fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Takes in what appends and flushes have come to, if any has.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Option<()> {
+        while let Poll::Ready((id, outcome)) = self.appends.poll(context) {
+            self.partition.appended(id, outcome);
+            self.touch();
         }
-        if let Some(done) = self.stopping.take() {
+        if let Poll::Ready(result) = self.flusher.poll(context) {
+            self.flusher.settle(&mut self.partition, result);
+            self.touch();
+        }
+        self.touched.then_some(())
+    }
+
+    /// Decides what can be decided and carries it out, if anything happened.
+    pub(crate) async fn step(&mut self, now: Time) {
+        if !std::mem::take(&mut self.touched) {
+            return;
+        }
+        self.flusher.consider(&mut self.partition);
+        self.partition.poll(now);
+        if self.carry_out() {
+            self.take_over().await;
+        }
+        self.publish();
+        if self.may_end()
+            && let Some(done) = self.stopping.take()
+        {
+            self.ended = true;
             let _ = done.send(());
         }
     }
 
-    fn accept(&mut self, message: Message) {
+    /// Whether it leads, or is known not to be served.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.partition.role() == Role::Owner || self.gauges.is_quarantined()
+    }
+
+    /// Whether it was told to stop and has.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn accept(&mut self, message: Message) {
+        self.touch();
         match message {
             Message::Command(request) => self.partition.submit(request),
             Message::Read { ticket, linearizable } => {
@@ -194,12 +201,8 @@ impl<L: Log> Owner<L> {
         }
     }
 
-    fn flushed(&mut self, result: Result<(), String>) {
-        self.flusher.settle(&mut self.partition, result);
-    }
-
     /// Follows the log to its end, then announces; the log decides whether that counts.
-    async fn take_over(&mut self) {
+    pub(crate) async fn take_over(&mut self) {
         if let Err(why) = self.catch_up().await {
             tracing::error!(partition = %self.partition.id(), why, "not served");
             return self.gauges.quarantine(why);
@@ -246,19 +249,17 @@ impl<L: Log> Owner<L> {
     }
 
     fn may_end(&self) -> bool {
-        let closed = self.messages.is_closed() && self.messages.is_empty();
-        let idle = !self.partition.is_in_flight()
+        self.stopping.is_some()
+            && !self.partition.is_in_flight()
             && self.partition.waiting() == 0
-            && self.messages.is_empty()
-            && self.flusher.is_idle(&self.partition);
-        (self.stopping.is_some() && idle) || closed
+            && self.flusher.is_idle(&self.partition)
     }
 
-    fn wake_after(&self, now: Time) -> Instant {
+    /// When [`Self::touch`] is due even if nothing else happens.
+    pub(crate) fn wake_after_ms(&self, now: Time) -> u64 {
         let busy = self.partition.is_in_flight() || self.partition.waiting() > 0;
-        let tick = if busy || self.flusher.waits_to_retry() { TICK_MS } else { 60_000 };
-        let next = self.partition.next_wake().map_or(tick, |due| due.0.saturating_sub(now.0));
-        Instant::now() + Duration::from_millis(next.min(tick).max(1))
+        let tick = if busy || self.flusher.waits_to_retry() { TICK_MS } else { u64::MAX };
+        self.partition.next_wake().map_or(tick, |due| due.0.saturating_sub(now.0).min(tick))
     }
 }
 

@@ -62,6 +62,10 @@ impl Gauges {
         *self.quarantined.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.quarantined.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn snapshot(&self, partition: PartitionId) -> PartitionStats {
         let quarantined = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
         PartitionStats {
