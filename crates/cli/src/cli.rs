@@ -12,12 +12,7 @@ use std::process::ExitCode;
 
 /// Reservations, durable and distributed, whose every path says what it promises.
 #[derive(Debug, Parser)]
-#[command(
-    name = "evenkeel",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "evenkeel", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     /// How logs look on stderr; EVENKEEL_LOG filters them.
     #[arg(long, global = true, value_enum, default_value = "human")]
@@ -61,9 +56,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         _ => {}
     }
     // One worker a core, which is what the runtime does unless told otherwise.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
             Command::Dev(args) => dev::run(args).await,

@@ -132,12 +132,7 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(endpoint: Endpoint, url: String) -> Self {
         let writer = endpoint.writer();
-        Self {
-            url,
-            endpoint,
-            writer,
-            client: None,
-        }
+        Self { url, endpoint, writer, client: None }
     }
 
     /// Sends one request. Not sent again if it fails: only the caller knows whether it may be.
@@ -147,10 +142,7 @@ impl Api {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<Answer, ApiError> {
-        let unreachable = |source| ApiError::Unreachable {
-            url: self.url.clone(),
-            source,
-        };
+        let unreachable = |source| ApiError::Unreachable { url: self.url.clone(), source };
         let mut client = match self.client.take().filter(Client::is_usable) {
             Some(client) => client,
             None => self.endpoint.connect().await.map_err(unreachable)?,
@@ -159,9 +151,7 @@ impl Api {
         let reply = client.call(request).await.map_err(unreachable)?;
         let answer = Answer {
             status: reply.status,
-            retry_after_s: reply
-                .header("retry-after")
-                .and_then(|value| value.parse().ok()),
+            retry_after_s: reply.header("retry-after").and_then(|value| value.parse().ok()),
             body: reply.body.to_vec(),
         };
         self.client = Some(client);
@@ -203,15 +193,10 @@ impl Api {
             let Some(cursor) = page.cursor else {
                 return Ok(items);
             };
-            if !cursor
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~".contains(&byte))
+            if !cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~".contains(&byte))
             {
                 let why = "its cursor cannot stand in a URL".to_owned();
-                return Err(ApiError::NotUnderstood {
-                    url: self.url.clone(),
-                    why,
-                });
+                return Err(ApiError::NotUnderstood { url: self.url.clone(), why });
             }
             at = format!("{path}?cursor={cursor}");
         }

@@ -24,10 +24,7 @@ impl Failure {
 
     /// `what` failed, because of `cause`.
     pub(crate) fn because(what: impl Into<String>, cause: impl Into<AnyError>) -> Self {
-        Self::Failed(Box::new(Because {
-            what: what.into(),
-            cause: cause.into(),
-        }))
+        Self::Failed(Box::new(Because { what: what.into(), cause: cause.into() }))
     }
 
     /// Says it on stderr, and answers the exit code.
@@ -86,10 +83,7 @@ mod tests {
         let Failure::Failed(error) = Failure::because("cannot read it", io()) else {
             panic!("it has a cause");
         };
-        assert_eq!(
-            chain(&*error).to_string(),
-            "cannot read it\n  because: the disk is on fire"
-        );
+        assert_eq!(chain(&*error).to_string(), "cannot read it\n  because: the disk is on fire");
         let Failure::Failed(error) = Failure::because("no: the disk is on fire", io()) else {
             panic!("it has a cause");
         };

@@ -23,9 +23,7 @@ pub(crate) fn start(format: Format, level: &str) -> Result<(), String> {
             .map_err(|error| format!("{FILTER} is no filter: {error}"))?,
         _ => EnvFilter::new(level),
     };
-    let logs = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter);
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     let started = match format {
         Format::Human => logs.with_target(false).try_init(),
         Format::Json => logs.json().flatten_event(true).try_init(),

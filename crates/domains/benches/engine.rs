@@ -27,11 +27,12 @@ const WINDOW_MS: u64 = 24 * 3_600_000;
 
 type Owner = Partition<Domains, u32, ()>;
 type Ask = Request<Domains, u32>;
+type MakeShape = fn() -> Shape;
 
 fn main() {
     println!("{HOLDS} holds a run, the median of {RUNS} runs, an idempotency key each");
     println!("{:<34}{:>10}{:>12}{:>12}{:>11}", "", "batch", "holds/s", "replayed/s", "bytes/hold");
-    let shapes: [(&str, fn() -> Shape); 2] =
+    let shapes: [(&str, MakeShape); 2] =
         [("one hot counted resource", hot), ("seats of 1,000 resources", spread)];
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     for (name, shape) in shapes.into_iter().filter(|(name, _)| name.contains(&wanted)) {
@@ -86,7 +87,8 @@ fn hot() -> Shape {
 
 fn spread() -> Shape {
     let name = |resource: usize| format!("2013-06-01.UA{resource}");
-    let seat = |seat: usize| format!("{}{}", seat / 6 + 1, ["A", "B", "C", "D", "E", "F"][seat % 6]);
+    let seat =
+        |seat: usize| format!("{}{}", seat / 6 + 1, ["A", "B", "C", "D", "E", "F"][seat % 6]);
     let seats = || Spec::Seats((0..HOLDS / RESOURCES).map(seat).collect());
     // A step that is coprime to the number of resources: neighbours in time are none in key.
     let at = |n: usize| n * 617 % RESOURCES;
@@ -103,8 +105,12 @@ fn request(ticket: usize, command: Command) -> Ask {
     let mut key = [0; 16];
     // Keys are hashes: they come in no order.
     key[..8].copy_from_slice(&(ticket as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    let idempotency = path_number(command.path())
-        .map(|path| Idempotency { path, key, fingerprint: [7; 16], window_ms: WINDOW_MS });
+    let idempotency = path_number(command.path()).map(|path| Idempotency {
+        path,
+        key,
+        fingerprint: [7; 16],
+        window_ms: WINDOW_MS,
+    });
     Request {
         ticket: number,
         tenant: TenantId(0),
@@ -144,8 +150,12 @@ fn measure(shape: Shape, batch: usize) -> Measured {
     assert_eq!(yes, HOLDS, "every hold was a yes");
 
     let bytes = log[before..].iter().map(|record| record.as_bytes().len()).sum::<usize>() / HOLDS;
-    let mut follower: Owner =
-        Partition::new(ID, Domains, options, State::open(&Store::memory().expect("memory"), ID).expect("a fresh store"));
+    let mut follower: Owner = Partition::new(
+        ID,
+        Domains,
+        options,
+        State::open(&Store::memory().expect("memory"), ID).expect("a fresh store"),
+    );
     log[..before].iter().for_each(|record| follower.follow(record).expect("it follows"));
     let began = seconds();
     for record in &log[before..] {

@@ -6,8 +6,8 @@
 //! here performs I/O, reads a clock or draws a random number.
 
 pub mod meta;
-pub mod reservations;
 mod names;
+pub mod reservations;
 mod route;
 
 pub use names::path_number;
@@ -122,12 +122,7 @@ impl App for Domains {
         }
     }
 
-    fn timer(
-        &self,
-        ctx: &mut Context<'_, '_>,
-        domain: u8,
-        entity: u64,
-    ) -> Result<(), StateError> {
+    fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
         match domain {
             reservations::DOMAIN => reservations::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),
@@ -144,11 +139,9 @@ pub fn query(
     query: &Query,
 ) -> Result<Found, Stop<Refusal>> {
     match query {
-        Query::Reservations(query) => {
-            reservations::query(read, now, incarnation, tenant, query)
-                .map(Found::Reservations)
-                .map_err(|stop| refusal(stop, Refusal::Reservations))
-        }
+        Query::Reservations(query) => reservations::query(read, now, incarnation, tenant, query)
+            .map(Found::Reservations)
+            .map_err(|stop| refusal(stop, Refusal::Reservations)),
     }
 }
 

@@ -36,12 +36,7 @@ pub trait App: Send + Sync + 'static {
 
     /// A timer that a domain set is due; the engine has already removed it. `domain` and `entity`
     /// are what the domain gave. A bounded amount of work: set the timer again for the rest.
-    fn timer(
-        &self,
-        ctx: &mut Context<'_, '_>,
-        domain: u8,
-        entity: u64,
-    ) -> Result<(), StateError>;
+    fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError>;
 }
 
 /// Why a decision ended without a reply.

@@ -4,7 +4,7 @@ use crate::{
     Answer, App, Barrier, Context, Delivered, Failure, Options, Output, Partition, Request, Stop,
     Time,
     idempotency::{self, Found},
-    partition::Waiting,
+    in_flight::Waiting,
     timers,
 };
 use evenkeel_log::{Hash, Kind};
@@ -33,13 +33,8 @@ impl<A: App, T, R> Partition<A, T, R> {
         let Self { app, options, state, mailbox, in_flight, next_timer, poisoned, .. } = self;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
         let mut tx = state.begin(&layers);
-        let mut ctx = Context {
-            tx: &mut tx,
-            now,
-            incarnation,
-            touched: &mut waiting.touched,
-            next_timer,
-        };
+        let mut ctx =
+            Context { tx: &mut tx, now, incarnation, touched: &mut waiting.touched, next_timer };
         if ctx.next_timer.is_some_and(|due| due <= now) {
             // A state that cannot be read now is tried again at the next batch.
             if timers::fire_due(app, &mut ctx, options).is_err() {
@@ -106,11 +101,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         }
     }
 
-    fn answer_now(
-        &mut self,
-        answers: Vec<(T, Option<Time>, Answer<A>)>,
-        reads: Vec<R>,
-    ) {
+    fn answer_now(&mut self, answers: Vec<(T, Option<Time>, Answer<A>)>, reads: Vec<R>) {
         let answers = answers.into_iter().map(|(ticket, _, answer)| Output::Answer(ticket, answer));
         self.outputs.extend(answers);
         self.outputs.extend(reads.into_iter().map(Output::Read));
@@ -219,4 +210,3 @@ fn fingerprint<A: App, T>(request: &Request<A, T>) -> Hash {
     let bytes = postcard::to_stdvec(&(request.tenant, &request.command));
     Hash::of(&bytes.expect("a command is plain data: it encodes"))
 }
-

@@ -85,7 +85,9 @@ pub(crate) fn find(
     ];
     for (generation, bytes) in generations {
         let key = (request.path, tenant, generation, request.key);
-        if bytes > 0 && let Some(row) = ctx.tx.get::<tables::Remembered>(&key)? {
+        if bytes > 0
+            && let Some(row) = ctx.tx.get::<tables::Remembered>(&key)?
+        {
             let same = row.fingerprint == request.fingerprint;
             return Ok(if same { Found::Replay(row.reply) } else { Found::Conflict });
         }

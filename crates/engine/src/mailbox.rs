@@ -62,7 +62,12 @@ impl<I> Mailbox<I> {
     }
 
     /// Takes `item` in. `Err` holds whichever item was refused so that the bound holds.
-    pub fn push(&mut self, tenant: TenantId, priority: Priority, item: I) -> Result<(), Refused<I>> {
+    pub fn push(
+        &mut self,
+        tenant: TenantId,
+        priority: Priority,
+        item: I,
+    ) -> Result<(), Refused<I>> {
         let evicted = if self.len < self.capacity {
             None
         } else if let Some((victim, class)) = self.victim(tenant, priority) {

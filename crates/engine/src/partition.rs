@@ -1,11 +1,11 @@
-//! One partition: who leads it, what is in flight, and what the log's answers mean.
+//! One partition: who leads it, what waits, and when it decides. What becomes of its records is in
+//! `in_flight`.
 
 use crate::{
     Answer, App, Barrier, Delivered, Entity, Failure, Mailbox, Options, Refused, Request, Time,
+    in_flight::{InFlight, Waiting},
 };
-use evenkeel_log::{
-    Epoch, Hash, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail,
-};
+use evenkeel_log::{Epoch, Hash, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail};
 use evenkeel_state::{ApplyError, Frozen, Layer, State, StateError, View};
 use std::collections::VecDeque;
 
@@ -22,25 +22,6 @@ pub enum Role {
     Candidate,
     /// The owner, as far as it knows; the log decides at each append.
     Owner,
-}
-
-/// What became of an append. Whoever drives the engine finds it out, by reading the log where
-/// the append itself does not say.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// It is durable.
-    Appended,
-    /// The log refused because this committed record is at the offset: perhaps our own, from an
-    /// earlier submission.
-    Occupied(Record),
-    /// The log refused because the predecessor is not there yet.
-    Behind,
-    /// The offset was trimmed: what was there cannot be known any more.
-    Trimmed,
-    /// Nobody knows.
-    Indeterminate,
-    /// Certainly no effect by this submission: no space, or not served.
-    Refused(String),
 }
 
 /// What the engine wants done.
@@ -66,29 +47,6 @@ pub enum Output<A: App, T, R> {
     Flush(Frozen),
     /// Another owner was faster: follow the log again from [`Partition::tail`].
     SteppedDown(String),
-}
-
-/// An append that is not resolved.
-pub(crate) struct InFlight<A: App, T, R> {
-    pub(crate) id: u64,
-    pub(crate) record: Record,
-    pub(crate) layer: Layer,
-    pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
-    pub(crate) reads: Vec<R>,
-    pub(crate) touched: Vec<Entity>,
-    /// The earliest deadline among `answers`.
-    pub(crate) deadline: Option<Time>,
-    pub(crate) attempt: u32,
-    pub(crate) status: Status,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Status {
-    Submitted,
-    Landed,
-    Retry,
-    Beaten { effect_known: bool, why: String },
-    Refused(String),
 }
 
 /// One partition on one node. `T` is where an answer goes, `R` names a read.
@@ -257,7 +215,8 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// Offers a linearizable read. [`Output::Read`] says when it may be answered; a read that is
     /// dropped because leadership was lost is named by [`Self::lost_reads`].
     pub fn read(&mut self, read: R) {
-        let fenced = self.options.barrier == Barrier::Free || self.options.switches.unfenced_refusal;
+        let fenced =
+            self.options.barrier == Barrier::Free || self.options.switches.unfenced_refusal;
         if self.role == Role::Owner && fenced {
             self.outputs.push(Output::Read(read));
         } else {
@@ -308,157 +267,6 @@ impl<A: App, T, R> Partition<A, T, R> {
         }
     }
 
-    /// Learns what became of append `id`.
-    pub fn appended(&mut self, id: u64, outcome: Outcome) {
-        let Some(entry) = self.in_flight.iter_mut().find(|entry| entry.id == id) else { return };
-        if entry.status == Status::Landed {
-            return;
-        }
-        entry.status = match outcome {
-            Outcome::Appended => Status::Landed,
-            Outcome::Occupied(record) if record.tail() == entry.record.tail() => Status::Landed,
-            Outcome::Occupied(record) => Status::Beaten {
-                effect_known: true,
-                why: format!("epoch {} holds the offset", record.header().epoch),
-            },
-            Outcome::Trimmed => Status::Beaten {
-                effect_known: false,
-                why: "the log was trimmed beyond the append".into(),
-            },
-            // An earlier submission of the same bytes may still land.
-            Outcome::Refused(_) if entry.attempt > 0 => Status::Retry,
-            Outcome::Refused(why) => Status::Refused(why),
-            Outcome::Indeterminate if self.options.switches.absent_means_not_appended => {
-                Status::Refused("the append timed out".into())
-            }
-            Outcome::Indeterminate | Outcome::Behind => Status::Retry,
-        };
-        self.resolve();
-    }
-
-    /// Resolves appends from the oldest on, as far as their outcomes are known.
-    fn resolve(&mut self) {
-        while let Some(front) = self.in_flight.front_mut() {
-            match &front.status {
-                Status::Submitted => return,
-                Status::Landed => self.commit_front(),
-                Status::Retry => {
-                    front.attempt += 1;
-                    front.status = Status::Submitted;
-                    let (id, attempt, record) = (front.id, front.attempt, front.record.clone());
-                    return self.outputs.push(Output::Append { id, attempt, record });
-                }
-                Status::Beaten { effect_known, why } => {
-                    let (effect_known, why) = (*effect_known, why.clone());
-                    return self.step_down(effect_known, why);
-                }
-                Status::Refused(why) => {
-                    let why = why.clone();
-                    return self.give_up(&why);
-                }
-            }
-        }
-    }
-
-    fn commit_front(&mut self) {
-        let Some(entry) = self.in_flight.pop_front() else { return };
-        let header = *entry.record.header();
-        let committed = self.state.commit(&entry.record, entry.layer);
-        committed.expect("an owner's record follows the one before it: both were made here");
-        for (ticket, _, answer) in entry.answers {
-            self.outputs.push(Output::Answer(ticket, answer));
-        }
-        self.outputs.extend(entry.reads.into_iter().map(Output::Read));
-        self.outputs.extend(entry.touched.into_iter().map(Output::Changed));
-        if header.kind == Kind::Announce {
-            self.role = Role::Owner;
-            self.next_timer = Some(Time(0));
-        }
-        if header.kind == Kind::Checkpoint && let Some(frozen) = self.state.freeze() {
-            self.outputs.push(Output::Flush(frozen));
-        }
-    }
-
-    /// The log took nothing of what is in flight, and never will: these records are not
-    /// submitted again, and each later one needs the one before it.
-    fn give_up(&mut self, why: &str) {
-        // A later record may still be on its way to the log. It is refused there for ever, unless
-        // what is decided next were, byte for byte, its predecessor: so that must be younger.
-        if let [first, _, ..] = self.in_flight.make_contiguous() {
-            self.time = self.time.max(Time(first.record.header().time_ms).plus_ms(1));
-        }
-        for entry in std::mem::take(&mut self.in_flight) {
-            for (ticket, _, mut answer) in entry.answers {
-                answer.outcome = Err(Failure::Unavailable(why.to_owned()));
-                self.outputs.push(Output::Answer(ticket, answer));
-            }
-            self.reads.extend(entry.reads);
-        }
-        self.next_timer = Some(Time(0));
-        if self.role == Role::Candidate {
-            self.role = Role::Follower;
-            self.outputs.push(Output::SteppedDown(why.to_owned()));
-        }
-    }
-
-    fn step_down(&mut self, effect_known: bool, why: String) {
-        self.role = Role::Follower;
-        self.epoch = self.state.applied().epoch;
-        for entry in std::mem::take(&mut self.in_flight) {
-            for (ticket, _, mut answer) in entry.answers {
-                answer.outcome = Err(if effect_known {
-                    Failure::Unavailable("another node leads it now".into())
-                } else {
-                    Failure::OutcomeUnknown
-                });
-                self.outputs.push(Output::Answer(ticket, answer));
-            }
-            self.reads.extend(entry.reads);
-        }
-        while let Some(request) = self.mailbox.pop() {
-            self.fail(request, Failure::Unavailable("another node leads it now".into()));
-        }
-        self.outputs.push(Output::SteppedDown(why));
-    }
-
-    /// Seals `layer` into a record behind the newest one and submits it.
-    pub(crate) fn submit_record(
-        &mut self,
-        kind: Kind,
-        now: Time,
-        layer: Layer,
-        waiting: Waiting<A, T, R>,
-    ) {
-        let tail = self.newest_tail();
-        let mut body = Vec::with_capacity(layer.bytes());
-        layer.encode(&mut body);
-        let header = Header {
-            kind,
-            partition: self.id,
-            incarnation: self.incarnation(),
-            epoch: self.epoch,
-            offset: tail.offset.next(),
-            time_ms: now.0,
-            writer: self.options.writer,
-            prev: tail.hash,
-        };
-        let record = Record::new(header, &body);
-        let id = self.next_id;
-        self.next_id += 1;
-        self.in_flight.push_back(InFlight {
-            id,
-            record: record.clone(),
-            layer,
-            deadline: waiting.answers.iter().filter_map(|(_, deadline, _)| *deadline).min(),
-            answers: waiting.answers,
-            reads: waiting.reads,
-            touched: waiting.touched,
-            attempt: 0,
-            status: Status::Submitted,
-        });
-        self.outputs.push(Output::Append { id, attempt: 0, record });
-    }
-
     /// The tail once everything in flight has landed.
     pub(crate) fn newest_tail(&self) -> Tail {
         self.in_flight.back().map_or(self.tail(), |entry| entry.record.tail())
@@ -494,25 +302,6 @@ impl<A: App, T, R> Partition<A, T, R> {
             || self.next_timer.is_some_and(|due| due <= now)
     }
 
-    /// Tells those whose deadline passed while their append is unresolved that nobody knows.
-    fn expire_answers(&mut self, now: Time) {
-        for entry in &mut self.in_flight {
-            if entry.deadline.is_none_or(|deadline| deadline > now) {
-                continue;
-            }
-            let (late, waiting) = std::mem::take(&mut entry.answers)
-                .into_iter()
-                .partition(|(_, deadline, _)| deadline.is_some_and(|deadline| deadline <= now));
-            entry.answers = waiting;
-            entry.deadline = entry.answers.iter().filter_map(|(_, deadline, _)| *deadline).min();
-            let late: Vec<(T, Option<Time>, Answer<A>)> = late;
-            for (ticket, _, mut answer) in late {
-                answer.outcome = Err(Failure::OutcomeUnknown);
-                self.outputs.push(Output::Answer(ticket, answer));
-            }
-        }
-    }
-
     /// Answers those whose deadline passed while they waited for a decision.
     fn sweep(&mut self, now: Time) {
         self.next_sweep = now.plus_ms(SWEEP_EVERY_MS);
@@ -522,18 +311,5 @@ impl<A: App, T, R> Partition<A, T, R> {
         for request in late {
             self.fail(request, Failure::DeadlineExceeded);
         }
-    }
-}
-
-/// Who waits for a record.
-pub(crate) struct Waiting<A: App, T, R> {
-    pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
-    pub(crate) reads: Vec<R>,
-    pub(crate) touched: Vec<Entity>,
-}
-
-impl<A: App, T, R> Default for Waiting<A, T, R> {
-    fn default() -> Self {
-        Self { answers: Vec::new(), reads: Vec::new(), touched: Vec::new() }
     }
 }

@@ -1,7 +1,7 @@
 //! Timers: a table ordered by due time, drained a bounded number a batch.
 
 use crate::{
-    App, Context, Options, Time, idempotency,
+    App, Context, Options, Partition, Time, idempotency,
     tables::{Parked, Timers},
 };
 use evenkeel_state::{Order, Read, StateError};
@@ -25,6 +25,14 @@ pub(crate) fn fire_due<A: App>(
         fire(app, ctx, *key)?;
     }
     Ok(())
+}
+
+impl<A: App, T, R> Partition<A, T, R> {
+    /// How many timers are due at `now` and have not fired, as far as `max`.
+    pub fn timers_due(&self, now: Time, max: usize) -> Result<usize, StateError> {
+        let due = (0, 0, 0)..(now.0.saturating_add(1), 0, 0);
+        Ok(self.view().scan::<Timers>(due, Order::Ascending, max)?.len())
+    }
 }
 
 /// Fires one timer. One whose handler panics is parked: it is not tried again, and not lost.

@@ -8,6 +8,7 @@ mod log {
     mod fixtures;
     mod full_disk;
     mod fuzz;
+    mod golden;
     mod io_errors;
     mod local;
     mod lock;

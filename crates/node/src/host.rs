@@ -82,15 +82,15 @@ impl<L: Log> Slot<L> {
 
     async fn take_over(&mut self) {
         let Some(owner) = &mut self.owner else { return };
-        let mut work = pin!(owner.take_over());
-        let done = poll_fn(|context| {
-            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(())) => Poll::Ready(true),
-                Err(_) => Poll::Ready(false),
-            }
-        });
-        if !done.await {
+        let done = {
+            let mut work = pin!(owner.take_over());
+            poll_fn(|context| {
+                let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+                polled.map_or(Poll::Ready(false), |polled| polled.map(|()| true))
+            })
+            .await
+        };
+        if !done {
             self.give_up();
         }
     }

@@ -10,11 +10,13 @@ use crate::{
 };
 use evenkeel_domains::{Domains, Found, Query, meta};
 use evenkeel_engine::{
-    Answer, Delivered, Entity, Failure, Output, Partition, Request, Role, Stop, TenantId, Time,
+    Answer, Delivered, Entity, Failure, Outcome, Output, Partition, Request, Role, Stop, TenantId,
+    Time,
 };
-use evenkeel_log::{Log, Offset, PartitionId, Record, Tail};
+use evenkeel_log::{Hash, Log, Offset, PartitionId, Record, Tail};
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -22,6 +24,16 @@ use tokio::sync::{oneshot, watch};
 
 /// While something waits for the log, deadlines are looked at this often.
 const TICK_MS: u64 = 20;
+/// After the log has refused a record, nothing is decided for so long: a full disk is asked again
+/// and again, but not all the time.
+const REFUSED_REST_MS: u64 = 50;
+/// How often timers that are late are counted.
+const COUNT_TIMERS_EVERY_MS: u64 = 100;
+/// They are not counted beyond this.
+const TIMERS_COUNTED_MAX: usize = 1_000;
+/// Watchers are looked through for those whose watchers are gone once there are so many, or twice
+/// as many as were left the last time.
+const WATCHERS_SWEPT_AT: usize = 256;
 /// Bytes that are read from the log at once when catching up.
 const CATCH_UP_BYTES: usize = 4 << 20;
 
@@ -39,6 +51,8 @@ pub(crate) enum Message {
     Command(Request<Domains, CommandTicket>),
     Read { ticket: ReadTicket, linearizable: bool },
     Watch { entity: Entity, reply: oneshot::Sender<watch::Receiver<()>> },
+    /// Hash the committed state: as long as reading all of it takes.
+    Hash { reply: oneshot::Sender<Result<(Offset, Hash), NodeError>> },
     /// Flush everything, and say when that is done.
     Flush { done: oneshot::Sender<()> },
     /// Finish what waits, flush, and end.
@@ -47,21 +61,54 @@ pub(crate) enum Message {
 
 pub(crate) struct Owner<L> {
     pub(crate) partition: Partition<Domains, CommandTicket, ReadTicket>,
-    pub(crate) log: Arc<L>,
-    pub(crate) clock: Clock,
-    pub(crate) flusher: Flusher,
     pub(crate) gauges: Arc<Gauges>,
+    log: Arc<L>,
+    clock: Clock,
+    flusher: Flusher,
     /// Of the owner of `meta`: where its copy is published.
-    pub(crate) meta: Option<MetaCell>,
-    pub(crate) appends: Appends,
-    pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
-    pub(crate) flush_waiters: Vec<oneshot::Sender<()>>,
-    pub(crate) stopping: Option<oneshot::Sender<()>>,
-    pub(crate) ended: bool,
-    pub(crate) touched: bool,
+    meta: Option<MetaCell>,
+    appends: Appends,
+    watchers: HashMap<Entity, watch::Sender<()>>,
+    watchers_swept_at: usize,
+    flush_waiters: Vec<oneshot::Sender<()>>,
+    stopping: Option<oneshot::Sender<()>>,
+    ended: bool,
+    touched: bool,
+    /// Until then nothing is decided: see [`REFUSED_REST_MS`].
+    rest_until: Time,
+    /// Leadership was lost, and is to be taken again.
+    deposed: bool,
+    timers_counted_at: Time,
 }
 
 impl<L: Log> Owner<L> {
+    pub(crate) fn new(
+        partition: Partition<Domains, CommandTicket, ReadTicket>,
+        log: Arc<L>,
+        clock: Clock,
+        flusher: Flusher,
+        meta: Option<MetaCell>,
+    ) -> Self {
+        Self {
+            partition,
+            gauges: Arc::default(),
+            log,
+            clock,
+            flusher,
+            meta,
+            appends: Appends::default(),
+            watchers: HashMap::new(),
+            watchers_swept_at: WATCHERS_SWEPT_AT,
+            flush_waiters: Vec::new(),
+            stopping: None,
+            ended: false,
+            touched: true,
+            rest_until: Time(0),
+            deposed: false,
+            timers_counted_at: Time(0),
+        }
+    }
+
     /// Something happened: the next [`Self::step`] looks at it.
     pub(crate) fn touch(&mut self) {
         self.touched = true;
@@ -70,6 +117,9 @@ impl<L: Log> Owner<L> {
     /// Takes in what appends and flushes have come to, if any has.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Option<()> {
         while let Poll::Ready((id, outcome)) = self.appends.poll(context) {
+            if matches!(outcome, Outcome::Refused(_)) {
+                self.rest_until = self.clock.now().plus_ms(REFUSED_REST_MS);
+            }
             self.partition.appended(id, outcome);
             self.touch();
         }
@@ -80,28 +130,32 @@ impl<L: Log> Owner<L> {
         self.touched.then_some(())
     }
 
-    /// Decides what can be decided and carries it out, if anything happened.
-    pub(crate) async fn step(&mut self, now: Time) {
+    /// Decides what can be decided and carries it out, if anything happened. Answers whether the
+    /// partition is to be taken over again.
+    pub(crate) fn step(&mut self, now: Time) -> bool {
         if !std::mem::take(&mut self.touched) {
-            return;
+            return false;
         }
-        self.flusher.consider(&mut self.partition);
-        self.partition.poll(now);
-        if self.carry_out() {
-            self.take_over().await;
+        let resting = now < self.rest_until;
+        if !resting {
+            self.flusher.consider(&mut self.partition);
+            self.partition.poll(now);
         }
-        self.publish();
+        self.carry_out();
+        self.flusher.check_asked(&self.partition);
+        self.publish(now);
         if self.may_end()
             && let Some(done) = self.stopping.take()
         {
             self.ended = true;
             let _ = done.send(());
         }
+        self.deposed && !resting && !self.ended
     }
 
-    /// Whether it leads, or is known not to be served.
+    /// Whether it leads, or is known not to be served for now.
     pub(crate) fn is_settled(&self) -> bool {
-        self.partition.role() == Role::Owner || self.gauges.is_quarantined()
+        self.partition.role() == Role::Owner || self.deposed || self.gauges.quarantined().is_some()
     }
 
     /// Whether it was told to stop and has.
@@ -122,32 +176,37 @@ impl<L: Log> Owner<L> {
                     lost(ticket);
                 }
             }
-            Message::Watch { entity, reply } => {
-                let sender = self.watchers.entry(entity).or_insert_with(|| watch::Sender::new(()));
-                let _ = reply.send(sender.subscribe());
+            Message::Watch { entity, reply } => self.watch(entity, reply),
+            Message::Hash { reply } => {
+                let hash = self.partition.state_hash();
+                let hash = hash.map(|hash| (self.partition.tail().offset, hash));
+                let _ = reply.send(
+                    hash.map_err(|error| Failure::Unavailable(error.to_string()).into()),
+                );
             }
             Message::Flush { done } => {
-                self.flusher.demand(&mut self.partition);
+                self.flusher.demand_all(&self.partition);
                 self.flush_waiters.push(done);
             }
             Message::Stop { done } => {
-                self.flusher.demand(&mut self.partition);
+                self.flusher.demand_rows(&self.partition);
                 self.stopping = Some(done);
             }
         }
     }
 
-    /// Does what the engine wants done; answers whether leadership was lost.
-    fn carry_out(&mut self) -> bool {
-        let mut lost_lead = false;
+    /// Does what the engine wants done.
+    fn carry_out(&mut self) {
         let outputs = self.partition.outputs();
         self.publish_meta(&outputs);
+        let mut answers = 0;
         for output in outputs {
             match output {
                 Output::Append { id, attempt, record } => {
                     self.appends.submit(Arc::clone(&self.log), id, attempt, record);
                 }
                 Output::Answer(ticket, answer) => {
+                    answers += 1;
                     // A caller that has gone away needs no answer.
                     let _ = ticket.send(answer);
                 }
@@ -156,12 +215,14 @@ impl<L: Log> Owner<L> {
                 Output::Flush(frozen) => self.flusher.start(frozen),
                 Output::SteppedDown(why) => {
                     tracing::warn!(partition = %self.partition.id(), why, "stepped down");
-                    lost_lead = true;
+                    self.deposed = true;
                 }
             }
         }
+        if answers > 0 {
+            self.gauges.count_batch(answers);
+        }
         self.partition.lost_reads().into_iter().for_each(lost);
-        lost_lead
     }
 
     /// Whoever is answered about a change of `meta` must find it in force.
@@ -176,21 +237,31 @@ impl<L: Log> Owner<L> {
         }
     }
 
+    /// A read that panics is an internal error, and nobody else's trouble.
     fn answer_read(&self, ticket: ReadTicket) {
+        let ReadTicket { tenant, query, reply } = ticket;
         let delivered = self.partition.delivered_now();
-        let found = evenkeel_domains::query(
-            &self.partition.view(),
-            delivered.at,
-            self.partition.incarnation(),
-            ticket.tenant,
-            &ticket.query,
-        );
+        let incarnation = self.partition.incarnation();
+        let view = self.partition.view();
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            evenkeel_domains::query(&view, delivered.at, incarnation, tenant, &query)
+        }));
         let result = match found {
-            Ok(found) => Ok((found, delivered)),
-            Err(Stop::Refused(refusal)) => Err(Failure::Refused(refusal).into()),
-            Err(Stop::State(error)) => Err(Failure::Unavailable(error.to_string()).into()),
+            Ok(Ok(found)) => Ok((found, delivered)),
+            Ok(Err(Stop::Refused(refusal))) => Err(Failure::Refused(refusal).into()),
+            Ok(Err(Stop::State(error))) => Err(Failure::Unavailable(error.to_string()).into()),
+            Err(_) => Err(Failure::Internal.into()),
         };
-        let _ = ticket.reply.send(result);
+        let _ = reply.send(result);
+    }
+
+    fn watch(&mut self, entity: Entity, reply: oneshot::Sender<watch::Receiver<()>>) {
+        if self.watchers.len() >= self.watchers_swept_at {
+            self.watchers.retain(|_, sender| sender.receiver_count() > 0);
+            self.watchers_swept_at = WATCHERS_SWEPT_AT.max(2 * self.watchers.len());
+        }
+        let sender = self.watchers.entry(entity).or_insert_with(|| watch::Sender::new(()));
+        let _ = reply.send(sender.subscribe());
     }
 
     fn notify(&mut self, entity: Entity) {
@@ -203,6 +274,8 @@ impl<L: Log> Owner<L> {
 
     /// Follows the log to its end, then announces; the log decides whether that counts.
     pub(crate) async fn take_over(&mut self) {
+        self.deposed = false;
+        self.touch();
         if let Err(why) = self.catch_up().await {
             tracing::error!(partition = %self.partition.id(), why, "not served");
             return self.gauges.quarantine(why);
@@ -234,17 +307,31 @@ impl<L: Log> Owner<L> {
         }
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Time) {
         self.gauges.set(
             self.partition.role(),
             self.partition.tail().offset.0,
             self.partition.waiting(),
             self.partition.memtable_bytes(),
         );
+        self.count_late_timers(now);
         if self.flusher.is_idle(&self.partition) {
             for done in self.flush_waiters.drain(..) {
                 let _ = done.send(());
             }
+        }
+    }
+
+    fn count_late_timers(&mut self, now: Time) {
+        if self.partition.next_wake().is_none_or(|due| due > now) {
+            return self.gauges.set_timers_due(0);
+        }
+        if now < self.timers_counted_at.plus_ms(COUNT_TIMERS_EVERY_MS) {
+            return;
+        }
+        self.timers_counted_at = now;
+        if let Ok(due) = self.partition.timers_due(now, TIMERS_COUNTED_MAX) {
+            self.gauges.set_timers_due(due);
         }
     }
 
@@ -257,8 +344,11 @@ impl<L: Log> Owner<L> {
 
     /// When [`Self::touch`] is due even if nothing else happens.
     pub(crate) fn wake_after_ms(&self, now: Time) -> u64 {
+        if now < self.rest_until {
+            return self.rest_until.0 - now.0;
+        }
         let busy = self.partition.is_in_flight() || self.partition.waiting() > 0;
-        let tick = if busy || self.flusher.waits_to_retry() { TICK_MS } else { u64::MAX };
+        let tick = if busy || self.deposed { TICK_MS } else { u64::MAX };
         self.partition.next_wake().map_or(tick, |due| due.0.saturating_sub(now.0).min(tick))
     }
 }

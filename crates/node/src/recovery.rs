@@ -4,7 +4,7 @@
 use crate::{NodeOptions, OpenError};
 use evenkeel_domains::Domains;
 use evenkeel_engine::{Partition, Time};
-use evenkeel_log::{Incarnation, LocalLog, LocalOptions, Log, PartitionId, Tail};
+use evenkeel_log::{Incarnation, LocalLog, LocalOptions, Log, PartitionId, Tail, WalError};
 use evenkeel_state::{Snapshot, Store};
 use std::{fs, path::Path};
 
@@ -32,7 +32,8 @@ pub(crate) fn open_log(options: &NodeOptions) -> Result<LocalLog, OpenError> {
         ..LocalOptions::default()
     };
     let (log, recovered) = LocalLog::open(&directory, &local).map_err(|error| {
-        let hint = if options.init { "" } else { " (a new one is made with --init)" };
+        let new = matches!(error, WalError::NotInitialized { .. });
+        let hint = if new { " (a new one is made with --init)" } else { "" };
         OpenError::Log(format!("the log in {} does not open: {error}{hint}", directory.display()))
     })?;
     for (partition, why) in log.quarantined() {

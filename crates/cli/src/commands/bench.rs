@@ -90,11 +90,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         ..BenchOptions::new(args.server.url, workload)
     };
     let report = run_reservations(options).await?;
-    if args.json {
-        output::json(&report)
-    } else {
-        output::print(&report.to_string())
-    }
+    if args.json { output::json(&report) } else { output::print(&report.to_string()) }
 }
 
 fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {

@@ -77,9 +77,6 @@ fn init(file: &Path) -> Result<(), Failure> {
         }
         _ => Failure::because(format!("cannot write {}", file.display()), error),
     })?;
-    eprintln!(
-        "{} is written; everything in it is commented out",
-        file.display()
-    );
+    eprintln!("{} is written; everything in it is commented out", file.display());
     Ok(())
 }

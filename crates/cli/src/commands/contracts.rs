@@ -7,7 +7,7 @@ use crate::{
     output,
 };
 use evenkeel_contract::{Summary, summarize};
-use std::{fmt::Write as _, io::IsTerminal, time::Duration};
+use std::{fmt::Write as _, io::IsTerminal, pin::pin, time::Duration};
 
 const PATH: &str = "/v1/contracts";
 const EVERY: Duration = Duration::from_secs(1);
@@ -36,17 +36,10 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Ok(contracts) => contracts,
         Err(error) => {
             eprintln!("evenkeel: promises only, as they are without a config: {error}");
-            registry()
-                .contracts()
-                .map(|contract| summarize(&contract, None))
-                .collect()
+            registry().contracts().map(|contract| summarize(&contract, None)).collect()
         }
     };
-    if args.json {
-        output::json(&contracts)
-    } else {
-        output::print(&table(&contracts))
-    }
+    if args.json { output::json(&contracts) } else { output::print(&table(&contracts)) }
 }
 
 async fn ask(api: &mut Api) -> Result<Vec<Summary>, ApiError> {
@@ -57,30 +50,29 @@ async fn watch(api: &mut Api, json: bool) -> Result<(), Failure> {
     let in_place = !json && std::io::stdout().is_terminal();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // One listener for all rounds: an interrupt between two of them must not be missed.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
-        }
-        let contracts = ask(api).await?;
+        let round = async {
+            ticks.tick().await;
+            ask(api).await
+        };
+        let contracts = tokio::select! {
+            interrupted = &mut interrupted => return Ok(interrupted?),
+            contracts = round => contracts?,
+        };
         if json {
             output::json_line(&contracts)?;
             continue;
         }
         let table = table(&contracts);
-        output::print(&if in_place {
-            format!("{CLEAR}{table}")
-        } else {
-            format!("{table}\n")
-        })?;
+        output::print(&if in_place { format!("{CLEAR}{table}") } else { format!("{table}\n") })?;
     }
 }
 
 /// The table; what was delivered only if there is something.
 fn table(contracts: &[Summary]) -> String {
-    let live = contracts
-        .iter()
-        .any(|contract| contract.delivered.is_some());
+    let live = contracts.iter().any(|contract| contract.delivered.is_some());
     let colour = output::takes_colour();
     let mut out = format!(
         "{:<26}{:<7}{:<14}{:<20}{:>9}{:>9}",
@@ -117,11 +109,7 @@ fn table(contracts: &[Summary]) -> String {
 /// How fresh a read is, or what a "no" of a write rests on.
 fn answers(contract: &Summary) -> String {
     let promised = &contract.promised;
-    match (
-        promised.consistency,
-        promised.max_staleness_ms,
-        promised.refusals,
-    ) {
+    match (promised.consistency, promised.max_staleness_ms, promised.refusals) {
         (Some(level), Some(bound_ms), _) => format!("{level} {bound_ms} ms"),
         (Some(level), None, _) => level.to_string(),
         (None, _, Some(refusals)) => format!("{refusals} refusals"),
@@ -135,11 +123,7 @@ fn delivered(contract: &Summary) -> String {
     };
     let millis =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2} ms"));
-    let missed = if budget.latency_met == Some(false) {
-        "!"
-    } else {
-        ""
-    };
+    let missed = if budget.latency_met == Some(false) { "!" } else { "" };
     format!(
         "  | {:>9.1}{:>10}{:>10}{:>9}{:>8}",
         delivered.rate_per_s,

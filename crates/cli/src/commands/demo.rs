@@ -13,9 +13,7 @@ pub(crate) const FIRST: &str = "gig";
 
 fn resources() -> [(&'static str, Spec); 3] {
     let rows = ["A", "B", "C"].into_iter();
-    let seats = rows
-        .flat_map(|row| (1..=10).map(move |number| format!("{row}{number}")))
-        .collect();
+    let seats = rows.flat_map(|row| (1..=10).map(move |number| format!("{row}{number}"))).collect();
     let protects = "one nightly export at a time".to_owned();
     [
         (FIRST, Spec::Quantity(100)),
@@ -37,17 +35,11 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
             )))) => {}
             Err(error) => return Err(Failure::because("cannot look at the demo", error)),
         }
-        let command = reservations::Command {
-            resource: name.to_owned(),
-            action: Action::Put(spec),
-        };
-        node.command(
-            &tenant,
-            Command::Reservations(command),
-            CallOptions::default(),
-        )
-        .await
-        .map_err(|error| Failure::because("cannot create the demo", error))?;
+        let command =
+            reservations::Command { resource: name.to_owned(), action: Action::Put(spec) };
+        node.command(&tenant, Command::Reservations(command), CallOptions::default())
+            .await
+            .map_err(|error| Failure::because("cannot create the demo", error))?;
     }
     Ok(())
 }

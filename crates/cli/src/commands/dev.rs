@@ -42,22 +42,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let chosen = args.data.as_deref();
     let data = chosen.or(throw_away.as_ref().map(tempfile::TempDir::path));
     let data = data.expect("without a chosen directory there is a throw-away one");
-    let directory = Directory {
-        path: data,
-        init: true,
-        throw_away: throw_away.is_some(),
-    };
+    let directory = Directory { path: data, init: true, throw_away: throw_away.is_some() };
     let running = Running::open(&settings, directory, Auth::Open).await?;
     demo::seed(&running.node).await?;
-    let kept = if throw_away.is_some() {
-        "removed at exit"
-    } else {
-        "kept"
-    };
-    output::print(&welcome(
-        &running.url(),
-        &format!("{} ({kept})", data.display()),
-    ))?;
+    let kept = if throw_away.is_some() { "removed at exit" } else { "kept" };
+    output::print(&welcome(&running.url(), &format!("{} ({kept})", data.display())))?;
     running.serve().await
 }
 
@@ -75,11 +64,7 @@ fn welcome(url: &str, data: &str) -> String {
          \n  evenkeel explain reservations.hold{}\n\
          \nWhat breaks if the disk is not asked to keep what was written?\n\
          \n  {}\n",
-        if url.ends_with(":7480") {
-            String::new()
-        } else {
-            format!(" --url {url}")
-        },
+        if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") },
         drill::FIRST,
     )
 }

@@ -111,18 +111,7 @@ struct Listed {
 fn list(json: bool) -> Result<(), Failure> {
     let breakages: Vec<Listed> = BREAKAGES
         .iter()
-        .map(
-            |Breakage {
-                 name,
-                 takes_away,
-                 protects,
-                 ..
-             }| Listed {
-                name,
-                takes_away,
-                protects,
-            },
-        )
+        .map(|Breakage { name, takes_away, protects, .. }| Listed { name, takes_away, protects })
         .collect();
     if json {
         return output::json(&breakages);
@@ -134,23 +123,14 @@ fn list(json: bool) -> Result<(), Failure> {
          breakages  each guarantee taken away in turn: every one must be missed\n\n\
          Breakages, for `evenkeel drill sim --break NAME`\n",
     );
-    for Listed {
-        name,
-        takes_away,
-        protects,
-    } in breakages
-    {
-        text.push_str(&format!(
-            "  {name}\n      {takes_away}\n      protects: {protects}\n"
-        ));
+    for Listed { name, takes_away, protects } in breakages {
+        text.push_str(&format!("  {name}\n      {takes_away}\n      protects: {protects}\n"));
     }
     output::print(&text)
 }
 
 fn simulate(args: &Sim) -> Result<(), Failure> {
-    let seeds = args
-        .seed
-        .map_or(0..args.seeds, |seed| seed..seed.saturating_add(1));
+    let seeds = args.seed.map_or(0..args.seeds, |seed| seed..seed.saturating_add(1));
     let bar = progress(seeds.end - seeds.start, "seeds");
     let found = sim::sweep(seeds, |_| bar.inc(1));
     bar.finish_and_clear();
@@ -202,10 +182,7 @@ fn break_all(args: &Breakages) -> Result<(), Failure> {
             let (seed, broken) = match found {
                 Found::Counterexample(found) => {
                     let violation = found.violations.first();
-                    (
-                        Some(found.seed),
-                        violation.map(|violation| violation.promise.clone()),
-                    )
+                    (Some(found.seed), violation.map(|violation| violation.promise.clone()))
                 }
                 Found::DoubleSales(found) => {
                     let twice = format!("{} seats were sold twice", found.sold_twice);
@@ -213,12 +190,7 @@ fn break_all(args: &Breakages) -> Result<(), Failure> {
                 }
                 Found::Nothing { .. } => (None, None),
             };
-            Caught {
-                name: breakage.name,
-                caught: broken.is_some(),
-                seed,
-                broken,
-            }
+            Caught { name: breakage.name, caught: broken.is_some(), seed, broken }
         })
         .collect();
     bar.finish_and_clear();
@@ -226,10 +198,7 @@ fn break_all(args: &Breakages) -> Result<(), Failure> {
     if args.json {
         output::json(&caught)?;
     } else {
-        for Caught {
-            name, seed, broken, ..
-        } in &caught
-        {
+        for Caught { name, seed, broken, .. } in &caught {
             let how = match (seed, broken) {
                 (Some(seed), Some(broken)) => format!("caught (seed {seed}): {broken}"),
                 _ => "NOT CAUGHT".to_owned(),

@@ -19,18 +19,12 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let contract = find(&args.path)?;
     let mut api = args.server.api().await?;
     let name = contract.path.name;
-    let live = api
-        .call::<Explanation>("GET", &format!("/v1/contracts/{name}"), None)
-        .await;
+    let live = api.call::<Explanation>("GET", &format!("/v1/contracts/{name}"), None).await;
     let explanation = live.unwrap_or_else(|error| {
         eprintln!("evenkeel: without live numbers, as it is without a config: {error}");
         explain(&contract, None)
     });
-    if args.json {
-        output::json(&explanation)
-    } else {
-        output::print(&explanation.to_string())
-    }
+    if args.json { output::json(&explanation) } else { output::print(&explanation.to_string()) }
 }
 
 /// The contract of that name, or a sentence that helps to find it.
@@ -41,15 +35,9 @@ fn find(path: &str) -> Result<Contract, Failure> {
             let of_domain = registry
                 .contracts()
                 .map(|contract| contract.path.name)
-                .filter(|name| {
-                    name.split_once('.')
-                        .is_some_and(|(domain, _)| domain == path)
-                });
+                .filter(|name| name.split_once('.').is_some_and(|(domain, _)| domain == path));
             let names: Vec<_> = of_domain.collect();
-            Failure::failed(format!(
-                "{path} has more than one path: {}",
-                names.join(", ")
-            ))
+            Failure::failed(format!("{path} has more than one path: {}", names.join(", ")))
         }
         error => Failure::failed(format!("{error} `evenkeel contracts` lists them all")),
     })

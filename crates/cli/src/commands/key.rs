@@ -85,9 +85,7 @@ async fn create(args: &Create) -> Result<(), Failure> {
         body["tenant"] = json!(tenant);
     }
     let mut api = args.server.api().await?;
-    let created: Key = api
-        .call("POST", "/v1/keys", Some(body.to_string().as_bytes()))
-        .await?;
+    let created: Key = api.call("POST", "/v1/keys", Some(body.to_string().as_bytes())).await?;
     if args.json {
         return output::json(&created);
     }
@@ -105,27 +103,17 @@ async fn list(args: &List) -> Result<(), Failure> {
     if args.json {
         return output::json(&keys);
     }
-    let mut out = format!(
-        "{:<24} {:<16} {:<40} {}\n",
-        "ID", "TENANT", "SCOPES", "LABEL"
-    );
+    let mut out = format!("{:<24} {:<16} {:<40} {}\n", "ID", "TENANT", "SCOPES", "LABEL");
     for key in keys {
         let scopes = key.scopes.join(",");
-        out.push_str(&format!(
-            "{:<24} {:<16} {scopes:<40} {}\n",
-            key.id, key.tenant, key.label
-        ));
+        out.push_str(&format!("{:<24} {:<16} {scopes:<40} {}\n", key.id, key.tenant, key.label));
     }
     output::print(&out)
 }
 
 async fn revoke(args: &Revoke) -> Result<(), Failure> {
     let id = &args.id;
-    if id.is_empty()
-        || !id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(Failure::Usage(
             "that is no key's id: it is the part between `ek_` and the next `_`".to_owned(),
         ));
@@ -133,10 +121,7 @@ async fn revoke(args: &Revoke) -> Result<(), Failure> {
     let mut api = args.server.api().await?;
     let answer = api.send("DELETE", &format!("/v1/keys/{id}"), None).await?;
     if !answer.is_success() {
-        return Err(Failure::failed(format!(
-            "key {id} is not revoked: {}",
-            answer.problem()
-        )));
+        return Err(Failure::failed(format!("key {id} is not revoked: {}", answer.problem())));
     }
     eprintln!("key {id} is revoked");
     Ok(())

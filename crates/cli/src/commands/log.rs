@@ -88,9 +88,7 @@ fn show(args: &Inspect) -> Result<(), Failure> {
     let mut stopped = None;
     let found = inspect(&files, |placed| {
         let header = placed.record.header();
-        let wanted = args
-            .partition
-            .is_none_or(|partition| partition == header.partition)
+        let wanted = args.partition.is_none_or(|partition| partition == header.partition)
             && header.offset.0 >= args.from;
         if !wanted {
             return ControlFlow::Continue(());
@@ -134,20 +132,13 @@ fn report_damage(found: &Recovered) -> Result<(), Failure> {
     }
     for partition in &found.partitions {
         if let Some(why) = &partition.quarantined {
-            eprintln!(
-                "evenkeel: partition {} would not be served: {why}",
-                partition.partition
-            );
+            eprintln!("evenkeel: partition {} would not be served: {why}", partition.partition);
         }
     }
     if let Some(why) = &found.unseen_quarantined {
         eprintln!("evenkeel: partitions without whole records would not be served: {why}");
     }
-    if found.is_whole() {
-        Ok(())
-    } else {
-        Err(Failure::Ended(1))
-    }
+    if found.is_whole() { Ok(()) } else { Err(Failure::Ended(1)) }
 }
 
 fn found_text(found: &Recovered) -> String {
@@ -164,11 +155,7 @@ fn found_text(found: &Recovered) -> String {
             partition.first,
             partition.tail.offset,
             partition.tail.hash,
-            if partition.quarantined.is_some() {
-                " DAMAGED"
-            } else {
-                ""
-            },
+            if partition.quarantined.is_some() { " DAMAGED" } else { "" },
         );
     }
     if let Some(torn) = &found.torn {
@@ -179,11 +166,7 @@ fn found_text(found: &Recovered) -> String {
             torn.segment, torn.position
         );
     }
-    let _ = writeln!(
-        out,
-        "{}",
-        if found.is_whole() { "whole" } else { "DAMAGED" }
-    );
+    let _ = writeln!(out, "{}", if found.is_whole() { "whole" } else { "DAMAGED" });
     out
 }
 
@@ -316,10 +299,8 @@ fn effects(body: &[u8]) -> impl Iterator<Item = Result<Decoded, String>> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            let _ = write!(out, "{byte:02x}");
-            out
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }

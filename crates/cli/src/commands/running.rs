@@ -53,17 +53,8 @@ impl Running {
             }
         };
         let address = listener.local_addr()?;
-        let options = ServerOptions {
-            auth,
-            ..settings.server.clone()
-        };
-        Ok(Self {
-            node,
-            address,
-            listener,
-            options,
-            stop,
-        })
+        let options = ServerOptions { auth, ..settings.server.clone() };
+        Ok(Self { node, address, listener, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.

@@ -37,19 +37,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let Config {
-        settings, paths, ..
-    } = configure(&args)?;
+    let Config { settings, paths, .. } = configure(&args)?;
     let Some(data) = settings.data.clone() else {
         return Err(Failure::Usage(
             "serve keeps everything in one directory: say which with --data DIR".to_owned(),
         ));
     };
-    let auth = if args.insecure_no_auth {
-        Auth::Open
-    } else {
-        Auth::Keys
-    };
+    let auth = if args.insecure_no_auth { Auth::Open } else { Auth::Keys };
     if auth == Auth::Open && !settings.http.ip().is_loopback() {
         return Err(Failure::Usage(format!(
             "with --insecure-no-auth anyone who reaches {} may do everything, and others than this \
@@ -64,11 +58,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             data.display()
         )));
     }
-    let directory = Directory {
-        path: &data,
-        init: args.init,
-        throw_away: false,
-    };
+    let directory = Directory { path: &data, init: args.init, throw_away: false };
     let running = Running::open(&settings, directory, auth).await?;
     if let Some(paths) = &paths {
         store_contracts(&running.node, paths).await?;
@@ -86,10 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn configure(args: &Args) -> Result<Config, Failure> {
-    let data = args
-        .data
-        .as_ref()
-        .map(|data| data.to_string_lossy().into_owned());
+    let data = args.data.as_ref().map(|data| data.to_string_lossy().into_owned());
     let http = args.http.map(|http| http.to_string());
     let sources = Sources::of_process(args.config.as_deref())?
         .flag(("node", "data"), "--data", data)
@@ -130,11 +117,9 @@ async fn store_contracts(
     let action = meta::Action::SetContracts(wanted.into_iter().collect());
     let command = Command::Meta(meta::Command { action });
     let tenant = node.tenant("default")?;
-    node.command(&tenant, command, CallOptions::default())
-        .await
-        .map_err(|error| {
-            Failure::because("cannot store the contracts of the config file", error)
-        })?;
+    node.command(&tenant, command, CallOptions::default()).await.map_err(|error| {
+        Failure::because("cannot store the contracts of the config file", error)
+    })?;
     tracing::info!("the contracts of the config file are stored");
     Ok(())
 }

@@ -34,22 +34,13 @@ pub(crate) struct Sources {
 impl Sources {
     /// The file, if one is given, and the environment of this process.
     pub(crate) fn of_process(file: Option<&Path>) -> Result<Self, Problems> {
-        let file = file
-            .map(|path| Ok((path.to_owned(), read(path)?)))
-            .transpose()?;
+        let file = file.map(|path| Ok((path.to_owned(), read(path)?))).transpose()?;
         let variables = std::env::vars_os()
             .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
+                (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
             })
             .collect();
-        Ok(Self {
-            file,
-            variables,
-            flags: Vec::new(),
-        })
+        Ok(Self { file, variables, flags: Vec::new() })
     }
 
     /// With a flag, if it was given.
@@ -59,22 +50,15 @@ impl Sources {
         flag: &'static str,
         value: Option<String>,
     ) -> Self {
-        self.flags
-            .extend(value.map(|value| (section, key, flag, value)));
+        self.flags.extend(value.map(|value| (section, key, flag, value)));
         self
     }
 }
 
 fn read(path: &Path) -> Result<String, Problems> {
-    let refused = |why: String| {
-        Problems(vec![Problem::File {
-            origin: Origin::File(path.to_owned()),
-            why,
-        }])
-    };
-    let bytes = std::fs::metadata(path)
-        .map_err(|error| refused(error.to_string()))?
-        .len();
+    let refused =
+        |why: String| Problems(vec![Problem::File { origin: Origin::File(path.to_owned()), why }]);
+    let bytes = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(refused(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
@@ -83,10 +67,7 @@ fn read(path: &Path) -> Result<String, Problems> {
 
 /// Puts the settings together, or says everything that is wrong with them.
 pub(crate) fn load(sources: &Sources) -> Result<Config, Problems> {
-    let mut loading = Loading {
-        config: Config::default(),
-        problems: Vec::new(),
-    };
+    let mut loading = Loading { config: Config::default(), problems: Vec::new() };
     if let Some((path, text)) = &sources.file {
         loading.file(&Origin::File(path.clone()), text);
     }
@@ -98,18 +79,9 @@ pub(crate) fn load(sources: &Sources) -> Result<Config, Problems> {
             .iter()
             .find(|setting| (setting.section, setting.key) == (*section, *key))
             .expect("flags are written beside the table");
-        loading.set(
-            setting,
-            Origin::Flag(flag),
-            &text_value(setting, value),
-            value,
-        );
+        loading.set(setting, Origin::Flag(flag), &text_value(setting, value), value);
     }
-    if loading.problems.is_empty() {
-        Ok(loading.config)
-    } else {
-        Err(Problems(loading.problems))
-    }
+    if loading.problems.is_empty() { Ok(loading.config) } else { Err(Problems(loading.problems)) }
 }
 
 struct Loading {
@@ -123,10 +95,7 @@ impl Loading {
             Ok(table) => table,
             Err(error) => {
                 let why = error.to_string().trim_end().to_owned();
-                self.problems.push(Problem::Syntax {
-                    origin: origin.clone(),
-                    why,
-                });
+                self.problems.push(Problem::Syntax { origin: origin.clone(), why });
                 return;
             }
         };
@@ -150,10 +119,7 @@ impl Loading {
                 }
                 (Some(section), other) => {
                     let why = format!("[{section}] must be a table, and is {}", other.type_str());
-                    self.problems.push(Problem::Syntax {
-                        origin: origin.clone(),
-                        why,
-                    });
+                    self.problems.push(Problem::Syntax { origin: origin.clone(), why });
                 }
             }
         }
@@ -168,10 +134,7 @@ impl Loading {
             match registry.parse_table(&one) {
                 Ok(overrides) => all.extend(overrides),
                 Err(source) => {
-                    self.problems.push(Problem::Contract {
-                        origin: origin.clone(),
-                        source,
-                    });
+                    self.problems.push(Problem::Contract { origin: origin.clone(), source });
                 }
             }
         }
@@ -241,9 +204,7 @@ impl Loading {
     ) {
         let settings: &mut Settings = &mut self.config.settings;
         if value.is_some_and(|value| setting.set(settings, &value).is_ok()) {
-            self.config
-                .origins
-                .insert((setting.section, setting.key), origin);
+            self.config.origins.insert((setting.section, setting.key), origin);
         } else {
             self.problems.push(Problem::Value {
                 origin,

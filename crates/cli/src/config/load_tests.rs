@@ -2,10 +2,7 @@ use super::*;
 use crate::config::{show, template};
 
 fn file(text: &str) -> Sources {
-    Sources {
-        file: Some(("e.toml".into(), text.to_owned())),
-        ..Sources::default()
-    }
+    Sources { file: Some(("e.toml".into(), text.to_owned())), ..Sources::default() }
 }
 
 fn refused(text: &str) -> String {
@@ -22,10 +19,7 @@ fn each_source_overrides_the_one_before() {
     let key = ("server", "http");
     let http = |sources: &Sources| {
         let config = load(sources).expect("it is legal");
-        (
-            config.settings.http.port(),
-            config.origin(key.0, key.1).to_string(),
-        )
+        (config.settings.http.port(), config.origin(key.0, key.1).to_string())
     };
     let sources = Sources::default();
     assert_eq!(http(&sources), (7480, "default".into()));
@@ -74,10 +68,7 @@ fn variables_are_settings_only_with_two_underscores() {
     let config = load(&sources).expect("only one of them is a setting");
     assert_eq!(config.settings.node.segment_bytes, 2 << 20);
     for (name, part) in [
-        (
-            "EVENKEEL_SERVER__CONECTIONS_MAX",
-            "did you mean \"connections_max\"?",
-        ),
+        ("EVENKEEL_SERVER__CONECTIONS_MAX", "did you mean \"connections_max\"?"),
         ("EVENKEEL_SRVER__HTTP", "did you mean \"server\"?"),
         ("EVENKEEL_SERVER__HTTP", "and must be an address and a port"),
         ("EVENKEEL_PATHS__X", "contracts are set in the file"),
@@ -109,11 +100,7 @@ fn what_init_writes_is_legal_and_stays_so_when_its_lines_are_enabled() {
         .flat_map(|line| [line, "\n"])
         .collect();
     let config = load(&file(&enabled)).unwrap_or_else(|error| panic!("{error}\n{enabled}"));
-    assert_eq!(
-        config.origins.len(),
-        SETTINGS.len(),
-        "every setting is in it"
-    );
+    assert_eq!(config.origins.len(), SETTINGS.len(), "every setting is in it");
     assert!(config.paths.is_some());
 }
 
@@ -136,9 +123,7 @@ fn no_text_breaks_the_parser() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(2_000_u64);
     let seed = template().replace("#", "");
-    let tokens = [
-        "[", "]", "=", "\"", "\n", ".", "{", "}", "-1", "9e9", "é", "paths", "\u{0}",
-    ];
+    let tokens = ["[", "]", "=", "\"", "\n", ".", "{", "}", "-1", "9e9", "é", "paths", "\u{0}"];
     for iteration in 0..iterations {
         let mut random = fastrand::Rng::with_seed(iteration);
         let mut text: Vec<char> = seed.chars().collect();

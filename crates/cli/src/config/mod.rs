@@ -65,10 +65,7 @@ pub(crate) struct Config {
 impl Config {
     /// Who said what the setting is.
     pub(crate) fn origin(&self, section: &'static str, key: &'static str) -> Origin {
-        self.origins
-            .get(&(section, key))
-            .cloned()
-            .unwrap_or(Origin::Default)
+        self.origins.get(&(section, key)).cloned().unwrap_or(Origin::Default)
     }
 }
 

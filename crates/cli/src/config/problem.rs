@@ -16,19 +16,10 @@ pub(crate) enum Problem {
     Syntax { origin: Origin, why: String },
     /// No section of that name.
     #[error("{origin}: there is no section {name:?}{}", hint(*.suggestion))]
-    Section {
-        origin: Origin,
-        name: String,
-        suggestion: Option<&'static str>,
-    },
+    Section { origin: Origin, name: String, suggestion: Option<&'static str> },
     /// No setting of that name.
     #[error("{origin}: [{section}] has no setting {key:?}{}", hint(*.suggestion))]
-    Key {
-        origin: Origin,
-        section: &'static str,
-        key: String,
-        suggestion: Option<&'static str>,
-    },
+    Key { origin: Origin, section: &'static str, key: String, suggestion: Option<&'static str> },
     /// Not a legal value.
     #[error("{origin}: [{section}] {key} is {found}, and must be {expected}")]
     Value {
@@ -40,10 +31,7 @@ pub(crate) enum Problem {
     },
     /// A contract that may not be.
     #[error("{origin}: {source}")]
-    Contract {
-        origin: Origin,
-        source: ContractError,
-    },
+    Contract { origin: Origin, source: ContractError },
     /// Something that only a file can say.
     #[error("{origin}: contracts are set in the file, in [paths.\"…\"] tables")]
     PathsElsewhere { origin: Origin },

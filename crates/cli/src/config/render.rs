@@ -13,10 +13,7 @@ pub(crate) fn show(config: &mut Config) -> String {
     for section in own_sections() {
         let _ = writeln!(out, "[{section}]");
         for setting in of_section(section) {
-            let origin = config
-                .origin(setting.section, setting.key)
-                .to_string()
-                .replace('\n', " ");
+            let origin = config.origin(setting.section, setting.key).to_string().replace('\n', " ");
             let line = match setting.get(&mut config.settings) {
                 Some(value) => format!("{} = {}", setting.key, toml_value(value)),
                 None => format!("# {} is not set", setting.key),
@@ -28,11 +25,7 @@ pub(crate) fn show(config: &mut Config) -> String {
     for (path, overrides) in config.paths.iter().flatten() {
         let _ = writeln!(out, "[paths.{path:?}]");
         let text = toml::to_string(overrides).expect("overrides are numbers and names");
-        let _ = writeln!(
-            out,
-            "{}",
-            text.replace("[slo]", &format!("[paths.{path:?}.slo]"))
-        );
+        let _ = writeln!(out, "{}", text.replace("[slo]", &format!("[paths.{path:?}.slo]")));
     }
     out
 }
@@ -49,10 +42,7 @@ pub(crate) fn show_json(config: &mut Config) -> serde_json::Value {
                 Some(Value::Text(text)) => json!(text),
                 None => json!(null),
             };
-            keys.insert(
-                setting.key.to_owned(),
-                json!({ "value": value, "origin": origin }),
-            );
+            keys.insert(setting.key.to_owned(), json!({ "value": value, "origin": origin }));
         }
         sections.insert(section.to_owned(), keys.into());
     }
@@ -95,9 +85,7 @@ fn own_sections() -> impl Iterator<Item = &'static str> {
 }
 
 fn of_section(section: &'static str) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS
-        .iter()
-        .filter(move |setting| setting.section == section)
+    SETTINGS.iter().filter(move |setting| setting.section == section)
 }
 
 fn toml_value(value: Value) -> toml::Value {

@@ -223,19 +223,10 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for setting in &SETTINGS {
             assert!(SECTIONS.contains(&setting.section), "{}", setting.section);
-            assert!(
-                seen.insert((setting.section, setting.key)),
-                "{}",
-                setting.key
-            );
+            assert!(seen.insert((setting.section, setting.key)), "{}", setting.key);
             let mut settings = Settings::default();
             if let Some(default) = setting.get(&mut settings) {
-                assert_eq!(
-                    setting.set(&mut settings, &default),
-                    Ok(()),
-                    "{}",
-                    setting.key
-                );
+                assert_eq!(setting.set(&mut settings, &default), Ok(()), "{}", setting.key);
             }
         }
     }
@@ -255,13 +246,7 @@ mod tests {
                 } else {
                     other.get(&mut Settings::default())
                 };
-                assert_eq!(
-                    other.get(&mut settings),
-                    expected,
-                    "{} {}",
-                    setting.key,
-                    other.key
-                );
+                assert_eq!(other.get(&mut settings), expected, "{} {}", setting.key, other.key);
             }
         }
     }

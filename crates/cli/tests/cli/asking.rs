@@ -15,14 +15,9 @@ const NOBODY: &str = "http://127.0.0.1:1";
 fn explain_needs_no_server() {
     for path in ["reservations.hold", "reservations.resource"] {
         let explained = run(&["explain", path, "--url", NOBODY]).succeeds();
-        assert!(
-            explained.err.contains("without live numbers"),
-            "{explained:?}"
-        );
+        assert!(explained.err.contains("without live numbers"), "{explained:?}");
         insta::assert_snapshot!(path, explained.out);
-        let json = run(&["explain", path, "--json", "--url", NOBODY])
-            .succeeds()
-            .json();
+        let json = run(&["explain", path, "--json", "--url", NOBODY]).succeeds().json();
         assert_eq!(json["path"], path);
         assert!(json["delivered"].is_null());
     }
@@ -38,21 +33,12 @@ fn a_mistyped_path_gets_a_suggestion() {
 #[test]
 fn contracts_are_listed_without_a_server_and_without_colours_in_a_pipe() {
     let listed = run(&["contracts", "--url", NOBODY]).succeeds();
-    assert!(
-        listed.err.contains("no answer from http://127.0.0.1:1"),
-        "{listed:?}"
-    );
+    assert!(listed.err.contains("no answer from http://127.0.0.1:1"), "{listed:?}");
     assert!(!listed.out.contains('\x1b') && !listed.out.contains("RATE/S"));
-    let json = run(&["contracts", "--json", "--url", NOBODY])
-        .succeeds()
-        .json();
+    let json = run(&["contracts", "--json", "--url", NOBODY]).succeeds().json();
     let contracts = json.as_array().unwrap();
     assert_eq!(listed.out.lines().count(), contracts.len() + 1);
-    assert!(
-        contracts
-            .iter()
-            .any(|contract| contract["path"] == "reservations.hold")
-    );
+    assert!(contracts.iter().any(|contract| contract["path"] == "reservations.hold"));
     run(&["contracts", "--live", "--url", NOBODY]).fails(1, &["no answer"]);
 }
 
@@ -60,29 +46,16 @@ fn contracts_are_listed_without_a_server_and_without_colours_in_a_pipe() {
 fn with_a_server_there_are_numbers_and_its_own_settings() {
     let directory = TempDir::new().unwrap();
     let config = directory.path().join("e.toml");
-    fs::write(
-        &config,
-        "[paths.\"reservations.hold\"]\ndeadline_ms = 700\n",
-    )
-    .unwrap();
+    fs::write(&config, "[paths.\"reservations.hold\"]\ndeadline_ms = 700\n").unwrap();
     let data = directory.path().join("data");
     let server = Server::serve(&data, &["--init", "--config", config.to_str().unwrap()]);
-    let (status, _) = server.ask(
-        "PUT",
-        "/v1/resources/r",
-        Some(r#"{"kind":"quantity","capacity":1}"#),
-    );
+    let (status, _) =
+        server.ask("PUT", "/v1/resources/r", Some(r#"{"kind":"quantity","capacity":1}"#));
     assert_eq!(status, 201);
     let explained = server.run(&["explain", "reservations.create"]).succeeds();
-    assert!(
-        explained.out.contains("ok 1") && explained.err.is_empty(),
-        "{explained:?}"
-    );
+    assert!(explained.out.contains("ok 1") && explained.err.is_empty(), "{explained:?}");
     let deadline = |server: &Server| {
-        let json = server
-            .run(&["explain", "reservations.hold", "--json"])
-            .succeeds()
-            .json();
+        let json = server.run(&["explain", "reservations.hold", "--json"]).succeeds().json();
         json["promised"]["deadline_ms"].as_u64()
     };
     assert_eq!(deadline(&server), Some(700));
@@ -111,11 +84,7 @@ fn live_asks_again_until_it_is_interrupted() {
     let mut lines = BufReader::new(live.stdout.take().unwrap()).lines();
     for _ in 0..2 {
         let line = lines.next().unwrap().unwrap();
-        assert!(
-            serde_json::from_str::<serde_json::Value>(&line)
-                .unwrap()
-                .is_array()
-        );
+        assert!(serde_json::from_str::<serde_json::Value>(&line).unwrap().is_array());
     }
     let pid = rustix::process::Pid::from_child(&live);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -128,10 +97,7 @@ fn keys_are_created_listed_and_revoked() {
     let mut server = Server::serve(&directory.path().join("data"), &["--init"]);
     let created = server.run(&["key", "create", "--label", "till"]).succeeds();
     let key = created.out.trim().to_owned();
-    assert!(
-        key.starts_with("ek_") && !key.contains(char::is_whitespace),
-        "{created:?}"
-    );
+    assert!(key.starts_with("ek_") && !key.contains(char::is_whitespace), "{created:?}");
     assert!(!created.err.contains(&key), "the key is on stdout only");
     let listed = server.run(&["key", "list", "--json"]).succeeds();
     assert_eq!(listed.json().as_array().unwrap().len(), 2);
@@ -151,7 +117,5 @@ fn keys_are_created_listed_and_revoked() {
     with_file(&["key", "revoke", id]).succeeds();
     with_file(&["key", "revoke", id]).fails(1, &["not revoked", "not_found"]);
     with_file(&["key", "revoke", "../resources"]).fails(2, &["no key's id"]);
-    server
-        .run(&["key", "list"])
-        .fails(1, &["unauthenticated", "EVENKEEL_KEY"]);
+    server.run(&["key", "list"]).fails(1, &["unauthenticated", "EVENKEEL_KEY"]);
 }

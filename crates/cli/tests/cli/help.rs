@@ -3,18 +3,10 @@
 use crate::process::run;
 
 fn commands(help: &str) -> Vec<&str> {
-    let listed = help
-        .split("Commands:\n")
-        .nth(1)
-        .unwrap()
-        .split("\n\n")
-        .next()
-        .unwrap();
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     // What is indented further goes on with the line before.
     let names = listed.lines().filter(|line| !line.starts_with("   "));
-    names
-        .filter_map(|line| line.split_whitespace().next())
-        .collect()
+    names.filter_map(|line| line.split_whitespace().next()).collect()
 }
 
 #[test]
@@ -37,19 +29,8 @@ fn help_lists_what_there_is_and_nothing_else() {
     assert_eq!(commands(&help), expected);
     for command in commands(&help).iter().filter(|command| **command != "help") {
         let help = run(&[command, "--help"]).succeeds().out;
-        for later in [
-            "--resp",
-            "--grpc",
-            "--faktory",
-            "nats://",
-            "postgres://",
-            "--peer",
-            "jobs",
-        ] {
-            assert!(
-                !help.contains(later),
-                "{command} names {later}, which is not there yet"
-            );
+        for later in ["--resp", "--grpc", "--faktory", "nats://", "postgres://", "--peer", "jobs"] {
+            assert!(!help.contains(later), "{command} names {later}, which is not there yet");
         }
     }
 }
@@ -63,11 +44,7 @@ fn every_group_lists_its_own() {
         ("bench", &["reservations", "help"]),
         ("drill", &["list", "sim", "crash", "breakages", "help"]),
     ] {
-        assert_eq!(
-            commands(&run(&[group, "--help"]).succeeds().out),
-            expected,
-            "{group}"
-        );
+        assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");
     }
 }
 
@@ -84,14 +61,9 @@ fn what_makes_no_sense_exits_with_2_and_says_what_was_meant() {
 
 #[test]
 fn completions_are_for_the_shell_that_was_asked_for() {
-    for (shell, part) in [
-        ("bash", "complete -F"),
-        ("zsh", "#compdef evenkeel"),
-        ("fish", "-c evenkeel"),
-    ] {
-        assert!(
-            run(&["completions", shell]).succeeds().out.contains(part),
-            "{shell}"
-        );
+    for (shell, part) in
+        [("bash", "complete -F"), ("zsh", "#compdef evenkeel"), ("fish", "-c evenkeel")]
+    {
+        assert!(run(&["completions", shell]).succeeds().out.contains(part), "{shell}");
     }
 }

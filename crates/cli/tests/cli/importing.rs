@@ -31,8 +31,7 @@ impl Import {
     }
 
     fn resource(&self, name: &str) -> (u16, Value) {
-        self.server
-            .ask("GET", &format!("/v1/resources/{name}"), None)
+        self.server.ask("GET", &format!("/v1/resources/{name}"), None)
     }
 }
 
@@ -49,25 +48,15 @@ fn seats(name: &str, count: usize) -> String {
 fn everything_is_there_and_running_it_again_changes_nothing() {
     let import = Import::new();
     let lock = json!({ "resource": "export", "kind": "lock", "protects": "one at a time" });
-    let mut lines: Vec<_> = (0..500)
-        .map(|index| quantity(&format!("q{index}"), index))
-        .collect();
-    lines.extend([
-        seats("small", 3),
-        seats("large", 2_345),
-        lock.to_string(),
-        String::new(),
-    ]);
+    let mut lines: Vec<_> = (0..500).map(|index| quantity(&format!("q{index}"), index)).collect();
+    lines.extend([seats("small", 3), seats("large", 2_345), lock.to_string(), String::new()]);
     for (created, existing) in [(503, 0), (0, 503)] {
         let summary = import.run(&lines, &["--json"]).succeeds().json();
         assert_eq!(
             (&summary["created"], &summary["existing"]),
             (&json!(created), &json!(existing))
         );
-        assert_eq!(
-            (&summary["bad"], &summary["stopped"]),
-            (&json!(0), &Value::Null)
-        );
+        assert_eq!((&summary["bad"], &summary["stopped"]), (&json!(0), &Value::Null));
         assert_eq!(import.resource("q499").1["capacity"], 499);
         assert_eq!(import.resource("small").1["capacity"], 3);
         assert_eq!(import.resource("large").1["capacity"], 2_345);
@@ -78,20 +67,10 @@ fn everything_is_there_and_running_it_again_changes_nothing() {
 #[test]
 fn the_first_bad_line_ends_it_and_says_how_far_it_came() {
     let import = Import::new();
-    let lines = [
-        quantity("a", 1),
-        "{\"resource\":\"b\"".into(),
-        quantity("c", 1),
-    ];
+    let lines = [quantity("a", 1), "{\"resource\":\"b\"".into(), quantity("c", 1)];
     let stopped = import.run(&lines, &["--connections", "1"]);
-    let stopped = stopped.fails(
-        1,
-        &[
-            "line 2: EOF",
-            "stopped after 1 resources",
-            "safe to run it again",
-        ],
-    );
+    let stopped =
+        stopped.fails(1, &["line 2: EOF", "stopped after 1 resources", "safe to run it again"]);
     assert!(stopped.out.contains("imported 1 resources"), "{stopped:?}");
     assert_eq!((import.resource("a").0, import.resource("c").0), (200, 404));
 }
@@ -120,12 +99,8 @@ fn bad_lines_are_passed_over_when_asked_with_what_is_wrong_about_each() {
 fn a_refused_key_ends_it_whatever_is_skipped() {
     let mut import = Import::new();
     import.server.key = None;
-    let lines: Vec<_> = (0..50)
-        .map(|index| quantity(&format!("q{index}"), 1))
-        .collect();
-    import
-        .run(&lines, &["--skip-bad"])
-        .fails(1, &["stopped after 0 resources", "unauthenticated"]);
+    let lines: Vec<_> = (0..50).map(|index| quantity(&format!("q{index}"), 1)).collect();
+    import.run(&lines, &["--skip-bad"]).fails(1, &["stopped after 0 resources", "unauthenticated"]);
 }
 
 #[test]
@@ -134,14 +109,6 @@ fn without_a_server_or_a_file_nothing_begins() {
     let path = directory.path().join("lines.ndjson");
     run(&["import", path.to_str().unwrap()]).fails(1, &["cannot read", "lines.ndjson"]);
     fs::write(&path, quantity("a", 1)).unwrap();
-    let args = [
-        "import",
-        path.to_str().unwrap(),
-        "--url",
-        "http://127.0.0.1:1",
-    ];
-    run(&args).fails(
-        1,
-        &["nothing was imported: no server at http://127.0.0.1:1"],
-    );
+    let args = ["import", path.to_str().unwrap(), "--url", "http://127.0.0.1:1"];
+    run(&args).fails(1, &["nothing was imported: no server at http://127.0.0.1:1"]);
 }

@@ -22,49 +22,25 @@ fn inspect(directory: &Path, args: &[&str]) -> Vec<Value> {
     let mut all = vec!["log", "inspect", directory.to_str().unwrap(), "--json"];
     all.extend(args);
     let shown = run(&all).succeeds();
-    shown
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    shown.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn records_are_shown_with_their_headers_and_effects() {
     let directory = used();
     let all = inspect(directory.path(), &[]);
-    assert_eq!(
-        all.iter()
-            .filter(|record| record["kind"] == "genesis")
-            .count(),
-        17
-    );
+    assert_eq!(all.iter().filter(|record| record["kind"] == "genesis").count(), 17);
     let meta = inspect(directory.path(), &["--partition", "meta", "--from", "2"]);
-    assert!(
-        meta.iter().all(|record| record["partition"] == "meta"),
-        "{meta:?}"
-    );
-    assert_eq!(
-        (&meta[0]["kind"], &meta[0]["offset"]),
-        (&"announce".into(), &2.into())
-    );
+    assert!(meta.iter().all(|record| record["partition"] == "meta"), "{meta:?}");
+    assert_eq!((&meta[0]["kind"], &meta[0]["offset"]), (&"announce".into(), &2.into()));
     assert_eq!(inspect(directory.path(), &["--limit", "3"]).len(), 3);
     let with_effects = inspect(directory.path(), &["--effects"]);
     let resource = hex(b"r7");
-    let put = with_effects
-        .iter()
-        .filter_map(|record| record["effects"].as_array())
-        .flatten()
-        .find(|effect| {
-            effect["table"] == "0x20" && effect["key"].as_str().unwrap().contains(&resource)
-        });
+    let put = with_effects.iter().filter_map(|record| record["effects"].as_array()).flatten().find(
+        |effect| effect["table"] == "0x20" && effect["key"].as_str().unwrap().contains(&resource),
+    );
     assert_eq!(put.unwrap()["effect"], "put");
-    let text = run(&[
-        "log",
-        "inspect",
-        directory.path().to_str().unwrap(),
-        "--effects",
-    ]);
+    let text = run(&["log", "inspect", directory.path().to_str().unwrap(), "--effects"]);
     assert!(text.succeeds().out.contains("  put    0x20 "));
 }
 
@@ -73,16 +49,8 @@ fn a_whole_log_verifies_and_a_damaged_one_says_where() {
     let directory = used();
     let path = directory.path().to_str().unwrap();
     let whole = run(&["log", "verify", path, "--json"]).succeeds().json();
-    assert_eq!(
-        (&whole["whole"], &whole["torn"]),
-        (&true.into(), &Value::Null)
-    );
-    assert!(
-        run(&["log", "verify", path])
-            .succeeds()
-            .out
-            .ends_with("whole\n")
-    );
+    assert_eq!((&whole["whole"], &whole["torn"]), (&true.into(), &Value::Null));
+    assert!(run(&["log", "verify", path]).succeeds().out.ends_with("whole\n"));
 
     let batch = inspect(directory.path(), &[])
         .into_iter()
@@ -95,16 +63,12 @@ fn a_whole_log_verifies_and_a_damaged_one_says_where() {
     bytes[batch["position"].as_u64().unwrap() as usize + 90] ^= 1;
     fs::write(&file, bytes).unwrap();
 
-    let partition = format!(
-        "partition {} would not be served",
-        batch["partition"].as_str().unwrap()
-    );
+    let partition =
+        format!("partition {} would not be served", batch["partition"].as_str().unwrap());
     let damaged = run(&["log", "verify", path]).fails(1, &["damaged", segment, &partition]);
     assert!(damaged.out.ends_with("DAMAGED\n"), "{damaged:?}");
     run(&["log", "inspect", path]).fails(1, &[segment]);
-    let json = run(&["log", "verify", path, "--json"])
-        .fails(1, &[segment])
-        .json();
+    let json = run(&["log", "verify", path, "--json"]).fails(1, &[segment]).json();
     assert_eq!(json["damage"][0]["segment"], segment);
 }
 

@@ -22,9 +22,7 @@ pub(crate) fn evenkeel(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .env("EVENKEEL_LOG__SEGMENT_BYTES", "1048576")
-        .env_remove("NO_COLOR");
+    command.env("EVENKEEL_LOG__SEGMENT_BYTES", "1048576").env_remove("NO_COLOR");
     command.args(args).stdin(Stdio::null());
     command
 }
@@ -95,11 +93,8 @@ impl Server {
     pub(crate) fn start(mut command: Command, last: &str) -> Self {
         let scratch = TempDir::new().unwrap();
         let stderr = scratch.path().join("stderr");
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(File::create(&stderr).unwrap())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(File::create(&stderr).unwrap()).spawn().unwrap();
         let mut welcome = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         while !welcome.lines().any(|line| line.contains(last)) {
@@ -114,14 +109,7 @@ impl Server {
         };
         let url = after(READY).expect("it says where it is");
         let key = after("admin key: ");
-        Self {
-            child,
-            welcome,
-            url,
-            key,
-            stderr,
-            _scratch: scratch,
-        }
+        Self { child, welcome, url, key, stderr, _scratch: scratch }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -148,22 +136,15 @@ impl Server {
 
     /// One request over a connection of its own.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let endpoint = Endpoint::resolve(&self.url, self.key.as_deref(), TIMEOUT)
-                .await
-                .unwrap();
+            let endpoint =
+                Endpoint::resolve(&self.url, self.key.as_deref(), TIMEOUT).await.unwrap();
             let mut client = endpoint.connect().await.unwrap();
             let mut writer = endpoint.writer();
             let request = writer.write(method, path, &[], body.map(str::as_bytes));
             let reply = client.call(request).await.unwrap();
-            (
-                reply.status,
-                serde_json::from_slice(reply.body).unwrap_or_default(),
-            )
+            (reply.status, serde_json::from_slice(reply.body).unwrap_or_default())
         })
     }
 
@@ -173,11 +154,21 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM; answers the exit code once it has ended.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// The exit code, once it has ended.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+
+    /// SIGTERM; answers the exit code once it has ended.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.terminate();
+        self.wait()
     }
 }
 

@@ -1,7 +1,12 @@
 //! `serve` and `dev`: when they start, when they refuse to, what they keep.
 
 use crate::process::{Server, ended, evenkeel, run};
-use std::{fs, net::TcpListener, path::Path};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+};
 use tempfile::TempDir;
 
 const LAST_LINE_OF_DEV: &str = "evenkeel drill";
@@ -26,15 +31,7 @@ fn an_empty_or_missing_directory_is_refused_with_the_reason() {
 fn without_keys_only_this_machine_is_served() {
     let directory = TempDir::new().unwrap();
     let data = text(directory.path());
-    let open = [
-        "serve",
-        "--data",
-        data,
-        "--init",
-        "--insecure-no-auth",
-        "--http",
-        "0.0.0.0:0",
-    ];
+    let open = ["serve", "--data", data, "--init", "--insecure-no-auth", "--http", "0.0.0.0:0"];
     run(&open).fails(2, &["--insecure-no-auth", "0.0.0.0"]);
     run(&["dev", "--http", "0.0.0.0:0"]).fails(2, &["this machine only"]);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
@@ -49,19 +46,9 @@ fn the_second_process_on_a_directory_hears_who_has_it() {
     let directory = TempDir::new().unwrap();
     let server = Server::serve(directory.path(), &["--init"]);
     let pid = server.pid().to_string();
-    let again = [
-        "serve",
-        "--data",
-        text(directory.path()),
-        "--http",
-        "127.0.0.1:0",
-    ];
+    let again = ["serve", "--data", text(directory.path()), "--http", "127.0.0.1:0"];
     run(&again).fails(1, &["in use", &pid]);
-    assert_eq!(
-        server.ask("GET", "/healthz", None).0,
-        200,
-        "the first goes on"
-    );
+    assert_eq!(server.ask("GET", "/healthz", None).0, 200, "the first goes on");
 }
 
 #[test]
@@ -69,14 +56,7 @@ fn a_port_that_is_taken_is_named() {
     let directory = TempDir::new().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let serve = [
-        "serve",
-        "--data",
-        text(directory.path()),
-        "--init",
-        "--http",
-        &address,
-    ];
+    let serve = ["serve", "--data", text(directory.path()), "--init", "--http", &address];
     for args in [&serve[..], &["dev", "--http", &address]] {
         run(args).fails(1, &[&address, "is taken", "--http 127.0.0.1:0"]);
     }
@@ -88,11 +68,7 @@ fn what_was_acknowledged_survives_a_kill() {
     let server = Server::serve(directory.path(), &["--init"]);
     let key = server.key.clone();
     assert!(key.is_some(), "the first start makes a key");
-    server.ask(
-        "PUT",
-        "/v1/resources/r",
-        Some(r#"{"kind":"quantity","capacity":5}"#),
-    );
+    server.ask("PUT", "/v1/resources/r", Some(r#"{"kind":"quantity","capacity":5}"#));
     let hold = r#"{"holder":"u","quantity":2,"ttl_ms":86400000}"#;
     let (status, held) = server.ask("POST", "/v1/resources/r/holds", Some(hold));
     assert_eq!(status, 201);
@@ -114,69 +90,63 @@ fn dev_has_a_demo_and_the_request_that_it_prints_works() {
     let mut command = evenkeel(&["dev", "--http", "127.0.0.1:0"]);
     command.env("TMPDIR", temporary.path());
     let server = Server::start(command, LAST_LINE_OF_DEV);
-    let curl = server
-        .welcome
-        .lines()
-        .find(|line| line.trim().starts_with("curl "))
-        .unwrap();
-    let path = curl
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix(&server.url))
-        .unwrap();
-    let body = curl
-        .split_once("--json '")
-        .unwrap()
-        .1
-        .trim_end_matches('\'');
+    let curl = server.welcome.lines().find(|line| line.trim().starts_with("curl ")).unwrap();
+    let path = curl.split_whitespace().find_map(|word| word.strip_prefix(&server.url)).unwrap();
+    let body = curl.split_once("--json '").unwrap().1.trim_end_matches('\'');
     let (status, held) = server.ask("POST", path, Some(body));
     assert_eq!((status, &held["state"]), (201, &"held".into()), "{held}");
     for (resource, capacity) in [("gig", 100), ("hall", 30), ("nightly-export", 1)] {
         let (_, found) = server.ask("GET", &format!("/v1/resources/{resource}"), None);
         assert_eq!(found["capacity"], capacity, "{found}");
     }
-    let explain = server
-        .welcome
-        .lines()
-        .find(|line| line.contains("evenkeel explain"))
-        .unwrap();
+    let explain = server.welcome.lines().find(|line| line.contains("evenkeel explain")).unwrap();
     let args: Vec<_> = explain.split_whitespace().skip(1).collect();
     assert!(run(&args).succeeds().out.contains("Delivered in the last"));
 
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(
-        fs::read_dir(temporary.path()).unwrap().count(),
-        0,
-        "its data was throw-away"
-    );
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "its data was throw-away");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_throw_away_data_is_gone_all_the_same() {
+    let temporary = TempDir::new().unwrap();
+    let mut command = evenkeel(&["dev", "--http", "127.0.0.1:0"]);
+    command.env("TMPDIR", temporary.path());
+    let mut server = Server::start(command, LAST_LINE_OF_DEV);
+    // A request that does not end keeps the first signal from ending the process.
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut endless = TcpStream::connect(address).unwrap();
+    let head =
+        format!("PUT /v1/resources/r HTTP/1.1\r\nHost: {address}\r\nExpect: 100-continue\r\n");
+    write!(endless, "{head}Content-Length: 10\r\n\r\n").unwrap();
+    // The server asks for the body, so it has begun.
+    let mut interim = [0; 12];
+    endless.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100");
+    server.terminate();
+    while !server.stderr().contains("interrupt again") {
+        std::thread::yield_now();
+    }
+    server.terminate();
+    assert_eq!(server.wait(), Some(130));
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn dev_keeps_what_it_is_told_to_keep_and_its_demo_does_not_undo_it() {
     let directory = TempDir::new().unwrap();
     let start = || {
-        let args = [
-            "dev",
-            "--http",
-            "127.0.0.1:0",
-            "--data",
-            text(directory.path()),
-        ];
+        let args = ["dev", "--http", "127.0.0.1:0", "--data", text(directory.path())];
         Server::start(evenkeel(&args), LAST_LINE_OF_DEV)
     };
     let server = start();
-    let (status, _) = server.ask(
-        "PUT",
-        "/v1/resources/gig",
-        Some(r#"{"kind":"quantity","capacity":7}"#),
-    );
+    let (status, _) =
+        server.ask("PUT", "/v1/resources/gig", Some(r#"{"kind":"quantity","capacity":7}"#));
     assert_eq!(status, 200);
     assert_eq!(server.stop(), Some(0));
     let server = start();
-    assert_eq!(
-        server.ask("GET", "/v1/resources/gig", None).1["capacity"],
-        7
-    );
+    assert_eq!(server.ask("GET", "/v1/resources/gig", None).1["capacity"], 7);
 }
 
 #[test]
@@ -184,10 +154,7 @@ fn logs_are_json_when_asked_for() {
     let directory = TempDir::new().unwrap();
     let server = Server::serve(directory.path(), &["--init", "--log-format", "json"]);
     let logged = server.stderr();
-    let line = logged
-        .lines()
-        .find(|line| line.starts_with('{'))
-        .expect("something is logged");
+    let line = logged.lines().find(|line| line.starts_with('{')).expect("something is logged");
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["level"], "INFO");
     assert_eq!(server.stop(), Some(0));
@@ -197,14 +164,7 @@ fn logs_are_json_when_asked_for() {
 fn bench_measures_a_server() {
     let directory = TempDir::new().unwrap();
     let server = Server::serve(directory.path(), &["--init"]);
-    let bench = [
-        "bench",
-        "reservations",
-        "--connections",
-        "2",
-        "--repeats",
-        "1",
-    ];
+    let bench = ["bench", "reservations", "--connections", "2", "--repeats", "1"];
     let short = ["--warmup-s", "0", "--duration-s", "0.2", "--json"];
     let report = server.run(&[&bench[..], &short].concat()).succeeds().json();
     assert_eq!(report["summary"]["errors"], 0, "{report}");

@@ -22,37 +22,21 @@ fn the_environment_overrides_the_file() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("e.toml");
     fs::write(&file, "[server]\nconnections_max = 7\nheaders_max = 70\n").unwrap();
-    let mut command = evenkeel(&[
-        "config",
-        "show",
-        "--json",
-        "--config",
-        file.to_str().unwrap(),
-    ]);
+    let mut command = evenkeel(&["config", "show", "--json", "--config", file.to_str().unwrap()]);
     command.env("EVENKEEL_SERVER__CONNECTIONS_MAX", "8");
     let shown = ended(command).succeeds().json();
     let server = &shown["server"];
     let variable = json!({ "value": 8, "origin": "EVENKEEL_SERVER__CONNECTIONS_MAX" });
     assert_eq!(server["connections_max"], variable);
-    assert_eq!(
-        server["headers_max"],
-        json!({ "value": 70, "origin": file.to_str().unwrap() })
-    );
-    assert_eq!(
-        server["http"],
-        json!({ "value": "127.0.0.1:7480", "origin": "default" })
-    );
+    assert_eq!(server["headers_max"], json!({ "value": 70, "origin": file.to_str().unwrap() }));
+    assert_eq!(server["http"], json!({ "value": "127.0.0.1:7480", "origin": "default" }));
 }
 
 #[test]
 fn what_is_wrong_is_refused_with_a_suggestion() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("e.toml");
-    fs::write(
-        &file,
-        "[server]\nconection_max = 7\n[paths.\"reservations.hodl\"]\n",
-    )
-    .unwrap();
+    fs::write(&file, "[server]\nconection_max = 7\n[paths.\"reservations.hodl\"]\n").unwrap();
     let file = file.to_str().unwrap();
     let says = [
         "e.toml",
@@ -71,9 +55,7 @@ fn the_schema_knows_every_setting_and_every_path() {
     let shown = run(&["config", "show", "--json"]).succeeds().json();
     for section in ["server", "node", "log"] {
         let keys: Vec<_> = shown[section].as_object().unwrap().keys().collect();
-        let known = schema["properties"][section]["properties"]
-            .as_object()
-            .unwrap();
+        let known = schema["properties"][section]["properties"].as_object().unwrap();
         assert_eq!(keys, known.keys().collect::<Vec<_>>());
     }
     let hold = &schema["properties"]["paths"]["properties"]["reservations.hold"];

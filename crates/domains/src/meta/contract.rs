@@ -6,14 +6,8 @@ mod facts;
 use evenkeel_contract::{Access, BlastRadius, Level, Path, Priority, Settings, metric};
 
 /// Every path of this domain.
-pub static PATHS: [&Path; 6] = [
-    &KEYS_CREATE,
-    &KEYS_LIST,
-    &KEYS_REVOKE,
-    &CONTRACTS_LIST,
-    &CONTRACTS_GET,
-    &CONTRACTS_SET,
-];
+pub static PATHS: [&Path; 6] =
+    [&KEYS_CREATE, &KEYS_LIST, &KEYS_REVOKE, &CONTRACTS_LIST, &CONTRACTS_GET, &CONTRACTS_SET];
 
 static KEYS_CREATE: Path = Path {
     name: "keys.create",
@@ -165,10 +159,7 @@ static CONTRACTS_SET: Path = Path {
                        what is stored.",
     kept: "One place that rules, the meta partition, so that all nodes promise the same.",
     given_up: "Changing a promise while the program runs.",
-    blast_radius: BlastRadius {
-        what: "Nothing: no request is served before.",
-        who: "Nobody.",
-    },
+    blast_radius: BlastRadius { what: "Nothing: no request is served before.", who: "Nobody." },
     during_partition: "One machine has none inside.",
     inline: "The append and the sync of the settings' rows, before the first request is served.",
     recovery: "Settings are rows of the meta partition: replayed from the log like all others.",

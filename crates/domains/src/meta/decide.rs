@@ -53,8 +53,7 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
 
 /// The first tenant is `default`, number 0, which exists without a row.
 fn ensure_tenant(ctx: &mut Context<'_, '_>, name: &str) -> Result<(), Stop<Refusal>> {
-    if name == super::queries::DEFAULT_TENANT
-        || ctx.tx.get::<Tenants>(&name.to_owned())?.is_some()
+    if name == super::queries::DEFAULT_TENANT || ctx.tx.get::<Tenants>(&name.to_owned())?.is_some()
     {
         return Ok(());
     }

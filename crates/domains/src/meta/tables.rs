@@ -54,10 +54,7 @@ table!(Contracts, 0x12, "contracts", String, Contract);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables = [
-        (Tenants::ID, Tenants::NAME),
-        (Keys::ID, Keys::NAME),
-        (Contracts::ID, Contracts::NAME),
-    ];
+    let tables =
+        [(Tenants::ID, Tenants::NAME), (Keys::ID, Keys::NAME), (Contracts::ID, Contracts::NAME)];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

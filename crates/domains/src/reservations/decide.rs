@@ -141,10 +141,7 @@ fn set_capacity(subject: &mut Subject<'_, '_, '_>, capacity: u64) {
 }
 
 /// Seats that are not listed go, if they are free.
-fn replace_seats(
-    subject: &mut Subject<'_, '_, '_>,
-    seats: &[String],
-) -> Result<(), Stop<Refusal>> {
+fn replace_seats(subject: &mut Subject<'_, '_, '_>, seats: &[String]) -> Result<(), Stop<Refusal>> {
     let id = subject.resource.id;
     let range = (id, String::new())..(id + 1, String::new());
     let limit = SEATS_A_CALL_MAX + 1;
@@ -193,12 +190,7 @@ fn put_free_seat(subject: &mut Subject<'_, '_, '_>, seat: &str) {
     subject.ctx.tx.put::<Seats>(&key, &Seat { state: SeatState::Free, hold: 0 });
 }
 
-fn hold(
-    subject: &mut Subject<'_, '_, '_>,
-    holder: &str,
-    ttl_ms: u64,
-    places: Places,
-) -> Decided {
+fn hold(subject: &mut Subject<'_, '_, '_>, holder: &str, ttl_ms: u64, places: Places) -> Decided {
     let fits = matches!(
         (subject.resource.kind, &places),
         (Kind::Seats, Places::Seats(_))

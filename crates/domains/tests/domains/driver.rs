@@ -131,7 +131,10 @@ impl Driver {
     }
 
     /// Reads committed state.
-    pub(crate) fn query(&self, query: &reservations::Query) -> Result<reservations::Found, Refusal> {
+    pub(crate) fn query(
+        &self,
+        query: &reservations::Query,
+    ) -> Result<reservations::Found, Refusal> {
         let query = Query::Reservations(query.clone());
         let view = self.partition.view();
         match evenkeel_domains::query(&view, self.now, Incarnation(1), TENANT, &query) {

@@ -129,8 +129,7 @@ impl Run {
         if self.world.pending.is_empty() {
             return;
         }
-        let Submission { id, record } =
-            self.world.pending.remove(which % self.world.pending.len());
+        let Submission { id, record } = self.world.pending.remove(which % self.world.pending.len());
         let there = record.header().offset.0 <= self.world.log.len() as u64;
         let outcome = match step {
             Step::Land(_) => self.world.try_append(&record),
@@ -258,4 +257,40 @@ fn a_record_given_up_never_returns() {
     assert!(matches!(world.try_append(&late.record), Outcome::Occupied(_) | Outcome::Behind));
     world.tell(late.id, Outcome::Appended);
     assert_eq!(world.owner.tail(), world.tail(), "a stale outcome is ignored");
+}
+
+/// It landed, nobody heard, another owner came and trimmed: whether it took effect is not known.
+#[test]
+fn what_was_trimmed_cannot_be_known() {
+    let mut world = World::new(Options { barrier: Barrier::Append, ..Options::default() });
+    let request = world.request(Command::Count(1));
+    let ticket = world.submit(request);
+    world.poll();
+    let lost = world.pending.remove(0);
+    world.try_append(&lost.record);
+    world.tell(lost.id, Outcome::Indeterminate);
+    world.intrude();
+    let again = world.pending.remove(0);
+    assert_eq!(again.record, lost.record, "the identical bytes");
+    world.tell(again.id, Outcome::Trimmed);
+    assert_eq!(world.answers[&ticket].outcome, Err(Failure::OutcomeUnknown));
+    assert_eq!(world.owner.role(), Role::Follower);
+}
+
+/// While an outcome is unknown nothing further is decided, however many records may be in flight.
+#[test]
+fn nothing_is_decided_on_top_of_the_unknown() {
+    let mut world = World::new(Options { depth: 3, ..Options::default() });
+    let request = world.request(Command::Count(1));
+    world.submit(request);
+    world.poll();
+    let lost = world.pending.remove(0);
+    world.tell(lost.id, Outcome::Indeterminate);
+    let request = world.request(Command::Count(2));
+    world.submit(request);
+    world.poll();
+    assert_eq!(world.pending.len(), 1, "only the first, again");
+    assert_eq!(world.pending[0].record, lost.record);
+    world.quiet();
+    assert!(world.answers.values().all(|answer| answer.outcome == Ok(1)));
 }

@@ -38,7 +38,8 @@ fn a_panic_takes_back_only_its_own_and_is_not_tried_again() {
 
 #[test]
 fn a_command_has_limits() {
-    let options = || Options { command_rows_max: 10, command_bytes_max: 5_000, ..Options::default() };
+    let options =
+        || Options { command_rows_max: 10, command_bytes_max: 5_000, ..Options::default() };
     let mut world = World::new(options());
     assert_eq!(world.ask(Command::Write { rows: 10, row_bytes: 1 }), Ok(10));
     let too_many = Command::Write { rows: 11, row_bytes: 2 };

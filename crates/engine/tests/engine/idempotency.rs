@@ -2,7 +2,8 @@
 
 use crate::toy::{Command, Counts, Number};
 use crate::world::World;
-use evenkeel_engine::{Failure, Idempotency, Options, Request, TenantId};
+use evenkeel_engine::{Failure, IDEMPOTENCY_ID, Idempotency, Options, Request, TenantId};
+use evenkeel_state::{Effect, Layer};
 
 const WINDOW_MS: u64 = 1_000;
 
@@ -83,7 +84,21 @@ fn windows_pass() {
             world.quiet();
         }
         assert_eq!(world.ask_keyed(Command::Count(1), key(1)).outcome, Ok(2), "forgotten");
+        assert!(dropped(&world) > 0, "their rows are gone, too");
     }
+}
+
+/// How many generations were dropped.
+fn dropped(world: &World) -> usize {
+    let layers = world.log.iter().map(|record| Layer::decode(record.body()).unwrap());
+    layers
+        .map(|layer| {
+            let drops = layer.effects().filter(|effect| {
+                matches!(effect, Effect::DropPrefix { prefix } if prefix[0] == IDEMPOTENCY_ID)
+            });
+            drops.count()
+        })
+        .sum()
 }
 
 /// A window that is made shorter takes nothing from keys that were promised a longer one.

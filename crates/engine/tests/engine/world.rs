@@ -35,12 +35,22 @@ pub(crate) struct World {
 impl World {
     /// An owner whose `Announce` is in the log.
     pub(crate) fn new(options: Options) -> Self {
+        let genesis = Partition::<Toy, u64, u64>::genesis(ID, Incarnation(1), START);
+        Self::leading(vec![genesis], options)
+    }
+
+    /// An owner that takes over after `log`.
+    pub(crate) fn following(log: Vec<Record>) -> Self {
+        Self::leading(log, Options::default())
+    }
+
+    fn leading(log: Vec<Record>, options: Options) -> Self {
         let store = Store::memory().unwrap();
         let state = State::open(&store, ID).unwrap();
         let mut world = Self {
             owner: Partition::new(ID, Toy, options, state),
             store,
-            log: vec![Partition::<Toy, u64, u64>::genesis(ID, Incarnation(1), START)],
+            log,
             pending: Vec::new(),
             answers: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -48,7 +58,7 @@ impl World {
             now: START,
             tickets: 0,
         };
-        world.owner.follow(&world.log[0]).unwrap();
+        world.log.iter().for_each(|record| world.owner.follow(record).unwrap());
         world.owner.announce(START);
         world.collect();
         world.land_all();

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 /// Names that callers choose.
 const NAME_BYTES_MAX: usize = 128;
-/// What a lock protects, in bytes: longer is refused by the server, so it is not checked here.
+/// For a sentence with "must be".
 const KINDS: &str = "\"quantity\", \"seats\" or \"lock\"";
 
 /// What one line asks for.
@@ -43,30 +43,16 @@ pub(super) fn parse(text: &[u8]) -> Result<Entry, String> {
     let line: Line = serde_json::from_slice(text).map_err(|error| {
         let (said, column) = (error.to_string(), error.column());
         let position = format!(" at line {} column {column}", error.line());
-        format!(
-            "{} (column {column})",
-            cut(said.strip_suffix(&position).unwrap_or(&said))
-        )
+        format!("{} (column {column})", cut(said.strip_suffix(&position).unwrap_or(&said)))
     })?;
     check_name("resource", &line.resource)?;
-    let Line {
-        resource,
-        kind,
-        capacity,
-        seats,
-        protects,
-    } = line;
+    let Line { resource, kind, capacity, seats, protects } = line;
     let (put, seats) = match (kind.as_str(), capacity, seats, protects) {
         ("quantity", Some(capacity), None, None) => {
             if capacity > CAPACITY_MAX {
-                return Err(format!(
-                    "capacity is {capacity}, and must be at most {CAPACITY_MAX}"
-                ));
+                return Err(format!("capacity is {capacity}, and must be at most {CAPACITY_MAX}"));
             }
-            (
-                json!({ "kind": "quantity", "capacity": capacity }),
-                Vec::new(),
-            )
+            (json!({ "kind": "quantity", "capacity": capacity }), Vec::new())
         }
         ("seats", None, Some(seats), None) => seat_map(&seats)?,
         ("lock", None, None, Some(protects)) => {
@@ -77,11 +63,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Entry, String> {
         ("lock", ..) => return Err("a lock says what it protects and nothing else".to_owned()),
         (other, ..) => return Err(format!("kind is {:?}, and must be {KINDS}", cut(other))),
     };
-    Ok(Entry {
-        resource,
-        put: put.to_string().into_bytes(),
-        seats,
-    })
+    Ok(Entry { resource, put: put.to_string().into_bytes(), seats })
 }
 
 fn seat_map(seats: &[String]) -> Result<(serde_json::Value, Vec<Vec<u8>>), String> {
@@ -102,12 +84,7 @@ fn seat_map(seats: &[String]) -> Result<(serde_json::Value, Vec<Vec<u8>>), Strin
         return Ok((put, Vec::new()));
     }
     let calls = seats.chunks(SEATS_A_CALL_MAX);
-    Ok((
-        put,
-        calls
-            .map(|seats| json!({ "seats": seats }).to_string().into_bytes())
-            .collect(),
-    ))
+    Ok((put, calls.map(|seats| json!({ "seats": seats }).to_string().into_bytes()).collect()))
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), String> {
@@ -122,9 +99,7 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
 }
 
 fn cut(text: &str) -> &str {
-    text.char_indices()
-        .nth(120)
-        .map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(120).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -157,11 +132,7 @@ mod tests {
             ),
         ] {
             let entry = parse(line.as_bytes()).unwrap();
-            assert_eq!(
-                (entry.resource.as_str(), &entry.put[..]),
-                ("a", put.as_bytes()),
-                "{line}"
-            );
+            assert_eq!((entry.resource.as_str(), &entry.put[..]), ("a", put.as_bytes()), "{line}");
             assert!(entry.seats.is_empty());
         }
     }
@@ -172,54 +143,18 @@ mod tests {
             ("", "not a JSON object"),
             ("[\"a\",\"quantity\",1]", "not a JSON object"),
             ("{", "EOF"),
-            (
-                r#"{"resource":"a","kind":"quantity","capacity":1,"x":2}"#,
-                "unknown field `x`",
-            ),
-            (
-                r#"{"resource":"a","kind":"quantity","capacity":-1}"#,
-                "invalid value",
-            ),
-            (
-                r#"{"resource":"a","kind":"quantity","capacity":1000000000001}"#,
-                "at most",
-            ),
-            (
-                r#"{"resource":"a","kind":"quantity"}"#,
-                "a quantity has a capacity",
-            ),
-            (
-                r#"{"resource":"a","kind":"quantity","capacity":1,"seats":[]}"#,
-                "nothing else",
-            ),
-            (
-                r#"{"resource":"a/b","kind":"quantity","capacity":1}"#,
-                "resource is named \"a/b\"",
-            ),
-            (
-                r#"{"resource":"","kind":"quantity","capacity":1}"#,
-                "names are 1 to 128",
-            ),
-            (
-                r#"{"resource":"a","kind":"seats","seats":[]}"#,
-                "at least one seat",
-            ),
-            (
-                r#"{"resource":"a","kind":"seats","seats":["A","A"]}"#,
-                "seat A is there twice",
-            ),
-            (
-                r#"{"resource":"a","kind":"seats","seats":["A 1"]}"#,
-                "a seat is named \"A 1\"",
-            ),
-            (
-                r#"{"resource":"a","kind":"calendar","capacity":1}"#,
-                "kind is \"calendar\"",
-            ),
-            (
-                r#"{"kind":"lock","protects":"x"}"#,
-                "missing field `resource`",
-            ),
+            (r#"{"resource":"a","kind":"quantity","capacity":1,"x":2}"#, "unknown field `x`"),
+            (r#"{"resource":"a","kind":"quantity","capacity":-1}"#, "invalid value"),
+            (r#"{"resource":"a","kind":"quantity","capacity":1000000000001}"#, "at most"),
+            (r#"{"resource":"a","kind":"quantity"}"#, "a quantity has a capacity"),
+            (r#"{"resource":"a","kind":"quantity","capacity":1,"seats":[]}"#, "nothing else"),
+            (r#"{"resource":"a/b","kind":"quantity","capacity":1}"#, "resource is named \"a/b\""),
+            (r#"{"resource":"","kind":"quantity","capacity":1}"#, "names are 1 to 128"),
+            (r#"{"resource":"a","kind":"seats","seats":[]}"#, "at least one seat"),
+            (r#"{"resource":"a","kind":"seats","seats":["A","A"]}"#, "seat A is there twice"),
+            (r#"{"resource":"a","kind":"seats","seats":["A 1"]}"#, "a seat is named \"A 1\""),
+            (r#"{"resource":"a","kind":"calendar","capacity":1}"#, "kind is \"calendar\""),
+            (r#"{"kind":"lock","protects":"x"}"#, "missing field `resource`"),
         ] {
             assert!(refused(line).contains(part), "{line}: {}", refused(line));
         }
@@ -249,17 +184,8 @@ mod tests {
             r#"{"resource":"a","kind":"quantity","capacity":12}"#.to_owned(),
             r#"{"resource":"a","kind":"lock","protects":"x"}"#.to_owned(),
         ];
-        let tokens: [&[u8]; 9] = [
-            b"{",
-            b"}",
-            b"\"",
-            b"[",
-            b"\\u0000",
-            b"\xff",
-            b"1e999",
-            b"null",
-            b"\"kind\":",
-        ];
+        let tokens: [&[u8]; 9] =
+            [b"{", b"}", b"\"", b"[", b"\\u0000", b"\xff", b"1e999", b"null", b"\"kind\":"];
         let mut accepted = 0;
         for iteration in 0..iterations {
             let mut random = fastrand::Rng::with_seed(iteration);
@@ -278,9 +204,6 @@ mod tests {
                 assert!(serde_json::from_slice::<serde_json::Value>(&entry.put).is_ok());
             }
         }
-        assert!(
-            accepted > iterations / 20,
-            "the mutations are so wild that nothing is tested"
-        );
+        assert!(accepted > iterations / 20, "the mutations are so wild that nothing is tested");
     }
 }

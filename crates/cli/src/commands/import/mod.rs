@@ -72,10 +72,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let endpoint = args.server.endpoint().await?;
     // A server that is not there should show before anything else happens.
     endpoint.connect().await.map_err(|error| {
-        Failure::because(
-            format!("nothing was imported: no server at {}", args.server.url),
-            error,
-        )
+        Failure::because(format!("nothing was imported: no server at {}", args.server.url), error)
     })?;
     let (lines, queue) = mpsc::channel(QUEUE_MAX);
     let shared = Arc::new(Shared {
@@ -100,10 +97,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     drop(shared.queue);
     let read = reader.await?;
     shared.bar.finish_and_clear();
-    let mut summary = shared
-        .summary
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut summary = shared.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let (Err(error), None) = (read, &summary.stopped) {
         summary.stopped = Some(format!("the file cannot be read further: {error}"));
     }
@@ -149,8 +143,7 @@ impl Shared {
         match result {
             Ok(sent) => summary.count(sent),
             Err(Stopped::Line(reason)) => {
-                self.bar
-                    .suspend(|| eprintln!("evenkeel: line {line}: {reason}"));
+                self.bar.suspend(|| eprintln!("evenkeel: line {line}: {reason}"));
                 if !self.skip_bad {
                     self.end(&mut summary, format!("line {line}: {reason}"));
                 }
@@ -174,14 +167,8 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, style) = match bytes {
-        Some(bytes) => (
-            ProgressBar::new(bytes),
-            "{bar:40} {percent}% {bytes_per_sec} {eta} left",
-        ),
-        None => (
-            ProgressBar::no_length(),
-            "{spinner} {bytes} {bytes_per_sec}",
-        ),
+        Some(bytes) => (ProgressBar::new(bytes), "{bar:40} {percent}% {bytes_per_sec} {eta} left"),
+        None => (ProgressBar::no_length(), "{spinner} {bytes} {bytes_per_sec}"),
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
     bar.with_style(ProgressStyle::with_template(style).expect("both templates are well formed"))

@@ -37,10 +37,7 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(endpoint: Endpoint, url: String, retry_for_ms: u64) -> Self {
-        Self {
-            api: Api::new(endpoint, url),
-            retry_for: Duration::from_millis(retry_for_ms),
-        }
+        Self { api: Api::new(endpoint, url), retry_for: Duration::from_millis(retry_for_ms) }
     }
 
     /// Creates the resource of a line, with all its seats.
@@ -54,16 +51,10 @@ impl Sender {
             accepted(&put)?;
         }
         for seats in &entry.seats {
-            let added = self
-                .patiently("POST", &format!("{path}/seats"), seats)
-                .await?;
+            let added = self.patiently("POST", &format!("{path}/seats"), seats).await?;
             accepted(&added)?;
         }
-        Ok(if put.status == 201 {
-            Sent::Created
-        } else {
-            Sent::Existing
-        })
+        Ok(if put.status == 201 { Sent::Created } else { Sent::Existing })
     }
 
     /// Asks again while the answer may become another one. All requests here may be repeated.
@@ -79,9 +70,8 @@ impl Sender {
             let result = self.api.send(method, path, Some(body)).await;
             let (wait, why) = match result {
                 Ok(answer) if matches!(answer.status, 429 | 503 | 504) => {
-                    let asked = answer
-                        .retry_after_s
-                        .map(|s| Duration::from_secs(s.min(RETRY_AFTER_S_MAX)));
+                    let asked =
+                        answer.retry_after_s.map(|s| Duration::from_secs(s.min(RETRY_AFTER_S_MAX)));
                     (asked.unwrap_or(pause), answer.problem().to_string())
                 }
                 Ok(answer) => return Ok(answer),
@@ -145,9 +135,7 @@ mod tests {
             }
             requests
         });
-        let endpoint = Endpoint::resolve(&address, None, Duration::from_millis(200))
-            .await
-            .unwrap();
+        let endpoint = Endpoint::resolve(&address, None, Duration::from_millis(200)).await.unwrap();
         let mut sender = Sender::new(endpoint, address, retry_for_ms);
         let result = sender.send(&super::super::line::parse(LINE).unwrap()).await;
         drop(sender);

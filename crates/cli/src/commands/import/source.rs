@@ -36,10 +36,7 @@ impl Source {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = opened
             .map_err(|error| Failure::because(format!("cannot read {}", path.display()), error))?;
-        Ok(Self::File(
-            file,
-            metadata.is_file().then_some(metadata.len()),
-        ))
+        Ok(Self::File(file, metadata.is_file().then_some(metadata.len())))
     }
 
     /// How long it is, if that is known.
@@ -63,9 +60,8 @@ fn read_lines(mut from: impl BufRead, queue: &mpsc::Sender<Item>) -> io::Result<
     let mut text = Vec::new();
     for line in 1.. {
         text.clear();
-        let bytes = (&mut from)
-            .take(LINE_BYTES_MAX as u64 + 1)
-            .read_until(b'\n', &mut text)? as u64;
+        let bytes =
+            (&mut from).take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut text)? as u64;
         if bytes == 0 {
             break;
         }
@@ -114,9 +110,6 @@ mod tests {
     fn a_line_without_an_end_takes_no_memory_and_spoils_only_itself() {
         let good = b"{\"resource\":\"a\",\"kind\":\"quantity\",\"capacity\":1}\n";
         let long = vec![b'x'; LINE_BYTES_MAX + 10];
-        assert_eq!(
-            items(&[&long[..], b"\n", good].concat()),
-            [(1, false), (2, true)]
-        );
+        assert_eq!(items(&[&long[..], b"\n", good].concat()), [(1, false), (2, true)]);
     }
 }

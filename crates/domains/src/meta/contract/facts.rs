@@ -46,19 +46,12 @@ const fn write(
 pub(super) const KEYS_CREATE: Facts = write(
     Idempotency::Keyed,
     &[Refusal::TooManyKeys.code(), Refusal::TooManyTenants.code()],
-    &[
-        "puts keys",
-        "puts tenants",
-        "puts timers",
-        "puts idempotency",
-        "puts idempotency_usage",
-    ],
+    &["puts keys", "puts tenants", "puts timers", "puts idempotency", "puts idempotency_usage"],
 );
 pub(super) const KEYS_REVOKE: Facts =
     write(Idempotency::Natural, &[Refusal::NoKey.code()], &["deletes keys"]);
 pub(super) const KEYS_LIST: Facts = read(Level::ALL, PAGE_ROWS_MAX);
 pub(super) const CONTRACTS_LIST: Facts = read(&[Level::Eventual], PAGE_ROWS_MAX);
-pub(super) const CONTRACTS_GET: Facts =
-    Facts { order: Order::None, ..read(&[Level::Eventual], 1) };
+pub(super) const CONTRACTS_GET: Facts = Facts { order: Order::None, ..read(&[Level::Eventual], 1) };
 pub(super) const CONTRACTS_SET: Facts =
     write(Idempotency::Natural, &[], &["puts contracts", "deletes contracts"]);

@@ -137,11 +137,7 @@ pub(super) const CONFIRM: Facts = write(
 );
 pub(super) const RELEASE: Facts = write(
     Idempotency::Keyed,
-    codes![
-        Refusal::NoHold,
-        Refusal::HoldExpired,
-        Refusal::NotHeld(HoldState::Released),
-    ],
+    codes![Refusal::NoHold, Refusal::HoldExpired, Refusal::NotHeld(HoldState::Released),],
     &[
         "puts holds",
         "puts due",
@@ -156,11 +152,7 @@ pub(super) const RELEASE: Facts = write(
 );
 pub(super) const EXTEND: Facts = write(
     Idempotency::Keyed,
-    codes![
-        Refusal::NoHold,
-        Refusal::HoldExpired,
-        Refusal::NotHeld(HoldState::Released),
-    ],
+    codes![Refusal::NoHold, Refusal::HoldExpired, Refusal::NotHeld(HoldState::Released),],
     &[
         "puts holds",
         "puts due",

@@ -28,12 +28,7 @@ pub(super) static HOLD: Path = Path {
     },
     later: "Expiry when its time comes, the event to its subscribers, moving the rows into the \
             state file.",
-    watch: &[
-        metric::MAILBOX_DEPTH,
-        metric::BATCH_SIZE,
-        metric::LOG_SYNC,
-        metric::TIMERS_DUE,
-    ],
+    watch: &[metric::MAILBOX_DEPTH, metric::BATCH_SIZE, metric::LOG_SYNC, metric::TIMERS_DUE],
     curl: "curl http://127.0.0.1:7480/v1/resources/gig/holds \\\n  \
            -H 'Idempotency-Key: order-1' \\\n  \
            --json '{\"holder\":\"u1\",\"ttl_ms\":300000,\"quantity\":2}'",
@@ -112,9 +107,7 @@ pub(super) static CONFIRM: Path = Path {
     later: "The event to its subscribers: tickets and mail are sent by whoever follows it.",
     curl: "curl http://127.0.0.1:7480/v1/resources/gig/holds/$HOLD/confirm \\\n  \
            -H 'Idempotency-Key: payment-1' --json '{}'",
-    defaults: Settings::keyed_write()
-        .with_priority(Priority::Critical)
-        .with_slo(99.99, 20),
+    defaults: Settings::keyed_write().with_priority(Priority::Critical).with_slo(99.99, 20),
     facts: facts::CONFIRM,
     ..WRITE
 };

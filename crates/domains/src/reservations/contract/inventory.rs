@@ -87,9 +87,7 @@ pub(super) static RESOURCES: Path = Path {
               by name all the same.",
     },
     curl: "curl 'http://127.0.0.1:7480/v1/resources?limit=20'",
-    defaults: Settings::read(Level::Bounded)
-        .with_priority(Priority::Sheddable)
-        .with_slo(99.9, 100),
+    defaults: Settings::read(Level::Bounded).with_priority(Priority::Sheddable).with_slo(99.9, 100),
     facts: facts::RESOURCES,
     ..READ
 };

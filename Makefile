@@ -1,0 +1,55 @@
+# What there is to do here. `make run` and `make test` need Rust and nothing else.
+
+CARGO ?= cargo
+# make fuzz ITERATIONS=…
+ITERATIONS ?= 2000000
+EVENKEEL = $(CARGO) run --release --quiet -p evenkeel --
+
+.PHONY: run test check bench drill audit fuzz docs setup
+
+# A server to play with, on this machine: prints its address and a first request.
+run:
+	$(CARGO) run --release -p evenkeel -- dev
+
+test:
+	$(CARGO) test --workspace
+
+# Format, lints, dependencies, and the checks of the tree itself. Without cargo-deny, which takes
+# minutes to build, licences and sources are checked by the last of these alone.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+	  cargo deny check bans licenses sources; \
+	else \
+	  echo "cargo-deny is not installed: bans are not checked (make setup installs it)"; \
+	fi
+	$(CARGO) test -p evenkeel-tidy
+
+# Beside PostgreSQL and Redis, which it installs if they are missing. BENCHMARKS.md says more.
+bench:
+	bench/run
+
+# The proofs: simulated faults, every guarantee taken away in turn, the real binary killed.
+drill:
+	$(EVENKEEL) drill sim
+	$(EVENKEEL) drill breakages
+	$(EVENKEEL) drill crash
+
+# Known vulnerabilities; needs the internet.
+audit:
+	cargo deny check advisories
+
+# The parsers' tests on hostile input, for longer than `make test` runs them.
+fuzz:
+	EVENKEEL_FUZZ_ITERATIONS=$(ITERATIONS) $(CARGO) test --release --workspace -- \
+	  hostile damaged_files no_text_breaks no_line_breaks bodies_of_any
+
+# Writes the tables in docs/ that come from the code.
+docs:
+	EVENKEEL_WRITE_DOCS=1 $(CARGO) test -p evenkeel-tidy generated
+
+# What `check`, `audit` and `bench` use beside Rust, once.
+setup:
+	rustup component add rustfmt clippy
+	$(CARGO) install cargo-deny --locked

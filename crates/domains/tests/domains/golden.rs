@@ -1,0 +1,155 @@
+//! Every row that version 1 writes, as a file: what is written today, and what must be readable for
+//! ever. A row whose format changes gets a new version and a new file; this one stays as it is.
+//!
+//! A line is a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
+//! not there yet.
+
+use crate::driver::{Driver, ID, key_for, meta, names, reservation};
+use crate::invariants::everything;
+use evenkeel_domains::{
+    Command, Domains, meta as metas,
+    reservations::{Action, Late, Places, Spec},
+    table_name,
+};
+use evenkeel_engine::{Options, Partition};
+use evenkeel_log::{Kind, Record};
+use evenkeel_state::{Effect, Layer, State, Store};
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log-1.txt");
+
+fn fence(sequence: u64) -> u64 {
+    (1 << 38) + sequence
+}
+
+fn hold(places: Places) -> Action {
+    Action::Hold { holder: "ada".into(), ttl_ms: 1_000, places }
+}
+
+/// Something of everything.
+fn story() -> Vec<(Command, Option<u8>)> {
+    let seats = |seats: &[&str]| hold(Places::Seats(names(seats)));
+    let key = metas::Action::CreateKey {
+        id: "key-1".into(),
+        secret_hash: [0xab; 32],
+        tenant: "acme".into(),
+        scopes: vec!["reservations:read".into(), "admin".into()],
+        label: "a label".into(),
+    };
+    let settings = ("reservations.hold".to_owned(), "{\"deadline_ms\":500}".to_owned());
+    vec![
+        (reservation("hall", Action::Put(Spec::Seats(names(&["A1", "A2", "B1"])))), None),
+        (reservation("units", Action::Put(Spec::Quantity(300))), None),
+        (reservation("lock", Action::Put(Spec::Lock { protects: "one export".into() })), None),
+        (reservation("hall", seats(&["A1", "A2"])), Some(1)),
+        (reservation("units", hold(Places::Quantity(200))), Some(2)),
+        (reservation("lock", hold(Places::Lock)), None),
+        (reservation("hall", Action::Confirm { hold: fence(1), late: Late::Refuse }), Some(3)),
+        (reservation("units", Action::Extend { hold: fence(1), ttl_ms: 2_000 }), None),
+        (reservation("lock", Action::Release { hold: fence(1) }), None),
+        (reservation("hall", Action::Cancel { hold: fence(1) }), None),
+        (reservation("hall", seats(&["B1"])), None),
+        (meta(key), Some(4)),
+        (meta(metas::Action::SetContracts(vec![settings])), None),
+    ]
+}
+
+fn told() -> Driver {
+    let mut driver = Driver::new(Options::default());
+    for (command, key) in story() {
+        driver.now = driver.now.plus_ms(1);
+        let key = key.and_then(|key| key_for(&command, key, key));
+        driver.ask(command, key).unwrap();
+    }
+    driver.pass(1_500);
+    let late = Action::Confirm { hold: fence(2), late: Late::Reacquire };
+    driver.reserve("hall", late).unwrap();
+    driver
+}
+
+fn in_lines(log: &[Record]) -> String {
+    let mut lines = String::new();
+    for record in log {
+        let header = record.header();
+        write!(lines, "{:?} {} ", header.kind, header.time_ms).unwrap();
+        record.body().iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The records of `lines`, chained anew like those of `like`.
+fn from_lines(lines: &str, like: &[Record]) -> Vec<Record> {
+    let mut log: Vec<Record> = Vec::new();
+    for (line, like) in lines.lines().zip(like) {
+        let [kind, time_ms, body] = line.split(' ').collect::<Vec<&str>>()[..] else {
+            panic!("{line}")
+        };
+        let body: Vec<u8> = (0..body.len() / 2)
+            .map(|at| u8::from_str_radix(&body[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        let mut header = *like.header();
+        header.kind = [Kind::Genesis, Kind::Announce, Kind::Batch]
+            .into_iter()
+            .find(|known| format!("{known:?}") == kind)
+            .unwrap();
+        header.time_ms = time_ms.parse().unwrap();
+        header.prev = log.last().map_or(header.prev, |last| last.tail().hash);
+        log.push(Record::new(header, &body));
+    }
+    log
+}
+
+#[test]
+fn rows_of_version_1() {
+    let mut driver = told();
+    let written = in_lines(&driver.log);
+    let path = Path::new(FILE);
+    if !path.exists() && std::env::var_os("EVENKEEL_WRITE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &written).unwrap();
+    }
+    let golden = fs::read_to_string(path).unwrap();
+    for (ours, theirs) in written.lines().zip(golden.lines()) {
+        assert_eq!(ours, theirs, "no longer what is written");
+    }
+    assert_eq!(written.len(), golden.len());
+
+    // And it is read: the same views, and answers that were remembered.
+    let log = from_lines(&golden, &driver.log);
+    let state = State::open(&Store::memory().unwrap(), ID).unwrap();
+    let mut follower: Partition<Domains, u64, u64> =
+        Partition::new(ID, Domains, Options::default(), state);
+    log.iter().for_each(|record| follower.follow(record).unwrap());
+    let (ours, theirs) = (driver.partition.view(), follower.view());
+    assert_eq!(everything(&ours, driver.now), everything(&theirs, driver.now));
+    assert_eq!(metas::load(&ours).unwrap(), metas::load(&theirs).unwrap());
+    drop(ours);
+
+    driver.log = log;
+    driver.partition = follower;
+    driver.partition.announce(driver.now);
+    driver.settle();
+    for (command, key) in story() {
+        let Some(key) = key.and_then(|key| key_for(&command, key, key)) else { continue };
+        let ticket = driver.submit(command, Some(key));
+        driver.settle();
+        let answer = &driver.answers[&ticket];
+        assert!(answer.outcome.is_ok() && answer.delivered.replayed, "{answer:?}");
+    }
+}
+
+#[test]
+fn the_file_has_every_table() {
+    let layers = told().log.into_iter().map(|record| Layer::decode(record.body()).unwrap());
+    let mut written = BTreeSet::new();
+    for layer in layers {
+        written.extend(layer.effects().filter_map(|effect| match effect {
+            Effect::Put { key, .. } => table_name(key[0]),
+            _ => None,
+        }));
+    }
+    let known: BTreeSet<&str> = (0..=u8::MAX).filter_map(table_name).collect();
+    let missing: Vec<&&str> = known.difference(&written).collect();
+    assert_eq!(missing, [&"parked_timers"], "no timer of these domains panics");
+}
