@@ -55,8 +55,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Log(args) => return log::run(&args),
         _ => {}
     }
-    // One worker a core, which is what the runtime does unless told otherwise.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A load generator leaves the cores to what it measures; everything else takes one worker each.
+    let mut builder = match command {
+        Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
             Command::Dev(args) => dev::run(args).await,

@@ -1,4 +1,4 @@
-//! The protocol of DESIGN §2 and §4 as a small exhaustive model: what one partition's log, its
+//! The protocol of the log and the engine as a small exhaustive model: what one partition's log, its
 //! would-be owners and their clients may do in any order, explored completely for small bounds.
 //!
 //! It is a model of the *rules*, not of the engine's code: it was here first, and the engine, the

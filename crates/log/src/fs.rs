@@ -227,6 +227,7 @@ impl Files for RealFiles {
             Err(error) => return Err(io::Error::from(error).into()),
         }
         if sharing == Sharing::Exclusive {
+            #[expect(clippy::disallowed_methods, reason = "for people who find the lock held")]
             let since = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();

@@ -201,6 +201,12 @@ impl<F: Files> LocalLog<F> {
         self.reader.quarantined()
     }
 
+    /// What reads this log without a runtime: for a pass over all partitions at once.
+    #[must_use]
+    pub fn reader(&self) -> WalReader<F> {
+        self.reader.clone()
+    }
+
     /// Runs `work` where it may block.
     async fn blocking<T: Send + 'static>(
         &self,

@@ -1,6 +1,8 @@
 //! Reading and trimming, beside the writer: what is shared between them, and the walk that finds
 //! records by offset.
 
+mod replay;
+
 use crate::chain::{Chains, Quarantine};
 use crate::fs::Files;
 use crate::group::{GroupHeader, GroupKey, Link, align};

@@ -98,3 +98,9 @@ pub enum NodeError {
     #[error("there is no such tenant")]
     NoTenant,
 }
+
+impl NodeError {
+    pub(crate) fn not_served() -> Self {
+        Failure::Unavailable("the partition is not served by this node".into()).into()
+    }
+}

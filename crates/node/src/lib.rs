@@ -6,20 +6,23 @@
 //! decisions are the engine's and the domains'.
 
 mod appends;
+mod archive;
 mod call;
 mod clock;
+mod flush;
 mod host;
-mod maintenance;
 mod meta;
 mod node;
+mod open;
 mod options;
 mod owner;
 mod recovery;
+mod replay;
 mod stats;
 
 pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant};
 pub use clock::Clock;
 pub use meta::MetaView;
-pub use node::Node;
+pub use node::{Node, SHUTDOWN_MAX};
 pub use options::{NodeOptions, OpenError};
-pub use stats::{NodeStats, PartitionStats};
+pub use stats::{BATCH_BUCKETS, BatchStats, NodeStats, PartitionStats};

@@ -1,152 +1,63 @@
-//! The node: opens everything, routes requests to owners, ends cleanly.
+//! The node: routes requests to owners, says how they are, ends cleanly. How it is opened is in
+//! `open`.
 
 use crate::{
-    CallOptions, Called, Clock, MetaView, NodeError, NodeOptions, NodeStats, OpenError,
-    ReadOptions, SessionToken, Tenant,
-    appends::Appends,
-    maintenance::{Budget, Flusher, snapshot},
+    CallOptions, Called, Clock, MetaView, NodeError, NodeStats, ReadOptions, SessionToken, Tenant,
+    archive::Archive,
+    host::Mailbag,
     meta::MetaCell,
-    host::{Host, Letter},
-    owner::{Message, Owner, ReadTicket},
-    recovery,
+    owner::{Message, ReadTicket},
     stats::{Counters, Gauges},
 };
 use evenkeel_contract::Level;
-use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, reservations, route};
-use evenkeel_engine::{
-    Entity, Failure, Idempotency, Options, Partition, Priority, Request, TenantId, Time,
-};
-use evenkeel_log::{Incarnation, LocalLog, Log, PartitionId};
-use evenkeel_state::{State, Store};
+use evenkeel_domains::{Command, Found, Query, Reply, Scope, reservations, route};
+use evenkeel_engine::{Entity, Failure, Idempotency, Priority, Request, TenantId, Time};
+use evenkeel_log::{Files, Hash, Incarnation, LocalLog, Offset, PartitionId, RealFiles};
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hasher, RandomState},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 
-/// Messages that may be on their way to a host. Those that wait to be decided are in the engine's
-/// mailboxes, which are the bound that callers meet.
-const CHANNEL_MAX: usize = 8_192;
-/// How often the log's growth is looked at.
-const MAINTENANCE_EVERY: Duration = Duration::from_secs(5);
+/// A stop that takes longer than this is cut short. What was answered is in the log: nothing is
+/// lost, only the next start has more to read.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
-/// A node. Clones are the same node.
-#[derive(Clone)]
-pub struct Node(Arc<Inner>);
+/// A node, over the log's files as the operating system has them or as a test makes them. Clones
+/// are the same node.
+pub struct Node<F: Files = RealFiles>(pub(crate) Arc<Inner<F>>);
 
-struct Inner {
-    log: Arc<LocalLog>,
-    clock: Clock,
-    meta: MetaCell,
+impl<F: Files> Clone for Node<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+pub(crate) struct Inner<F: Files> {
+    pub(crate) log: Arc<LocalLog<F>>,
+    pub(crate) clock: Clock,
+    pub(crate) meta: MetaCell,
     /// The data partitions, in order: what routing counts.
-    partitions: u16,
-    incarnation: Incarnation,
-    owners: HashMap<PartitionId, Handle>,
-    counters: Arc<Counters>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) partitions: u16,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) owners: HashMap<PartitionId, Handle>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) archive: Archive,
+    pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Why the log takes no more.
+    pub(crate) log_failed: OnceLock<String>,
 }
 
-struct Handle {
-    mailbag: Mailbag,
-    gauges: Arc<Gauges>,
+pub(crate) struct Handle {
+    pub(crate) mailbag: Mailbag,
+    pub(crate) gauges: Arc<Gauges>,
 }
 
-/// Carries messages to one partition.
-#[derive(Clone)]
-pub(crate) struct Mailbag {
-    letters: mpsc::Sender<Letter>,
-    slot: usize,
-}
-
-impl Mailbag {
-    /// Waits for room. `Err`: the host has ended.
-    pub(crate) async fn send(&self, message: Message) -> Result<(), ()> {
-        self.letters.send((self.slot, message)).await.map_err(|_| ())
-    }
-
-    fn try_send(&self, message: Message) -> Result<(), NodeError> {
-        self.letters.try_send((self.slot, message)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::Overloaded.into(),
-            mpsc::error::TrySendError::Closed(_) => not_served(),
-        })
-    }
-}
-
-impl Node {
-    /// Opens, recovers and leads everything in `options.data`; answers once every partition that
-    /// can be served is.
-    pub async fn open(options: NodeOptions) -> Result<Self, OpenError> {
-        let log = Arc::new(recovery::open_log(&options)?);
-        let store = recovery::open_store(&options)?;
-        let (last, incarnation) = newest(&log).await;
-        let clock = Clock::start(last);
-        let data = recovery::bootstrap(&log, &options, clock.now()).await?;
-        let engine = Options { writer: draw_writer(), ..options.engine.clone() };
-        let counters = Arc::new(Counters::default());
-        let meta = MetaCell::new();
-        let budget = Budget::new(
-            store.clone(),
-            Arc::clone(&counters),
-            options.memtable_bytes,
-            data.len() + 1,
-        );
-        let hosts = options.hosts.clamp(1, data.len() + 1);
-        let mut handles = HashMap::new();
-        let mut shares: Vec<Vec<Owner<LocalLog>>> = (0..hosts).map(|_| Vec::new()).collect();
-        let (bags, inboxes): (Vec<_>, Vec<_>) =
-            (0..hosts).map(|_| mpsc::channel(CHANNEL_MAX)).unzip();
-        for (index, id) in data.iter().copied().chain([PartitionId::META]).enumerate() {
-            let state = State::open(&store, id).map_err(|e| OpenError::State(e.to_string()))?;
-            let gauges = Arc::new(Gauges::default());
-            let share = &mut shares[index % hosts];
-            let mailbag = Mailbag { letters: bags[index % hosts].clone(), slot: share.len() };
-            handles.insert(id, Handle { mailbag, gauges: Arc::clone(&gauges) });
-            share.push(Owner {
-                partition: Partition::new(id, Domains, engine.clone(), state),
-                log: Arc::clone(&log),
-                clock,
-                flusher: Flusher::new(Arc::clone(&budget)),
-                gauges,
-                meta: (id == PartitionId::META).then(|| meta.clone()),
-                appends: Appends::default(),
-                watchers: HashMap::new(),
-                flush_waiters: Vec::new(),
-                stopping: None,
-                ended: false,
-                touched: true,
-            });
-        }
-        let mut tasks = Vec::new();
-        let mut ready = Vec::new();
-        for (owners, letters) in shares.into_iter().zip(inboxes) {
-            let (leads, waits) = oneshot::channel();
-            tasks.push(tokio::spawn(Host { owners, letters, clock }.run(leads)));
-            ready.push(waits);
-        }
-        for waits in ready {
-            // A partition that cannot be served is quarantined; it keeps none of the others.
-            let _ = waits.await;
-        }
-        let partitions = u16::try_from(data.len()).expect("a partition's number has 16 bits");
-        let node = Self(Arc::new(Inner {
-            log,
-            clock,
-            meta,
-            partitions,
-            incarnation: incarnation.max(Incarnation(1)),
-            owners: handles,
-            counters,
-            tasks: Mutex::new(tasks),
-        }));
-        node.spawn_maintenance(store, options);
-        Ok(node)
-    }
-
+impl<F: Files> Node<F> {
     /// Carries `command` to its partition and back.
     pub async fn command(
         &self,
@@ -155,6 +66,9 @@ impl Node {
         options: CallOptions,
     ) -> Result<Called<Reply>, NodeError> {
         self.check_session(&options.session)?;
+        if let Some(why) = self.0.log_failed.get() {
+            return Err(Failure::Unavailable(why.clone()).into());
+        }
         let meta = self.meta();
         let path = command.path();
         let contract = meta.registry.get(path).expect("every command has a declared path");
@@ -252,21 +166,50 @@ impl Node {
     /// How the node is.
     #[must_use]
     pub fn stats(&self) -> NodeStats {
-        let mut partitions: Vec<_> =
-            self.0.owners.iter().map(|(id, owner)| owner.gauges.snapshot(*id)).collect();
-        partitions.sort_by_key(|partition| partition.partition);
+        let damaged: HashMap<_, _> = self.0.log.quarantined().into_iter().collect();
+        let mut partitions: Vec<_> = self.0.owners.iter().collect();
+        partitions.sort_by_key(|(id, _)| **id);
+        let partitions = partitions.into_iter().map(|(id, owner)| {
+            let mut stats = owner.gauges.snapshot(*id);
+            // Damage that was found since it was opened.
+            stats.quarantined = stats.quarantined.or_else(|| damaged.get(id).cloned());
+            stats
+        });
         let counters = &self.0.counters;
         NodeStats {
-            partitions,
+            partitions: partitions.collect(),
             log: self.0.log.stats(),
             flushes: counters.flushes.load(Ordering::Relaxed),
             snapshots: counters.snapshots.load(Ordering::Relaxed),
-            store_error: counters
-                .store_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            store_error: counters.last_store_error(),
+            log_failed: self.0.log_failed.get().cloned(),
         }
+    }
+
+    /// The hash of each partition's committed state, with the offset it is of: two nodes whose
+    /// offsets agree have the same. As costly as reading everything, and requests wait meanwhile.
+    pub async fn state_hashes(&self) -> Result<Vec<(PartitionId, Offset, Hash)>, NodeError> {
+        let mut hashes = Vec::new();
+        for id in self.0.owners.keys() {
+            let (reply, answer) = oneshot::channel();
+            self.send(*id, Message::Hash { reply })?;
+            let (offset, hash) = answer.await.map_err(|_| NodeError::not_served())??;
+            hashes.push((*id, offset, hash));
+        }
+        hashes.sort_unstable_by_key(|(id, ..)| *id);
+        Ok(hashes)
+    }
+
+    /// Flushes everything, writes a snapshot, and lets the log forget what the snapshot before it
+    /// holds: what otherwise happens whenever the log has grown enough.
+    pub async fn snapshot(&self) -> Result<(), String> {
+        let owners: Vec<_> = self.0.owners.values().map(|owner| owner.mailbag.clone()).collect();
+        let result = self.0.archive.snapshot(&*self.0.log, &owners).await;
+        if result.is_ok() {
+            self.0.counters.snapshots.fetch_add(1, Ordering::Relaxed);
+        }
+        self.0.counters.store_result(result.clone());
+        result
     }
 
     /// Completes, with the reason, once the log has failed for good: the process must then end.
@@ -274,8 +217,33 @@ impl Node {
         self.0.log.failed().await
     }
 
-    /// Decides what waits, flushes everything, and closes the log.
+    /// Decides what waits, flushes everything, and closes the log; within [`SHUTDOWN_MAX`], or
+    /// what is left is cut short.
     pub async fn shutdown(&self) {
+        let end = async {
+            tokio::select! {
+                () = self.drain() => {}
+                // Nothing that waits can be finished any more.
+                why = self.failed() => tracing::warn!(why, "nothing to finish"),
+            }
+            let tasks = std::mem::take(
+                &mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            for task in tasks {
+                task.abort();
+                let _ = task.await;
+            }
+            let log = Arc::clone(&self.0.log);
+            let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        };
+        if tokio::time::timeout(SHUTDOWN_MAX, end).await.is_err() {
+            tracing::warn!("not everything ended in time; the next start finds it in the log");
+            let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.iter().for_each(JoinHandle::abort);
+        }
+    }
+
+    async fn drain(&self) {
         let mut waits = Vec::new();
         for owner in self.0.owners.values() {
             let (done, ended) = oneshot::channel();
@@ -286,19 +254,14 @@ impl Node {
         for ended in waits {
             let _ = ended.await;
         }
-        let tasks = std::mem::take(
-            &mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner),
-        );
-        for task in tasks {
-            task.abort();
-            let _ = task.await;
-        }
-        let log = Arc::clone(&self.0.log);
-        let _ = tokio::task::spawn_blocking(move || log.close()).await;
     }
 
     fn send(&self, id: PartitionId, message: Message) -> Result<(), NodeError> {
-        self.0.owners.get(&id).ok_or_else(not_served)?.mailbag.try_send(message)
+        let owner = self.0.owners.get(&id).ok_or_else(NodeError::not_served)?;
+        if let Some(why) = owner.gauges.quarantined() {
+            return Err(Failure::Unavailable(format!("partition {id} is not served: {why}")).into());
+        }
+        owner.mailbag.try_send(message)
     }
 
     async fn read(
@@ -312,7 +275,7 @@ impl Node {
         let linearizable = level == Level::Linearizable;
         let ticket = ReadTicket { tenant, query, reply };
         self.send(id, Message::Read { ticket, linearizable })?;
-        let (answer, delivered) = answer.await.map_err(|_| not_served())??;
+        let (answer, delivered) = answer.await.map_err(|_| NodeError::not_served())??;
         Ok(Called {
             answer,
             replayed: false,
@@ -385,56 +348,9 @@ impl Node {
         if known { Ok(()) } else { Err(NodeError::SessionReset) }
     }
 
-    fn token(&self, partition: PartitionId, offset: evenkeel_log::Offset) -> SessionToken {
+    fn token(&self, partition: PartitionId, offset: Offset) -> SessionToken {
         SessionToken { partition, incarnation: self.0.incarnation, offset }
     }
-
-    fn spawn_maintenance(&self, store: Store, options: NodeOptions) {
-        let log = Arc::clone(&self.0.log);
-        let counters = Arc::clone(&self.0.counters);
-        let owners: Vec<_> = self.0.owners.values().map(|owner| owner.mailbag.clone()).collect();
-        let directory = options.data.join(recovery::SNAPSHOT_DIRECTORY);
-        let task = tokio::spawn(async move {
-            let mut written = 0;
-            loop {
-                tokio::time::sleep(MAINTENANCE_EVERY).await;
-                let bytes = log.stats().bytes;
-                if bytes - written < options.snapshot_every_bytes {
-                    continue;
-                }
-                let result = snapshot(&*log, &store, directory.clone(), &owners).await;
-                match &result {
-                    Ok(()) => {
-                        written = bytes;
-                        counters.snapshots.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(error) => tracing::error!(error, "no snapshot; trying again"),
-                }
-                counters.store_result(result);
-            }
-        });
-        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-    }
-}
-
-/// The newest record's time and incarnation, over all partitions.
-async fn newest(log: &LocalLog) -> (Time, Incarnation) {
-    let mut newest = (Time(0), Incarnation(0));
-    for id in log.partitions() {
-        let Ok(tail) = log.tail(id).await else { continue };
-        let Ok(records) = log.read(id, tail.offset, 1).await else { continue };
-        if let Some(record) = records.first() {
-            newest.0 = newest.0.max(Time(record.header().time_ms));
-            newest.1 = newest.1.max(record.header().incarnation);
-        }
-    }
-    newest
-}
-
-/// A number that no other process is likely to draw.
-fn draw_writer() -> u32 {
-    let drawn = RandomState::new().build_hasher().finish();
-    u32::try_from(drawn >> 32).expect("shifted to 32 bits")
 }
 
 /// What a caller asks for, at most what the contract gives.
@@ -454,8 +370,8 @@ fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempo
     let bytes = postcard::to_stdvec(command).expect("a command is plain data: it encodes");
     Idempotency {
         path,
-        key: evenkeel_log::Hash::from(hasher.finalize()).0,
-        fingerprint: evenkeel_log::Hash::of(&bytes).0,
+        key: Hash::from(hasher.finalize()).0,
+        fingerprint: Hash::of(&bytes).0,
         window_ms,
     }
 }
@@ -463,8 +379,4 @@ fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempo
 fn parse_cursor(cursor: &str) -> Option<(u16, String)> {
     let (partition, name) = cursor.split_once(':')?;
     Some((partition.parse().ok()?, name.to_owned()))
-}
-
-fn not_served() -> NodeError {
-    Failure::Unavailable("the partition is not served by this node".into()).into()
 }

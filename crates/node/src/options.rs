@@ -1,6 +1,6 @@
 //! What a node is opened with, and why it may not open.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// How a node runs.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct NodeOptions {
     pub cache_bytes: usize,
     /// Bytes of log after which a snapshot is written and the log trimmed.
     pub snapshot_every_bytes: u64,
+    /// How often the log's growth is looked at.
+    pub maintenance_every: Duration,
     /// The limits of each partition.
     pub engine: evenkeel_engine::Options,
 }
@@ -39,6 +41,7 @@ impl NodeOptions {
             memtable_bytes: 96 << 20,
             cache_bytes: 64 << 20,
             snapshot_every_bytes: 512 << 20,
+            maintenance_every: Duration::from_secs(5),
             engine: evenkeel_engine::Options::default(),
         }
     }

@@ -4,7 +4,7 @@ use crate::{
     Clock,
     appends::Appends,
     call::NodeError,
-    maintenance::Flusher,
+    flush::Flusher,
     meta::MetaCell,
     stats::Gauges,
 };
@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// While something waits for the log, deadlines are looked at this often.
 const TICK_MS: u64 = 20;
@@ -270,6 +270,17 @@ impl<L: Log> Owner<L> {
         {
             self.watchers.remove(&entity);
         }
+    }
+
+    /// Applies `records` as they come; stops at one that cannot be applied.
+    pub(crate) async fn follow(mut self, mut records: mpsc::Receiver<Record>) -> Self {
+        while let Some(record) = records.recv().await {
+            if self.partition.follow(&record).is_err() {
+                break;
+            }
+            self.flusher.catch_up(&mut self.partition).await;
+        }
+        self
     }
 
     /// Follows the log to its end, then announces; the log decides whether that counts.

@@ -4,8 +4,10 @@
 use crate::{NodeOptions, OpenError};
 use evenkeel_domains::Domains;
 use evenkeel_engine::{Partition, Time};
-use evenkeel_log::{Incarnation, LocalLog, LocalOptions, Log, PartitionId, Tail, WalError};
-use evenkeel_state::{Snapshot, Store};
+use evenkeel_log::{
+    Files, Incarnation, LocalLog, LocalOptions, Log, PartitionId, Recovered, Tail, WalError,
+};
+use evenkeel_state::{Applied, Snapshot, Store};
 use std::{fs, path::Path};
 
 /// Where the log is, within the data directory.
@@ -15,10 +17,10 @@ pub(crate) const SNAPSHOT_DIRECTORY: &str = "snapshots";
 const STORE_FILE: &str = "state.redb";
 
 /// The life of a log that nobody restored.
-const FIRST_INCARNATION: Incarnation = Incarnation(1);
+pub(crate) const FIRST_INCARNATION: Incarnation = Incarnation(1);
 
 /// Opens the log, or makes a new one where that was asked for.
-pub(crate) fn open_log(options: &NodeOptions) -> Result<LocalLog, OpenError> {
+pub(crate) fn open_log(options: &NodeOptions) -> Result<(LocalLog, Recovered), OpenError> {
     let directory = options.data.join(LOG_DIRECTORY);
     if options.init {
         fs::create_dir_all(&directory).map_err(|error| OpenError::Directory {
@@ -31,32 +33,38 @@ pub(crate) fn open_log(options: &NodeOptions) -> Result<LocalLog, OpenError> {
         segment_bytes: options.segment_bytes,
         ..LocalOptions::default()
     };
-    let (log, recovered) = LocalLog::open(&directory, &local).map_err(|error| {
+    LocalLog::open(&directory, &local).map_err(|error| {
         let new = matches!(error, WalError::NotInitialized { .. });
         let hint = if new { " (a new one is made with --init)" } else { "" };
         OpenError::Log(format!("the log in {} does not open: {error}{hint}", directory.display()))
-    })?;
+    })
+}
+
+/// Tells the operator what opening the log found.
+pub(crate) fn report<F: Files>(log: &LocalLog<F>, recovered: &Recovered) {
     for (partition, why) in log.quarantined() {
         tracing::error!(%partition, why, "quarantined: not served until its log is repaired");
     }
     tracing::info!(groups = recovered.groups, torn = ?recovered.torn, "log recovered");
-    Ok(log)
 }
 
 /// Creates what is missing of a new log's partitions: `meta` last, so that its presence says that
-/// all others are there. Answers the data partitions.
-pub(crate) async fn bootstrap(
-    log: &LocalLog,
+/// all others are there. Answers how many data partitions there are: what routing counts, so one
+/// that the log has lost without a trace still counts, if the store or a later one shows that it
+/// was there.
+pub(crate) async fn bootstrap<F: Files>(
+    log: &LocalLog<F>,
+    stored: &[(PartitionId, Applied)],
     options: &NodeOptions,
     now: Time,
-) -> Result<Vec<PartitionId>, OpenError> {
+) -> Result<u16, OpenError> {
     let existing = log.partitions();
     if !existing.contains(&PartitionId::META) {
         if !options.init {
             let why = "the log was not created completely; start once with --init to finish that";
             return Err(OpenError::Log(why.into()));
         }
-        let data = (0..options.partitions).map(PartitionId);
+        let data = (0..options.partitions.max(1)).map(PartitionId);
         for partition in data.chain([PartitionId::META]) {
             if existing.contains(&partition) {
                 continue;
@@ -67,7 +75,9 @@ pub(crate) async fn bootstrap(
             appended.map_err(|error| OpenError::Log(error.to_string()))?;
         }
     }
-    Ok(log.partitions().into_iter().filter(|id| *id != PartitionId::META).collect())
+    let known = log.partitions().into_iter().chain(stored.iter().map(|(id, _)| *id));
+    let last = known.filter(|id| *id != PartitionId::META).max();
+    last.map(|id| id.0 + 1).ok_or_else(|| OpenError::Log("the log has no data partition".into()))
 }
 
 /// Opens the store. One that cannot be read is set aside, and an empty one takes what the newest

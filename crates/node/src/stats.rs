@@ -3,7 +3,7 @@
 use evenkeel_engine::Role;
 use evenkeel_log::PartitionId;
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -20,6 +20,8 @@ pub struct NodeStats {
     pub snapshots: u64,
     /// What the last flush or snapshot failed with; `None` once one succeeded.
     pub store_error: Option<String>,
+    /// Why the log takes no more records and the process must end, if that is so.
+    pub log_failed: Option<String>,
 }
 
 /// A partition at one moment.
@@ -35,8 +37,24 @@ pub struct PartitionStats {
     pub waiting: u64,
     /// State that is not flushed, in bytes.
     pub memtable_bytes: u64,
+    /// Timers that are due and not yet turned into effects; not counted beyond 1,000.
+    pub timers_due: u64,
+    /// How many commands were answered together, that is by one batch.
+    pub batches: BatchStats,
     /// Why it is not served, if it is not.
     pub quarantined: Option<String>,
+}
+
+/// The number of batch sizes that are told apart; the last one takes everything beyond 1,024.
+pub const BATCH_BUCKETS: usize = 12;
+
+/// The sizes of a partition's batches since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchStats {
+    /// Commands answered.
+    pub commands: u64,
+    /// Batches of at most 2^index commands, but more than half of that.
+    pub sizes: [u64; BATCH_BUCKETS],
 }
 
 /// What an owner publishes about its partition; read without asking it.
@@ -46,35 +64,56 @@ pub(crate) struct Gauges {
     offset: AtomicU64,
     waiting: AtomicU64,
     memtable_bytes: AtomicU64,
-    quarantined: Mutex<Option<String>>,
+    timers_due: AtomicU64,
+    commands: AtomicU64,
+    batch_sizes: [AtomicU64; BATCH_BUCKETS],
+    quarantined: OnceLock<String>,
 }
 
 impl Gauges {
     pub(crate) fn set(&self, role: Role, offset: u64, waiting: usize, memtable_bytes: usize) {
-        self.leads.store(role == Role::Owner, Ordering::Relaxed);
+        let leads = role == Role::Owner && self.quarantined.get().is_none();
+        self.leads.store(leads, Ordering::Relaxed);
         self.offset.store(offset, Ordering::Relaxed);
         self.waiting.store(waiting as u64, Ordering::Relaxed);
         self.memtable_bytes.store(memtable_bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn quarantine(&self, why: String) {
-        self.leads.store(false, Ordering::Relaxed);
-        *self.quarantined.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    pub(crate) fn set_timers_due(&self, count: usize) {
+        self.timers_due.store(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_quarantined(&self) -> bool {
-        self.quarantined.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// `commands` commands, more than none, were answered together.
+    pub(crate) fn count_batch(&self, commands: usize) {
+        let bucket = commands.next_power_of_two().trailing_zeros() as usize;
+        self.batch_sizes[bucket.min(BATCH_BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(commands as u64, Ordering::Relaxed);
+    }
+
+    /// The partition is out of service until the process restarts. The first reason stays.
+    pub(crate) fn quarantine(&self, why: String) {
+        let _ = self.quarantined.set(why);
+        self.leads.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn quarantined(&self) -> Option<&str> {
+        self.quarantined.get().map(String::as_str)
     }
 
     pub(crate) fn snapshot(&self, partition: PartitionId) -> PartitionStats {
-        let quarantined = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         PartitionStats {
             partition,
             leads: self.leads.load(Ordering::Relaxed),
-            offset: self.offset.load(Ordering::Relaxed),
-            waiting: self.waiting.load(Ordering::Relaxed),
-            memtable_bytes: self.memtable_bytes.load(Ordering::Relaxed),
-            quarantined: quarantined.clone(),
+            offset: read(&self.offset),
+            waiting: read(&self.waiting),
+            memtable_bytes: read(&self.memtable_bytes),
+            timers_due: read(&self.timers_due),
+            batches: BatchStats {
+                commands: read(&self.commands),
+                sizes: std::array::from_fn(|index| read(&self.batch_sizes[index])),
+            },
+            quarantined: self.quarantined().map(str::to_owned),
         }
     }
 }
@@ -88,8 +127,38 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    pub(crate) fn last_store_error(&self) -> Option<String> {
+        self.store_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Notes how work on the store ended.
     pub(crate) fn store_result(&self, result: Result<(), String>) {
         *self.store_error.lock().unwrap_or_else(PoisonError::into_inner) = result.err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_falls_into_the_bucket_of_its_size() {
+        let gauges = Gauges::default();
+        for commands in [1, 2, 3, 4, 5, 1_024, 1_025, 100_000] {
+            gauges.count_batch(commands);
+        }
+        let batches = gauges.snapshot(PartitionId(0)).batches;
+        assert_eq!(batches.sizes, [1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(batches.commands, 102_064);
+    }
+
+    #[test]
+    fn who_is_out_of_service_does_not_lead() {
+        let gauges = Gauges::default();
+        gauges.quarantine("first".into());
+        gauges.quarantine("second".into());
+        gauges.set(Role::Owner, 1, 0, 0);
+        let stats = gauges.snapshot(PartitionId(0));
+        assert_eq!((stats.leads, stats.quarantined.as_deref()), (false, Some("first")));
     }
 }

@@ -1,3 +1,5 @@
+//! Settings from all four sources, and everything that is refused.
+
 use super::*;
 use crate::config::{show, template};
 

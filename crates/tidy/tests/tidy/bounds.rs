@@ -17,7 +17,8 @@ fn rows() -> Vec<Row> {
     let rows = text("docs/limits.md").lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
         let name = cells.next()?.trim_end_matches('`');
-        let file = cells.next_back().filter(|cell| !cell.is_empty()).or_else(|| cells.next_back())?;
+        let file =
+            cells.next_back().filter(|cell| !cell.is_empty()).or_else(|| cells.next_back())?;
         Some(Row { name, file: file.trim_matches('`') })
     });
     rows.collect()
@@ -61,7 +62,8 @@ fn every_bound_is_in_the_table() {
 /// options, one of them.
 fn bound(line: &str, options: bool) -> Option<&str> {
     let line = line.trim();
-    let option = line.strip_prefix("pub ").filter(|_| options).and_then(|line| line.split_once(": "));
+    let option =
+        line.strip_prefix("pub ").filter(|_| options).and_then(|line| line.split_once(": "));
     if let Some((name, _)) = option.filter(|(name, _)| name.ends_with("_max")) {
         return Some(name);
     }

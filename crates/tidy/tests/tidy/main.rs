@@ -1,5 +1,7 @@
 //! The checks. Each collects everything that is wrong before it fails, so that one run shows all.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod bounds;
 mod generated;
 mod packages;

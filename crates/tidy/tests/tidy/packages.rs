@@ -54,8 +54,7 @@ fn shared_versions_are_used() {
     let workspace: Table = text("Cargo.toml").parse().unwrap();
     let shared = workspace["workspace"]["dependencies"].as_table().unwrap();
     let unused = shared.keys().filter(|name| !name.starts_with("evenkeel"));
-    let found: Vec<String> =
-        unused.filter(|name| !direct.contains_key(*name)).cloned().collect();
+    let found: Vec<String> = unused.filter(|name| !direct.contains_key(*name)).cloned().collect();
     report("[workspace.dependencies] holds what crates use", &found);
 }
 
@@ -158,9 +157,10 @@ fn is_allowed(expression: &str, allow: &BTreeSet<&str>) -> bool {
         let Some(rest) = rest.trim().strip_prefix("AND ") else { return false };
         return is_allowed(inside, allow) && is_allowed(rest, allow);
     }
-    expression.replace('/', " OR ").split(" OR ").any(|choice| {
-        choice.split(" AND ").all(|licence| allow.contains(licence.trim()))
-    })
+    expression
+        .replace('/', " OR ")
+        .split(" OR ")
+        .any(|choice| choice.split(" AND ").all(|licence| allow.contains(licence.trim())))
 }
 
 #[test]

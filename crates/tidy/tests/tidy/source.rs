@@ -41,7 +41,8 @@ impl Source {
     pub(crate) fn functions(&self) -> Vec<Function> {
         let starts = self.code.iter().enumerate().filter_map(|(at, line)| {
             let (before, after) = line.split_once("fn ")?;
-            let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let starts = before.is_empty() || before.ends_with([' ', '(']);
             (starts && !name.is_empty()).then_some((at, name))
         });
@@ -150,8 +151,8 @@ fn code_strings_and_comments_are_told_apart() {
 
 #[test]
 fn functions_are_measured() {
-    let source = Source::new("fn a(b: [u8; 2]) {\n  if b { c }\n}\nfn without();\nfn d() -> u8 { 1 }\n");
-    let found: Vec<_> =
-        source.functions().into_iter().map(|f| (f.name, f.line, f.lines)).collect();
+    let source =
+        Source::new("fn a(b: [u8; 2]) {\n  if b { c }\n}\nfn without();\nfn d() -> u8 { 1 }\n");
+    let found: Vec<_> = source.functions().into_iter().map(|f| (f.name, f.line, f.lines)).collect();
     assert_eq!(found, [("a".into(), 1, 3), ("d".into(), 5, 1)]);
 }

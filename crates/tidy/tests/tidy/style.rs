@@ -31,8 +31,18 @@ const SLEEPERS: [(&str, &str); 1] =
 
 /// What has no place in code that a simulator runs.
 const IMPURE: [&str; 12] = [
-    "SystemTime", "Instant", "tokio", "thread::", "spawn(", "mpsc", "fastrand", "getrandom",
-    "std::fs", "std::net", "std::env", "async ",
+    "SystemTime",
+    "Instant",
+    "tokio",
+    "thread::",
+    "spawn(",
+    "mpsc",
+    "fastrand",
+    "getrandom",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "async ",
 ];
 
 fn sources() -> impl Iterator<Item = (&'static Text, Source)> {
@@ -66,10 +76,11 @@ fn files_and_functions_fit() {
         if lines > FILE_LINES_MAX {
             found.push(format!("{}: {lines} lines", file.path));
         }
-        found.extend(source.functions().iter().filter_map(|function| {
-            (function.lines > FUNCTION_LINES_MAX).then(|| {
-                format!("{}:{}: {} has {} lines", file.path, function.line, function.name, function.lines)
-            })
+        let functions = source.functions();
+        let large = functions.iter().filter(|function| function.lines > FUNCTION_LINES_MAX);
+        found.extend(large.map(|function| {
+            let path = &file.path;
+            format!("{path}:{}: {} has {} lines", function.line, function.name, function.lines)
         }));
     }
     let rule = format!("at most {FILE_LINES_MAX} lines a file, {FUNCTION_LINES_MAX} a function");
@@ -167,7 +178,8 @@ fn code_is_told_from_prose() {
     for code in ["let a = b;", "}", "call(a);", "if a == b(c) {", "Some(a) => {", "#[test] {"] {
         assert!(looks_like_code(code), "{code}");
     }
-    for prose in ["let it be", "a list (of these);", "use what is there", "{a}", "returns 1; or 2"] {
+    for prose in ["let it be", "a list (of these);", "use what is there", "{a}", "returns 1; or 2"]
+    {
         assert!(!looks_like_code(prose), "{prose}");
     }
 }

@@ -37,7 +37,10 @@ fn links_lead_somewhere() {
             for link in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 let target = link.split('#').next().unwrap_or_default();
                 let elsewhere = target.contains("://") || target.starts_with("mailto:");
-                if !target.is_empty() && !elsewhere && !exists(&format!("{folder}/{target}")[usize::from(folder.is_empty())..]) {
+                if !target.is_empty()
+                    && !elsewhere
+                    && !exists(&format!("{folder}/{target}")[usize::from(folder.is_empty())..])
+                {
                     found.push(format!("{}:{}: {link}", file.path, at + 1));
                 }
             }

@@ -1,14 +1,11 @@
-//! What goes on in the background: memtables are flushed to the store, and snapshots let the log
-//! be trimmed. None of it is needed for durability; all of it is bounded.
+//! Flushes of memtables to the store: when one is due, and what becomes of it. Not needed for
+//! durability, which is the log's; they bound memory and make the next start short.
 
-use crate::{host::Mailbag, owner::Message, stats::Counters};
+use crate::stats::Counters;
 use evenkeel_domains::Domains;
 use evenkeel_engine::{Partition, Role};
-use evenkeel_log::{Log, ReadError};
-use evenkeel_state::{Frozen, Snapshot, SnapshotError, StateError, Store};
+use evenkeel_state::{Frozen, StateError, Store};
 use std::{
-    fs,
-    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc,
@@ -17,13 +14,8 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{
-    sync::{Mutex, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::Mutex, task::JoinHandle};
 
-/// Snapshots that are kept: should the newest be damaged, the log still reaches back to the older.
-const SNAPSHOTS_KEPT: usize = 2;
 /// A partition's part of the memtable budget: beyond it, it is flushed alone.
 const BUDGET_PARTS: usize = 4;
 /// The pause before a flush that failed is tried again.
@@ -31,8 +23,8 @@ const FLUSH_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What all partitions of a node share about flushing.
 pub(crate) struct Budget {
-    pub(crate) store: Store,
-    pub(crate) counters: Arc<Counters>,
+    store: Store,
+    counters: Arc<Counters>,
     /// redb has one writer: flushes take turns.
     turn: Mutex<()>,
     bytes_max: usize,
@@ -55,7 +47,7 @@ impl Budget {
         let _turn = self.turn.lock().await;
         let (store, counters) = (self.store.clone(), Arc::clone(&self.counters));
         let flush = tokio::task::spawn_blocking(move || match store.flush(&frozen) {
-            Err(StateError::Io(_)) => {
+            Err(StateError::Io(_) | StateError::Closed) => {
                 store.reopen().map_err(|error| error.to_string())?;
                 store.flush(&frozen).map_err(|error| error.to_string())
             }
@@ -170,17 +162,25 @@ impl Flusher {
         nothing || self.failing || partition.role() != Role::Owner
     }
 
-    /// While a log is read into the state there is no checkpoint to wait for.
+    /// While a log is read into the state there is no checkpoint to wait for, and nothing but this
+    /// bounds memory: what is read waits for a flush once all memtables take twice their budget,
+    /// unless the store takes none.
     pub(crate) async fn catch_up<T, R>(&mut self, partition: &mut Partition<Domains, T, R>) {
         let own = partition.memtable_bytes();
         self.count(own);
-        if self.running.is_none()
-            && self.is_due(own)
+        if let Some(running) = &mut self.running {
+            let all = self.budget.bytes.load(Ordering::Relaxed);
+            let full = all > 2 * self.budget.bytes_max && !self.failing;
+            if running.is_finished() || full {
+                let result = running.await.unwrap_or_else(|error| Err(error.to_string()));
+                self.running = None;
+                self.settle(partition, result);
+                self.count(partition.memtable_bytes());
+            }
+        } else if self.is_due(own)
             && let Some(frozen) = partition.freeze()
         {
-            let result = Arc::clone(&self.budget).flush(frozen).await;
-            self.settle(partition, result);
-            self.count(partition.memtable_bytes());
+            self.start(frozen);
         }
     }
 
@@ -201,52 +201,4 @@ impl Drop for Flusher {
         }
         self.count(0);
     }
-}
-
-/// Writes a snapshot of everything and lets the log forget what the one before it holds.
-pub(crate) async fn snapshot<L: Log>(
-    log: &L,
-    store: &Store,
-    directory: PathBuf,
-    owners: &[Mailbag],
-) -> Result<(), String> {
-    let mut flushes = Vec::new();
-    for owner in owners {
-        let (done, flushed) = oneshot::channel();
-        if owner.send(Message::Flush { done }).await.is_ok() {
-            flushes.push(flushed);
-        }
-    }
-    for flushed in flushes {
-        // An owner that has ended leaves what the store has of its partition.
-        let _ = flushed.await;
-    }
-    let store = store.clone();
-    let write = tokio::task::spawn_blocking(move || write_snapshot(&store, &directory));
-    let before = write.await.map_err(|error| error.to_string())??;
-    for part in before.iter().flat_map(Snapshot::parts) {
-        let below = part.applied.tail.offset.next();
-        match log.trim(part.partition, below).await {
-            // A damaged log keeps what it has; the other partitions' need not.
-            Ok(()) | Err(ReadError::Quarantined(_)) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-    }
-    Ok(())
-}
-
-/// Writes a snapshot; answers the one that was the newest whole one before, which is kept.
-fn write_snapshot(store: &Store, directory: &Path) -> Result<Option<Snapshot>, String> {
-    let text = |error: SnapshotError| error.to_string();
-    let newest = Snapshot::newest(directory).map_err(text)?;
-    for refused in newest.refused {
-        tracing::error!(%refused, "a snapshot is damaged and is removed");
-        if let SnapshotError::Damaged { path, .. } = refused {
-            // It must not count as one of those that are kept.
-            fs::remove_file(path).map_err(|error| error.to_string())?;
-        }
-    }
-    store.write_snapshot(directory).map_err(text)?;
-    Snapshot::prune(directory, SNAPSHOTS_KEPT).map_err(text)?;
-    Ok(newest.snapshot)
 }
