@@ -34,7 +34,7 @@ pub(crate) fn open_log(options: &NodeOptions) -> Result<(LocalLog, Recovered), O
         ..LocalOptions::default()
     };
     LocalLog::open(&directory, &local).map_err(|error| {
-        let new = matches!(error, WalError::NotInitialized { .. });
+        let new = matches!(error, WalError::NotInitialized);
         let hint = if new { " (a new one is made with --init)" } else { "" };
         OpenError::Log(format!("the log in {} does not open: {error}{hint}", directory.display()))
     })

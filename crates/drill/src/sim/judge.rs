@@ -53,11 +53,11 @@ pub(super) fn is_quiet(world: &World) -> bool {
         && partition.waiting() == 0
         && partition.tail() == world.log.tail()
         && world.subscribers.iter().all(|subscriber| {
-            let seen = subscriber.received.iter().filter_map(|delivery| match delivery {
-                checker::Delivery::Event(event) => Some(event.seq),
-                checker::Delivery::Reset { seq } => Some(*seq),
+            let seen = subscriber.received.last().map_or(0, |delivery| match delivery {
+                checker::Delivery::Event(event) => event.seq,
+                checker::Delivery::Reset { seq } => *seq,
             });
-            seen.last().unwrap_or(0) == events(owner, &subscriber.resource, world.now_ms).len() as u64
+            seen == events(owner, &subscriber.resource, world.now_ms).len() as u64
         })
 }
 
@@ -94,7 +94,7 @@ fn observe(world: &World, owner: &SimNode) -> Observed {
     for (resource, _) in inventory() {
         observed.events.extend(events(owner, &resource, world.now_ms));
         let holds = observed.holds.get_or_insert_default();
-        holds.extend(final_holds(owner, &resource, world.now_ms));
+        holds.extend(final_holds(owner, &resource));
     }
     for (index, subscriber) in world.subscribers.iter().enumerate() {
         let until = events(owner, &subscriber.resource, world.now_ms).len() as u64;
@@ -131,7 +131,7 @@ fn events(node: &SimNode, resource: &str, now_ms: u64) -> Vec<Event> {
 }
 
 /// Every hold of a resource, as stored: one that is due but was not settled is still held.
-fn final_holds(node: &SimNode, resource: &str, _now_ms: u64) -> Vec<FinalHold> {
+fn final_holds(node: &SimNode, resource: &str) -> Vec<FinalHold> {
     let all = reservations::Query::Holds {
         resource: resource.to_owned(),
         state: None,

@@ -313,7 +313,7 @@ impl World {
                 let delay = self.rng.u64(1..60);
                 self.after(delay, Event::Flush { node, life, frozen });
             }
-            Output::SteppedDown(why) => self.say(format!("node {node} steps down: {why}")),
+            Output::SteppedDown(why) => self.say(&format!("node {node} steps down: {why}")),
         }
     }
 
@@ -327,18 +327,18 @@ impl World {
                 self.after(lands, Event::AppendLands { node, life, id, record, answered: true });
             }
             (83..=88, _) => {
-                self.say(format!("node {node}: the answer of an append is lost"));
+                self.say(&format!("node {node}: the answer of an append is lost"));
                 self.after(lands, Event::AppendLands { node, life, id, record, answered: false });
                 self.after(pause + APPEND_TIMEOUT_MS, unknown);
             }
             (89..=94, _) => {
                 let late = pause + APPEND_TIMEOUT_MS + self.rng.u64(1..400);
-                self.say(format!("node {node}: an append lands late"));
+                self.say(&format!("node {node}: an append lands late"));
                 self.after(late, Event::AppendLands { node, life, id, record, answered: false });
                 self.after(pause + APPEND_TIMEOUT_MS, unknown);
             }
             _ => {
-                self.say(format!("node {node}: an append is lost"));
+                self.say(&format!("node {node}: an append is lost"));
                 self.after(pause + APPEND_TIMEOUT_MS, unknown);
             }
         }
@@ -369,13 +369,13 @@ impl World {
             }
             FaultKind::TakeOver { node } => {
                 if self.nodes[*node].role() == Some(Role::Follower) {
-                    self.say(format!("node {node} tries to take over"));
+                    self.say(&format!("node {node} tries to take over"));
                     self.nodes[*node].wants_lead = true;
                     self.drive(*node);
                 }
             }
             FaultKind::ClockStep { node, by_ms } => {
-                self.say(format!("the wall clock of node {node} jumps by {by_ms} ms"));
+                self.say(&format!("the wall clock of node {node} jumps by {by_ms} ms"));
                 self.nodes[*node].wall_offset_ms += by_ms;
             }
             FaultKind::Checkpoint { node } => {
@@ -402,7 +402,7 @@ impl World {
             return;
         }
         let what = if power { "the machine loses power" } else { "the process is killed" };
-        self.say(format!("node {node}: {what}"));
+        self.say(&format!("node {node}: {what}"));
         self.nodes[node].kill(wipe);
         if self.plan.scene == Scene::Local {
             self.log.down(power);
@@ -415,7 +415,7 @@ impl World {
         match opened.and_then(|()| self.nodes[node].start()) {
             Ok(()) => {}
             Err(_) if std::mem::take(&mut self.power_going) => {
-                self.say("the power goes while the log recovers".into());
+                self.say("the power goes while the log recovers");
                 self.log.down(true);
                 self.after(RESTART_MS, Event::Restart(node));
             }
@@ -544,7 +544,7 @@ impl World {
         }
     }
 
-    fn say(&mut self, what: String) {
+    fn say(&mut self, what: &str) {
         self.trace.push(format!("{:>6} ms  {what}", self.now_ms - 1_000));
     }
 }
