@@ -20,7 +20,8 @@ const POISONED_MAX: usize = 1_024;
 /// What became of one request.
 enum Decision<A: App> {
     Answer(Result<A::Reply, Failure<A::Refusal>>, bool),
-    /// More was due on its rows than one command may apply: it is decided again.
+    /// More was due on its rows than one command may apply: it is decided again, in the next
+    /// batch, so that others are not kept waiting for what is due on its rows.
     Again,
 }
 
@@ -30,19 +31,20 @@ impl<A: App, T, R> Partition<A, T, R> {
         let offset = self.newest_tail().offset.next();
         let incarnation = self.incarnation();
         let mut waiting = Waiting::default();
-        let Self { app, options, state, mailbox, in_flight, next_timer, poisoned, .. } = self;
+        let Self { app, options, state, mailbox, in_flight, next_timer, timers_resume, poisoned, .. } =
+            self;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
         let mut tx = state.begin(&layers);
         let mut ctx =
             Context { tx: &mut tx, now, incarnation, touched: &mut waiting.touched, next_timer };
-        if ctx.next_timer.is_some_and(|due| due <= now) {
-            // A state that cannot be read now is tried again at the next batch.
-            if timers::fire_due(app, &mut ctx, options).is_err() {
-                *ctx.next_timer = Some(now.plus_ms(1));
-            }
+        if ctx.next_timer.is_some_and(|due| due.max(*timers_resume) <= now)
+            && timers::fire_due(app, &mut ctx, options).is_err()
+        {
+            *timers_resume = now.plus_ms(timers::RETRY_MS);
         }
         let decider = Decider { app, options };
         let mut delivered = Delivered { offset, at: now, replayed: false };
+        let mut again = Vec::new();
         for _ in 0..options.batch_commands_max {
             if ctx.tx.bytes() >= options.batch_bytes_max {
                 break;
@@ -54,8 +56,11 @@ impl<A: App, T, R> Partition<A, T, R> {
                     let answer = Answer { outcome, delivered };
                     waiting.answers.push((request.ticket, request.deadline, answer));
                 }
-                Decision::Again => mailbox.push_front(request.tenant, request.priority, request),
+                Decision::Again => again.push(request),
             }
+        }
+        for request in again.into_iter().rev() {
+            mailbox.push_front(request.tenant, request.priority, request);
         }
         let layer = tx.finish();
         waiting.reads.append(&mut self.reads);

@@ -60,7 +60,10 @@ pub struct Partition<A: App, T, R> {
     pub(crate) mailbox: Mailbox<Request<A, T>>,
     pub(crate) in_flight: VecDeque<InFlight<A, T, R>>,
     pub(crate) reads: Vec<R>,
+    /// Never later than the earliest timer; `None` if there is none.
     pub(crate) next_timer: Option<Time>,
+    /// Timers wait until then, since the state could not be read.
+    pub(crate) timers_resume: Time,
     pub(crate) next_id: u64,
     pub(crate) next_sweep: Time,
     pub(crate) time: Time,
@@ -84,6 +87,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             in_flight: VecDeque::new(),
             reads: Vec::new(),
             next_timer: None,
+            timers_resume: time,
             next_id: 0,
             next_sweep: time,
             time,
@@ -170,7 +174,8 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// When it must be polled even if nothing else happens.
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
-        if self.role == Role::Owner { self.next_timer } else { None }
+        let due = self.next_timer.map(|due| due.max(self.timers_resume));
+        due.filter(|_| self.role == Role::Owner)
     }
 
     /// What there is to do, in order.
@@ -299,7 +304,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         !self.mailbox.is_empty()
             || !self.reads.is_empty()
             || self.checkpoint_wanted
-            || self.next_timer.is_some_and(|due| due <= now)
+            || self.next_timer.is_some_and(|due| due.max(self.timers_resume) <= now)
     }
 
     /// Answers those whose deadline passed while they waited for a decision.

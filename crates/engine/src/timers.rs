@@ -7,22 +7,32 @@ use crate::{
 use evenkeel_state::{Order, Read, StateError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Fires what is due, as far as one batch allows, and learns when the next is.
+/// After the state could not be read, timers wait so long.
+pub(crate) const RETRY_MS: u64 = 100;
+
+/// Fires what is due, as far as half a batch allows (the other half is for those who wait), and
+/// learns when the next is.
+///
+/// `next_timer` is never later than the earliest timer: the scan begins there, or it would pass
+/// over every timer that has fired since the last flush.
 pub(crate) fn fire_due<A: App>(
     app: &A,
     ctx: &mut Context<'_, '_>,
     options: &Options,
 ) -> Result<(), StateError> {
-    let rows = ctx.tx.scan::<Timers>(.., Order::Ascending, options.timers_max + 1)?;
+    let from = ctx.next_timer.map_or(0, |next| next.0);
+    let earliest = (from, 0, 0)..;
+    let rows = ctx.tx.scan::<Timers>(earliest, Order::Ascending, options.timers_max + 1)?;
     let now = ctx.now;
     let due = rows.iter().take(options.timers_max).take_while(|(key, ())| key.0 <= now.0).count();
     *ctx.next_timer = rows.get(due).map(|(key, ())| Time(key.0));
     for (key, ()) in &rows[..due] {
-        if ctx.tx.bytes() >= options.batch_bytes_max {
-            *ctx.next_timer = Some(now);
-            break;
+        let full = ctx.tx.bytes() >= options.batch_bytes_max / 2;
+        let fired = if full { Ok(()) } else { fire(app, ctx, *key) };
+        if full || fired.is_err() {
+            *ctx.next_timer = Some(Time(key.0));
+            return fired;
         }
-        fire(app, ctx, *key)?;
     }
     Ok(())
 }
@@ -35,7 +45,8 @@ impl<A: App, T, R> Partition<A, T, R> {
     }
 }
 
-/// Fires one timer. One whose handler panics is parked: it is not tried again, and not lost.
+/// Fires one timer. One whose handler panics, or finds a row that no try will read, is parked: it
+/// is not tried again, and not lost.
 fn fire<A: App>(app: &A, ctx: &mut Context<'_, '_>, key: (u64, u8, u64)) -> Result<(), StateError> {
     let (_, domain, entity) = key;
     let before = ctx.tx.savepoint();
@@ -46,11 +57,11 @@ fn fire<A: App>(app: &A, ctx: &mut Context<'_, '_>, key: (u64, u8, u64)) -> Resu
     }));
     match fired {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
+        Ok(Err(error @ (StateError::Io(_) | StateError::Closed))) => {
             ctx.tx.rollback(before);
             Err(error)
         }
-        Err(_) => {
+        Ok(Err(_)) | Err(_) => {
             ctx.tx.rollback(before);
             ctx.tx.delete::<Timers>(&key);
             ctx.tx.put::<Parked>(&key, &());

@@ -23,6 +23,6 @@ mod stats;
 pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant};
 pub use clock::Clock;
 pub use meta::MetaView;
-pub use node::{Node, SHUTDOWN_MAX};
+pub use node::Node;
 pub use options::{NodeOptions, OpenError};
 pub use stats::{BATCH_BUCKETS, BatchStats, NodeStats, PartitionStats};

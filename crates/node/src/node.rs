@@ -23,10 +23,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A stop that takes longer than this is cut short. What was answered is in the log: nothing is
-/// lost, only the next start has more to read.
-pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
-
 /// A node, over the log's files as the operating system has them or as a test makes them. Clones
 /// are the same node.
 pub struct Node<F: Files = RealFiles>(pub(crate) Arc<Inner<F>>);
@@ -47,6 +43,7 @@ pub(crate) struct Inner<F: Files> {
     pub(crate) owners: HashMap<PartitionId, Handle>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) archive: Archive,
+    pub(crate) shutdown_max: Duration,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Why the log takes no more.
     pub(crate) log_failed: OnceLock<String>,
@@ -217,30 +214,33 @@ impl<F: Files> Node<F> {
         self.0.log.failed().await
     }
 
-    /// Decides what waits, flushes everything, and closes the log; within [`SHUTDOWN_MAX`], or
-    /// what is left is cut short.
-    pub async fn shutdown(&self) {
+    /// Decides what waits, flushes everything, and closes the log. Answers whether all of that was
+    /// done: after [`NodeOptions::shutdown_max`](crate::NodeOptions::shutdown_max), or once the
+    /// log has failed, what is left is cut short. Nothing that was answered is lost by that, only
+    /// the next start has more to read.
+    pub async fn shutdown(&self) -> bool {
         let end = async {
-            tokio::select! {
-                () = self.drain() => {}
+            let drained = tokio::select! {
+                () = self.drain() => true,
                 // Nothing that waits can be finished any more.
-                why = self.failed() => tracing::warn!(why, "nothing to finish"),
-            }
-            let tasks = std::mem::take(
-                &mut *self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner),
-            );
-            for task in tasks {
-                task.abort();
-                let _ = task.await;
-            }
+                _ = self.failed() => false,
+            };
+            self.end_tasks();
             let log = Arc::clone(&self.0.log);
-            let _ = tokio::task::spawn_blocking(move || log.close()).await;
+            let closed = tokio::task::spawn_blocking(move || log.close()).await;
+            drained && closed.is_ok()
         };
-        if tokio::time::timeout(SHUTDOWN_MAX, end).await.is_err() {
-            tracing::warn!("not everything ended in time; the next start finds it in the log");
-            let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            tasks.iter().for_each(JoinHandle::abort);
+        let ended = tokio::time::timeout(self.0.shutdown_max, end).await;
+        self.end_tasks();
+        if ended != Ok(true) {
+            tracing::warn!("not everything was finished; the next start finds it in the log");
         }
+        ended == Ok(true)
+    }
+
+    fn end_tasks(&self) {
+        let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(JoinHandle::abort);
     }
 
     async fn drain(&self) {

@@ -97,6 +97,7 @@ impl<F: Files> Node<F> {
             owners,
             counters,
             archive: Archive::new(store, options.data.join(recovery::SNAPSHOT_DIRECTORY)),
+            shutdown_max: options.shutdown_max,
             tasks: Mutex::new(tasks),
             log_failed: OnceLock::new(),
         }));

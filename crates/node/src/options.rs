@@ -24,6 +24,8 @@ pub struct NodeOptions {
     pub snapshot_every_bytes: u64,
     /// How often the log's growth is looked at.
     pub maintenance_every: Duration,
+    /// How long a stop may take before it is cut short.
+    pub shutdown_max: Duration,
     /// The limits of each partition.
     pub engine: evenkeel_engine::Options,
 }
@@ -42,6 +44,7 @@ impl NodeOptions {
             cache_bytes: 64 << 20,
             snapshot_every_bytes: 512 << 20,
             maintenance_every: Duration::from_secs(5),
+            shutdown_max: Duration::from_secs(10),
             engine: evenkeel_engine::Options::default(),
         }
     }

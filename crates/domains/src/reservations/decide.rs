@@ -25,7 +25,7 @@ pub fn expire(
     let key = (tenant, command.resource.clone());
     match ctx.tx.get::<Resources>(&key)? {
         Some(resource) if resource.timer.is_some_and(|timer| timer <= now) => {
-            settle(Subject { ctx, key, resource })
+            settle(Subject { ctx, key, resource, changed: false })
         }
         _ => Ok(false),
     }
@@ -38,7 +38,7 @@ pub fn timer(ctx: &mut Context<'_, '_>, id: u64) -> Result<(), StateError> {
     };
     let key = (tenant, name);
     let Some(resource) = ctx.tx.get::<Resources>(&key)? else { return Ok(()) };
-    settle(Subject { ctx, key, resource }).map(|_| ())
+    settle(Subject { ctx, key, resource, changed: false }).map(|_| ())
 }
 
 fn settle(mut subject: Subject<'_, '_, '_>) -> Result<bool, StateError> {
@@ -56,7 +56,7 @@ pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) ->
             _ => Err(Stop::Refused(Refusal::NoResource)),
         };
     };
-    let mut subject = Subject { ctx, key, resource };
+    let mut subject = Subject { ctx, key, resource, changed: false };
     let reply = match &command.action {
         Action::Put(spec) => put(&mut subject, spec)?,
         Action::AddSeats(seats) => {
@@ -99,7 +99,7 @@ fn create(ctx: &mut Context<'_, '_>, key: (TenantId, String), spec: &Spec) -> De
         timer: None,
         protects,
     };
-    let mut subject = Subject { ctx, key, resource };
+    let mut subject = Subject { ctx, key, resource, changed: false };
     if let Spec::Seats(seats) = spec {
         let named: BTreeSet<&str> = seats.iter().map(String::as_str).collect();
         for seat in &named {
@@ -126,6 +126,7 @@ fn put(subject: &mut Subject<'_, '_, '_>, spec: &Spec) -> Decided {
         }
         (Kind::Seats, Spec::Seats(seats)) => replace_seats(subject, seats)?,
         (Kind::Lock, Spec::Lock { protects }) => {
+            subject.changed |= subject.resource.protects.as_ref() != Some(protects);
             subject.resource.protects = Some(protects.clone());
         }
         (kind, _) => return Err(Stop::Refused(Refusal::WrongKind(kind))),
@@ -222,8 +223,12 @@ fn confirm(subject: &mut Subject<'_, '_, '_>, fence: u64, late: Late) -> Decided
 /// The payment came too late: takes the same places again, confirmed at once, as a new hold, so
 /// that the expired one stays what it is. Asked twice, the same new hold is answered.
 fn reacquire(subject: &mut Subject<'_, '_, '_>, fence: u64, mut hold: Hold) -> Decided {
-    if let Some(again) = hold.reacquired_as {
-        return Ok(Reply::Hold(view(again, find(subject, again)?)));
+    if let Some(fence) = hold.reacquired_as {
+        let again = find(subject, fence)?;
+        return match again.state {
+            HoldState::Confirmed => Ok(Reply::Hold(view(fence, again))),
+            state => Err(Stop::Refused(Refusal::NotHeld(state))),
+        };
     }
     if hold.state == HoldState::Held {
         subject.resolve(fence, &mut hold, HoldState::Expired);

@@ -19,13 +19,18 @@ pub(super) struct Subject<'s, 'c, 't> {
     pub(super) ctx: &'s mut Context<'c, 't>,
     pub(super) key: (TenantId, String),
     pub(super) resource: Resource,
+    /// Whether there is anything to write back: a repeated confirmation, say, changes nothing and
+    /// costs no append.
+    pub(super) changed: bool,
 }
 
 impl Subject<'_, '_, '_> {
     pub(super) fn save(self) {
         let Resource { capacity, held, confirmed, .. } = self.resource;
         assert!(held + confirmed <= capacity, "I3: never more held + confirmed than capacity");
-        self.ctx.tx.put::<super::tables::Resources>(&self.key, &self.resource);
+        if self.changed {
+            self.ctx.tx.put::<super::tables::Resources>(&self.key, &self.resource);
+        }
     }
 
     /// Takes `places` in `state`, or says why not.
@@ -131,11 +136,12 @@ impl Subject<'_, '_, '_> {
     /// Answers whether more is due.
     pub(super) fn settle(&mut self) -> Result<bool, StateError> {
         let now = self.ctx.now();
-        if self.resource.timer.is_none_or(|timer| timer > now) {
+        let Some(timer) = self.resource.timer.filter(|timer| *timer <= now) else {
             return Ok(false);
-        }
+        };
         let id = self.resource.id;
-        let range = (id, 0, 0)..(id + 1, 0, 0);
+        // Nothing is due before the timer: what was is deleted, and not worth passing over.
+        let range = (id, timer.0, 0)..(id + 1, 0, 0);
         let due = self.ctx.tx.scan::<Due>(range, Order::Ascending, SETTLE_MAX + 1)?;
         let before = self.ctx.tx.savepoint();
         let mut count = 0;
@@ -166,6 +172,7 @@ impl Subject<'_, '_, '_> {
 
     /// Records an event; what it makes due in time is retention, which the timer sees to.
     pub(super) fn emit_event(&mut self, event: &ReservationEvent) {
+        self.changed = true;
         let data = postcard::to_stdvec(event).expect("an event is plain data: it encodes");
         let entity = self.resource.entity();
         self.ctx.emit(entity, &mut self.resource.events, data);
@@ -227,6 +234,7 @@ impl Subject<'_, '_, '_> {
     }
 
     fn rearm(&mut self, at: Option<Time>) {
+        self.changed = true;
         if let Some(old) = self.resource.timer.take() {
             self.ctx.clear_timer(old, super::DOMAIN, self.resource.id);
         }

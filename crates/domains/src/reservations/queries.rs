@@ -8,7 +8,7 @@ use super::{
 };
 use evenkeel_engine::{Entity, Position, Stop, TenantId, Time, read_events};
 use evenkeel_log::Incarnation;
-use evenkeel_state::{Order, Read};
+use evenkeel_state::{Order, Read, StateError};
 use std::ops::Bound;
 
 /// Items of one page at most, whatever is asked for.
@@ -244,11 +244,13 @@ fn events(
             bytes += ITEM_BYTES + row.data.len() * 2;
             bytes <= PAGE_BYTES_MAX
         })
-        .filter_map(|(sequence, row)| {
-            let event = postcard::from_bytes(&row.data).ok()?;
-            Some(EventView { position: Position { incarnation, sequence }, at: row.at, event })
+        .map(|(sequence, row)| {
+            // To leave out an event that cannot be read would be a gap that nobody is told of.
+            let event = postcard::from_bytes(&row.data)
+                .map_err(|_| StateError::Row { table: "events" })?;
+            Ok(EventView { position: Position { incarnation, sequence }, at: row.at, event })
         })
-        .collect();
+        .collect::<Result<_, StateError>>()?;
     let next = if reset { end } else { events.last().map_or(after, |event| event.position) };
     Ok(Found::Events(EventsPage { entity: resource.entity(), events, next, reset }))
 }
