@@ -170,7 +170,7 @@ pub struct Bounds {
 pub enum Coordination {
     /// None: any replica answers from what it has.
     None,
-    /// Some: it waits for a replica that is recent enough, or lets its refusals go unconfirmed.
+    /// Some: it waits for a replica that is recent enough, or answers before its record is durable.
     Some,
     /// The answer rests on a confirmed place in the log.
     Linearizable,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::path::{Access, Coordination, Durability, Idempotency, Path};
-use crate::settings::{Level, Overrides, Refusals, Settings};
+use crate::settings::{Level, Overrides, Settings};
 use crate::{rules, schema, suggest};
 
 /// One path and the settings that hold for it now.
@@ -261,15 +261,14 @@ impl Registry {
 
 /// How much coordination one call spends: none, some, or linearizable.
 ///
-/// A write rests on the conditional append of its record; with `refusals = "eventual"`, or if it
-/// answers before its record is durable, only some of its answers do. A read is what its level is.
+/// A write rests on the conditional append of its record, and so does its refusal; if it answers
+/// before its record is durable, only some of its answers do. A read is what its level is.
 #[must_use]
 pub fn coordination(contract: &Contract) -> Coordination {
     let Contract { path, settings, .. } = contract;
     match (path.access, settings.consistency) {
         (Access::Write, _) => {
-            let fenced = settings.refusals != Some(Refusals::Eventual);
-            if fenced && path.facts.durability == Durability::Logged {
+            if path.facts.durability == Durability::Logged {
                 Coordination::Linearizable
             } else {
                 Coordination::Some

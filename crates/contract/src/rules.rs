@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::path::{Access, Idempotency, Path};
 use crate::registry::ContractError;
-use crate::settings::{Level, Overrides, Priority, Settings};
+use crate::settings::{Level, Overrides, Priority, Refusals, Settings};
 use crate::suggest;
 
 /// The keys inside `slo = { … }` are written in the table as `slo.key`.
@@ -38,6 +38,11 @@ pub(crate) enum Shape {
     },
     /// One of these names.
     Choice(Vec<&'static str>),
+    /// This name alone, and why there is no choice.
+    Fixed {
+        name: &'static str,
+        why: &'static str,
+    },
 }
 
 const MILLISECONDS: &str = "milliseconds";
@@ -129,13 +134,11 @@ fn refusals(path: &Path) -> Result<Shape, &'static str> {
     match path.access {
         Access::Read => Err("only writes refuse"),
         Access::Write if path.facts.refusals.is_empty() => Err("this path never refuses"),
-        Access::Write => Ok(Shape::Choice(
-            path.facts
-                .refusals
-                .iter()
-                .map(|value| value.name())
-                .collect(),
-        )),
+        Access::Write => Ok(Shape::Fixed {
+            name: Refusals::Fenced.name(),
+            why: "every \"no\" waits until it is known to rest on the newest state; nothing here \
+                  can answer one sooner",
+        }),
     }
 }
 
@@ -176,6 +179,7 @@ impl Shape {
                 format!("a whole number from {min} to {max} ({unit})")
             }
             Self::Number { min, max, unit } => format!("a number from {min} to {max} ({unit})"),
+            Self::Fixed { name, why } => format!("\"{name}\": {why}"),
             Self::Choice(names) => match names.as_slice() {
                 [only] => format!("\"{only}\" on this path"),
                 _ => format!("one of \"{}\"", names.join("\", \"")),
@@ -191,6 +195,7 @@ impl Shape {
             Self::Number { min, max, .. } => value
                 .as_f64()
                 .is_some_and(|number| (*min..=*max).contains(&number)),
+            Self::Fixed { name, .. } => value.as_str() == Some(name),
             Self::Choice(names) => value.as_str().is_some_and(|name| names.contains(&name)),
         }
     }

@@ -91,6 +91,7 @@ fn of_value(shape: &Shape, summary: &str, default: &Value) -> Value {
         Shape::Number { min, max, .. } => {
             json!({ "type": "number", "minimum": min, "maximum": max })
         }
+        Shape::Fixed { name, .. } => json!({ "enum": [name] }),
         Shape::Choice(names) => json!({ "enum": names }),
     };
     schema["description"] = json!(summary);

@@ -98,10 +98,9 @@ pub enum Priority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusals {
-    /// It waits for a barrier, so it is as true as a "yes".
+    /// It waits for a barrier, so it is as true as a "yes". The only way there is: a "no" from an
+    /// old state is not offered, since no engine here can give one.
     Fenced,
-    /// It is answered at once; a deposed owner may say "no" from an old state.
-    Eventual,
 }
 
 impl Settings {
@@ -247,5 +246,5 @@ macro_rules! named {
 named! {
     Level { Linearizable = "linearizable", Session = "session", Bounded = "bounded", Eventual = "eventual" }
     Priority { Critical = "critical", Default = "default", Sheddable = "sheddable" }
-    Refusals { Fenced = "fenced", Eventual = "eventual" }
+    Refusals { Fenced = "fenced" }
 }

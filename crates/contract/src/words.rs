@@ -66,23 +66,10 @@ pub(crate) fn refusals(contract: &Contract) -> String {
     };
     match contract.settings.refusals {
         None => may(&codes).trim_start_matches("; ").to_owned(),
-        Some(refusals) => {
-            let was = contract
-                .path
-                .defaults
-                .refusals
-                .map_or_else(String::new, |default| changed(&refusals, &default));
-            let meaning = match refusals {
-                Refusals::Fenced => {
-                    "fenced: a \"no\" waits for a barrier and is as true as a \"yes\""
-                }
-                Refusals::Eventual => {
-                    "eventual: a \"no\" is answered at once, and a deposed owner may say it from \
-                     an old state"
-                }
-            };
-            format!("{meaning}{was}{}", may(&codes))
-        }
+        Some(Refusals::Fenced) => format!(
+            "fenced: a \"no\" waits for a barrier and is as true as a \"yes\"{}",
+            may(&codes)
+        ),
     }
 }
 

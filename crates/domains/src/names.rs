@@ -1,5 +1,5 @@
-//! Which path a command or query belongs to, and the numbers under which the engine keeps
-//! idempotency keys apart by path.
+//! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
+//! keys apart by path, and what tells two commands under one key apart.
 
 use crate::{Command, Query, meta, reservations};
 
@@ -23,6 +23,21 @@ impl Command {
                 meta::Action::SetContracts(_) => "contracts.set",
             },
         }
+    }
+}
+
+impl Command {
+    /// What the caller asked for, as bytes: two commands of one path with the same bytes are the
+    /// same request. What the edge adds by itself, anew for each try, is not among them.
+    #[must_use]
+    pub fn fingerprint_bytes(&self) -> Vec<u8> {
+        let encoded = match self {
+            Self::Meta(meta::Command {
+                action: meta::Action::CreateKey { id: _, secret_hash: _, tenant, scopes, label },
+            }) => postcard::to_stdvec(&(tenant, scopes, label)),
+            Self::Reservations(_) | Self::Meta(_) => postcard::to_stdvec(self),
+        };
+        encoded.expect("a command is plain data: it encodes")
     }
 }
 

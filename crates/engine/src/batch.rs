@@ -23,6 +23,8 @@ enum Decision<A: App> {
     /// More was due on its rows than one command may apply: it is decided again, in the next
     /// batch, so that others are not kept waiting for what is due on its rows.
     Again,
+    /// The state could not be read.
+    Unreadable(StateError),
 }
 
 impl<A: App, T, R> Partition<A, T, R> {
@@ -33,6 +35,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         let mut waiting = Waiting::default();
         let Self { app, options, state, mailbox, in_flight, next_timer, timers_resume, poisoned, .. } =
             self;
+        let mut unreadable = false;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
         let mut tx = state.begin(&layers);
         let mut ctx =
@@ -41,6 +44,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             && timers::fire_due(app, &mut ctx, options).is_err()
         {
             *timers_resume = now.plus_ms(timers::RETRY_MS);
+            unreadable = true;
         }
         let decider = Decider { app, options };
         let mut delivered = Delivered { offset, at: now, replayed: false };
@@ -50,19 +54,25 @@ impl<A: App, T, R> Partition<A, T, R> {
                 break;
             }
             let Some(request) = mailbox.pop() else { break };
-            match decider.decide(&mut ctx, poisoned, &request) {
-                Decision::Answer(outcome, replayed) => {
-                    delivered.replayed = replayed;
-                    let answer = Answer { outcome, delivered };
-                    waiting.answers.push((request.ticket, request.deadline, answer));
+            let (outcome, replayed) = match decider.decide(&mut ctx, poisoned, &request) {
+                Decision::Answer(outcome, replayed) => (outcome, replayed),
+                Decision::Again => {
+                    again.push(request);
+                    continue;
                 }
-                Decision::Again => again.push(request),
-            }
+                Decision::Unreadable(error) => {
+                    unreadable = true;
+                    (Err(Failure::Unavailable(error.to_string())), false)
+                }
+            };
+            delivered.replayed = replayed;
+            waiting.answers.push((request.ticket, request.deadline, Answer { outcome, delivered }));
         }
         for request in again.into_iter().rev() {
             mailbox.push_front(request.tenant, request.priority, request);
         }
         let layer = tx.finish();
+        self.store_failed |= unreadable;
         waiting.reads.append(&mut self.reads);
         waiting.touched.sort_unstable();
         waiting.touched.dedup();
@@ -144,7 +154,7 @@ impl<A: App> Decider<'_, A> {
             Ok(Ok(decision)) => decision,
             Ok(Err(error)) => {
                 ctx.tx.rollback(before);
-                Decision::Answer(Err(Failure::Unavailable(error.to_string())), false)
+                Decision::Unreadable(error)
             }
             Err(_) => {
                 ctx.tx.rollback(before);

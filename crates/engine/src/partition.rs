@@ -68,6 +68,7 @@ pub struct Partition<A: App, T, R> {
     pub(crate) next_sweep: Time,
     pub(crate) time: Time,
     pub(crate) checkpoint_wanted: bool,
+    pub(crate) store_failed: bool,
     pub(crate) poisoned: VecDeque<Hash>,
     pub(crate) outputs: Vec<Output<A, T, R>>,
 }
@@ -92,6 +93,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             next_sweep: time,
             time,
             checkpoint_wanted: false,
+            store_failed: false,
             poisoned: VecDeque::new(),
             outputs: Vec::new(),
         }
@@ -244,6 +246,11 @@ impl<A: App, T, R> Partition<A, T, R> {
     pub fn freeze(&mut self) -> Option<Frozen> {
         assert!(self.role == Role::Follower, "an owner freezes at checkpoints");
         self.state.freeze()
+    }
+
+    /// Whether the store could not be read since this was last asked.
+    pub fn take_store_failure(&mut self) -> bool {
+        std::mem::take(&mut self.store_failed)
     }
 
     /// The store holds what was frozen.

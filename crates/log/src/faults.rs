@@ -6,7 +6,7 @@
 //! - an unsynced sector of 512 bytes survives, is lost, or is torn (a part of it, or garbage),
 //!   but never harmed by writing what it holds already;
 //! - a creation, renaming or removal without a directory sync may be undone;
-//! - short writes, an I/O error on the nth write, sync or read, a full disk, flipped bits;
+//! - short writes, an error on the nth write, sync, read or renaming, a full disk, flipped bits;
 //! - after a failed sync the cache counts as clean, so a second sync proves nothing;
 //! - a sync that lies ([`FaultFiles::ignore_sync`], the breakage `no-fsync`).
 
@@ -46,6 +46,8 @@ pub enum Operation {
     Sync,
     /// `read_at`.
     Read,
+    /// `rename`.
+    Rename,
 }
 
 impl FaultFiles {
@@ -86,7 +88,12 @@ impl FaultFiles {
 
     /// The `nth` operation of its kind from now on fails with an I/O error; 1 is the next.
     pub fn fail(&self, operation: Operation, nth: u64) {
-        disk(&self.disk).errors.insert(operation, nth);
+        self.fail_as(operation, nth, io::ErrorKind::Other);
+    }
+
+    /// As [`FaultFiles::fail`], with the error that the system is said to give.
+    pub fn fail_as(&self, operation: Operation, nth: u64, error: io::ErrorKind) {
+        disk(&self.disk).errors.insert(operation, (nth, error));
     }
 
     /// Whether a write may take only a part of what it is given.
@@ -199,6 +206,7 @@ impl Files for FaultFiles {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = disk(&self.disk);
         disk.change()?;
+        disk.count(Operation::Rename)?;
         let id = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.names.insert(to.to_owned(), id);
         disk.changes

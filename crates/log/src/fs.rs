@@ -4,6 +4,10 @@
 //! fault-injecting layer of [`crate::faults`] can take all of it away that a real disk might.
 //! It is not a general file system: no subdirectories, no seeking, no appending.
 
+mod directory;
+
+pub use directory::{create_directory, sync_directory};
+
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -143,15 +147,10 @@ impl RealFiles {
         })
     }
 
-    /// The directory at `path`, created if it is missing.
+    /// The directory at `path`, created if it is missing: it and all levels above survive a power
+    /// loss, or the whole log would go with one of them.
     pub fn create(path: &Path) -> io::Result<Self> {
-        if !path.exists() {
-            fs::create_dir_all(path)?;
-            // The new name must survive as well, or a power loss takes the whole log with it.
-            if let Some(parent) = path.canonicalize()?.parent() {
-                fs::File::open(parent)?.sync_all()?;
-            }
-        }
+        create_directory(path)?;
         Self::open(path)
     }
 }
@@ -195,7 +194,7 @@ impl Files for RealFiles {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        fs::File::open(&self.directory)?.sync_all()
+        sync_directory(&self.directory)
     }
 
     fn lock(&self, sharing: Sharing) -> Result<fs::File, LockError> {

@@ -25,7 +25,7 @@ pub mod sim;
 mod stats;
 mod wal;
 
-pub use fs::{File, Files, LockError, RealFiles, Sharing};
+pub use fs::{File, Files, LockError, RealFiles, Sharing, create_directory, sync_directory};
 pub use ids::{Epoch, Hash, Incarnation, Offset, PartitionId, Tail};
 pub use local::{LocalLog, LocalOptions};
 pub use reader::WalReader;

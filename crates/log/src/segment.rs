@@ -34,6 +34,9 @@ const HASH_BYTES: usize = 16;
 /// One line for every partition that there can be.
 const LINES_MAX: usize = 1 << 16;
 const ZEROES_BYTES: usize = 1 << 20;
+/// Smaller, and the next segment is not ready when heavy writes have filled this one: each sync
+/// waits for its turn. Larger, and the log's own syncs wait behind it.
+const ZEROES_SYNC_BYTES: u64 = 4 << 20;
 
 /// The file name of segment `number`.
 pub(crate) fn file_name(number: u64) -> String {
@@ -189,8 +192,8 @@ impl SegmentHeader {
 
 /// Creates the next segment's file in full under its temporary name. The space is reserved first,
 /// so that a full disk answers before it has been filled; then zeroes are written, so that a later
-/// sync has only data to write; in pieces, each synced, so that no sync of the log's own waits
-/// behind all of it.
+/// sync has only data to write; synced piece by piece, so that no sync of the log's own waits behind
+/// all of it.
 pub(crate) fn prepare<F: Files>(files: &F, bytes: u64) -> io::Result<F::File> {
     let outcome = files.create(PREPARING).and_then(|file| {
         file.allocate(bytes)?;
@@ -200,8 +203,10 @@ pub(crate) fn prepare<F: Files>(files: &F, bytes: u64) -> io::Result<F::File> {
             let piece = (bytes - position).min(zeroes.len() as u64);
             let piece = usize::try_from(piece).expect("it is at most the zeroes' length");
             file.write_all_at(&zeroes[..piece], position)?;
-            file.sync_data()?;
             position += piece as u64;
+            if position.is_multiple_of(ZEROES_SYNC_BYTES) || position == bytes {
+                file.sync_data()?;
+            }
         }
         Ok(file)
     });

@@ -255,9 +255,10 @@ impl<F: Files> Wal<F> {
         let file_bytes = file
             .len()
             .map_err(|error| self.fail("size a segment", &error))?;
-        if let Err(error) = begin_segment(&*self.shared.files, &file, &header) {
-            return Err(self.full_or_fail("begin a segment", &error));
-        }
+        // Whatever the error: the new segment may exist, and the old one must not grow then, or the
+        // two would contradict each other.
+        begin_segment(&*self.shared.files, &file, &header)
+            .map_err(|error| self.fail("begin a segment", &error))?;
         let position = header.groups_start();
         self.active = Active {
             number,
@@ -330,8 +331,8 @@ impl<F: Files> Drop for Wal<F> {
     }
 }
 
-/// Turns a prepared file into the segment that `header` says. Nothing refers to it before this
-/// answers `Ok`.
+/// Turns a prepared file into the segment that `header` says. After an error nobody knows whether
+/// the segment exists.
 pub(crate) fn begin_segment<F: Files>(
     files: &F,
     file: &F::File,

@@ -12,8 +12,7 @@ use evenkeel_domains::{
 };
 use evenkeel_node::{CallOptions, Node, NodeOptions, ReadOptions};
 use std::{
-    env,
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{self, Stdio},
@@ -134,7 +133,10 @@ async fn load(directory: &str, holds: &str, hosts: &str) {
     let took = began.elapsed();
     println!("taken in {took:.2?}: {:.0} holds/s; {}", rate(holds, took), memory(holds));
     let stats = node.stats();
-    println!("{} flushes, {} groups, {} bytes of log", stats.flushes, stats.log.groups, stats.log.bytes);
+    println!(
+        "{} flushes, {} groups, {} bytes of log",
+        stats.flushes, stats.log.groups, stats.log.bytes
+    );
     done()
 }
 

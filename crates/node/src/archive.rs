@@ -1,12 +1,7 @@
 //! Snapshots, which let the log be trimmed: when one is due, what is kept, what may go. Not needed
 //! for durability; without them the log grows for ever.
 
-use crate::{
-    Node,
-    host::Mailbag,
-    node::Inner,
-    owner::Message,
-};
+use crate::{Node, host::Mailbag, node::Inner, owner::Message};
 use evenkeel_log::{Files, Log, ReadError};
 use evenkeel_state::{Snapshot, SnapshotError, Store};
 use std::{
@@ -34,11 +29,7 @@ impl Archive {
     }
 
     /// Writes a snapshot of everything and lets the log forget what the one before it holds.
-    pub(crate) async fn snapshot<L: Log>(
-        &self,
-        log: &L,
-        owners: &[Mailbag],
-    ) -> Result<(), String> {
+    pub(crate) async fn snapshot<L: Log>(&self, log: &L, owners: &[Mailbag]) -> Result<(), String> {
         let _turn = self.turn.lock().await;
         let mut flushes = Vec::new();
         for owner in owners {

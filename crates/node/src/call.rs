@@ -88,7 +88,15 @@ impl FromStr for SessionToken {
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
-    /// The partition answered, but not with a reply.
+    /// The domain says no, and this is what the no rests on.
+    #[error("refused: {}", refusal.code())]
+    Refused {
+        /// The no.
+        refusal: Refusal,
+        /// Where the partition was when it was decided.
+        as_of: SessionToken,
+    },
+    /// The partition answered, but decided nothing. A refusal is never in here.
     #[error(transparent)]
     Failed(#[from] Failure<Refusal>),
     /// A session token is of a life of the log that this node does not know.

@@ -20,6 +20,8 @@ use tokio::{sync::Mutex, task::JoinHandle};
 const BUDGET_PARTS: usize = 4;
 /// The pause before a flush that failed is tried again.
 const FLUSH_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// All memtables together take at most so many times their budget: beyond it commands are refused.
+const BEHIND_MAX: usize = 4;
 
 /// What all partitions of a node share about flushing.
 pub(crate) struct Budget {
@@ -70,7 +72,7 @@ pub(crate) struct Flusher {
     counted: usize,
     /// Everything has to go, however little it is.
     demanded: bool,
-    /// The last attempt came to nothing: nobody waits for the next.
+    /// The last attempt since the last demand came to nothing: nobody waits for the next.
     failing: bool,
 }
 
@@ -104,6 +106,7 @@ impl Flusher {
     /// Has all rows flushed soon.
     pub(crate) fn demand_rows<T, R>(&mut self, partition: &Partition<Domains, T, R>) {
         self.demanded = partition.memtable_bytes() > 0;
+        self.failing = false;
     }
 
     /// The same, and has the store know of the last record even if it changed no row: a
@@ -111,6 +114,17 @@ impl Flusher {
     pub(crate) fn demand_all<T, R>(&mut self, partition: &Partition<Domains, T, R>) {
         let stored = self.budget.store.applied(partition.id());
         self.demanded = stored.is_ok_and(|stored| stored.tail != partition.tail());
+        self.failing = false;
+    }
+
+    /// The store could not be read: the next flush opens it again.
+    pub(crate) fn demand_reopening(&mut self) {
+        self.demanded = true;
+    }
+
+    /// Whether flushes are so far behind that nothing more may be taken in.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.budget.bytes.load(Ordering::Relaxed) > BEHIND_MAX * self.budget.bytes_max
     }
 
     /// A checkpoint has been committed: this is what was set aside there.

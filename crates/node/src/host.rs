@@ -152,7 +152,8 @@ impl<L: Log> Host<L> {
                 if slot.with(|owner| owner.step(now)) {
                     slot.take_over().await;
                 }
-                wake_ms = wake_ms.min(slot.owner.as_ref().map_or(IDLE_MS, |o| o.wake_after_ms(now)));
+                wake_ms =
+                    wake_ms.min(slot.owner.as_ref().map_or(IDLE_MS, |o| o.wake_after_ms(now)));
             }
             let all = |is: fn(&Owner<L>) -> bool| {
                 slots.iter().all(|slot| slot.owner.as_ref().is_none_or(is))

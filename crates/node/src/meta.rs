@@ -1,5 +1,6 @@
 //! The copy of `meta` that every request is checked against.
 
+use crate::SessionToken;
 use evenkeel_contract::{Overrides, Registry};
 use evenkeel_domains::meta::Meta;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,6 +12,8 @@ pub struct MetaView {
     pub meta: Meta,
     /// Every path with the settings that hold.
     pub registry: Registry,
+    /// The place in its log that this copy rests on; `None` before it was read.
+    pub as_of: Option<SessionToken>,
 }
 
 /// The current copy. Readers take a reference; the owner of `meta` replaces it.
@@ -22,6 +25,7 @@ impl MetaCell {
         Self(Arc::new(RwLock::new(Arc::new(MetaView {
             meta: Meta::default(),
             registry: registry(),
+            as_of: None,
         }))))
     }
 
@@ -31,7 +35,7 @@ impl MetaCell {
 
     /// Settings that this version does not understand are left out, and named in the log: an
     /// older program must still start.
-    pub(crate) fn set(&self, meta: Meta) {
+    pub(crate) fn set(&self, meta: Meta, as_of: SessionToken) {
         let mut registry = registry();
         for (path, settings) in &meta.contracts {
             let applied = serde_json::from_str::<Overrides>(settings)
@@ -43,7 +47,7 @@ impl MetaCell {
                 tracing::warn!(path, error, "stored contract settings do not apply");
             }
         }
-        let view = Arc::new(MetaView { meta, registry });
+        let view = Arc::new(MetaView { meta, registry, as_of: Some(as_of) });
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 }

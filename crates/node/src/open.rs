@@ -14,9 +14,7 @@ use crate::{
 };
 use evenkeel_domains::Domains;
 use evenkeel_engine::{Options, Partition, Time};
-use evenkeel_log::{
-    Files, Incarnation, LocalLog, LocalOptions, Log, PartitionId, Recovered,
-};
+use evenkeel_log::{Files, Incarnation, LocalLog, LocalOptions, Log, PartitionId, Recovered};
 use evenkeel_state::{State, Store};
 use std::{
     collections::HashMap,
@@ -87,7 +85,10 @@ impl<F: Files> Node<F> {
         let counters = Arc::new(Counters::default());
         let meta = MetaCell::new();
         let crew = Crew::new(&log, &store, &options, clock, &meta, &counters, data)?;
-        let (owners, tasks) = crew.start(&log, clock).await;
+        let (owners, tasks) = tokio::select! {
+            started = crew.start(&log, clock) => started,
+            why = log.failed() => return Err(OpenError::Log(why)),
+        };
         let node = Self(Arc::new(Inner {
             log,
             clock,
@@ -180,7 +181,8 @@ impl<F: Files> Crew<F> {
         let mut tasks = Vec::new();
         let mut waits = Vec::new();
         let count = self.inboxes.len();
-        let mut shares: Vec<_> = self.inboxes.into_iter().map(|inbox| (Vec::new(), inbox)).collect();
+        let mut shares: Vec<_> =
+            self.inboxes.into_iter().map(|inbox| (Vec::new(), inbox)).collect();
         for (index, owner) in replay(log, self.owners).await.into_iter().enumerate() {
             shares[index % count].0.push(Slot::new(owner));
         }

@@ -59,12 +59,4 @@ pub enum OpenError {
     /// The store does not open and could not be rebuilt.
     #[error("the state cannot be opened: {0}")]
     State(String),
-    /// The directory cannot be used.
-    #[error("cannot use {path}: {why}")]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
 }

@@ -3,7 +3,7 @@
 use crate::{
     Clock,
     appends::Appends,
-    call::NodeError,
+    call::{NodeError, SessionToken},
     flush::Flusher,
     meta::MetaCell,
     stats::Gauges,
@@ -49,14 +49,26 @@ pub(crate) struct ReadTicket {
 /// What an owner is told.
 pub(crate) enum Message {
     Command(Request<Domains, CommandTicket>),
-    Read { ticket: ReadTicket, linearizable: bool },
-    Watch { entity: Entity, reply: oneshot::Sender<watch::Receiver<()>> },
+    Read {
+        ticket: ReadTicket,
+        linearizable: bool,
+    },
+    Watch {
+        entity: Entity,
+        reply: oneshot::Sender<watch::Receiver<()>>,
+    },
     /// Hash the committed state: as long as reading all of it takes.
-    Hash { reply: oneshot::Sender<Result<(Offset, Hash), NodeError>> },
+    Hash {
+        reply: oneshot::Sender<Result<(Offset, Hash), NodeError>>,
+    },
     /// Flush everything, and say when that is done.
-    Flush { done: oneshot::Sender<()> },
+    Flush {
+        done: oneshot::Sender<()>,
+    },
     /// Finish what waits, flush, and end.
-    Stop { done: oneshot::Sender<()> },
+    Stop {
+        done: oneshot::Sender<()>,
+    },
 }
 
 pub(crate) struct Owner<L> {
@@ -74,6 +86,8 @@ pub(crate) struct Owner<L> {
     stopping: Option<oneshot::Sender<()>>,
     ended: bool,
     touched: bool,
+    /// A query could not read the store.
+    read_failed: bool,
     /// Until then nothing is decided: see [`REFUSED_REST_MS`].
     rest_until: Time,
     /// Leadership was lost, and is to be taken again.
@@ -103,6 +117,7 @@ impl<L: Log> Owner<L> {
             stopping: None,
             ended: false,
             touched: true,
+            read_failed: false,
             rest_until: Time(0),
             deposed: false,
             timers_counted_at: Time(0),
@@ -137,6 +152,9 @@ impl<L: Log> Owner<L> {
             return false;
         }
         let resting = now < self.rest_until;
+        if self.partition.take_store_failure() | std::mem::take(&mut self.read_failed) {
+            self.flusher.demand_reopening();
+        }
         if !resting {
             self.flusher.consider(&mut self.partition);
             self.partition.poll(now);
@@ -166,6 +184,7 @@ impl<L: Log> Owner<L> {
     pub(crate) fn accept(&mut self, message: Message) {
         self.touch();
         match message {
+            Message::Command(request) if self.flusher.is_behind() => refuse(request),
             Message::Command(request) => self.partition.submit(request),
             Message::Read { ticket, linearizable } => {
                 if linearizable {
@@ -180,9 +199,8 @@ impl<L: Log> Owner<L> {
             Message::Hash { reply } => {
                 let hash = self.partition.state_hash();
                 let hash = hash.map(|hash| (self.partition.tail().offset, hash));
-                let _ = reply.send(
-                    hash.map_err(|error| Failure::Unavailable(error.to_string()).into()),
-                );
+                let _ = reply
+                    .send(hash.map_err(|error| Failure::Unavailable(error.to_string()).into()));
             }
             Message::Flush { done } => {
                 self.flusher.demand_all(&self.partition);
@@ -198,15 +216,15 @@ impl<L: Log> Owner<L> {
     /// Does what the engine wants done.
     fn carry_out(&mut self) {
         let outputs = self.partition.outputs();
-        self.publish_meta(&outputs);
-        let mut answers = 0;
+        self.publish_meta();
+        let mut decided = 0;
         for output in outputs {
             match output {
                 Output::Append { id, attempt, record } => {
                     self.appends.submit(Arc::clone(&self.log), id, attempt, record);
                 }
                 Output::Answer(ticket, answer) => {
-                    answers += 1;
+                    decided += usize::from(is_decision(&answer));
                     // A caller that has gone away needs no answer.
                     let _ = ticket.send(answer);
                 }
@@ -219,26 +237,31 @@ impl<L: Log> Owner<L> {
                 }
             }
         }
-        if answers > 0 {
-            self.gauges.count_batch(answers);
+        if decided > 0 {
+            self.gauges.count_batch(decided);
         }
         self.partition.lost_reads().into_iter().for_each(lost);
     }
 
     /// Whoever is answered about a change of `meta` must find it in force.
-    fn publish_meta(&self, outputs: &[Output<Domains, CommandTicket, ReadTicket>]) {
+    fn publish_meta(&self) {
         let Some(cell) = &self.meta else { return };
-        let answered = outputs.iter().any(|output| matches!(output, Output::Answer(..)));
-        if answered {
+        let appended = cell.get().as_of != Some(self.token(self.partition.tail().offset));
+        if appended {
             match meta::load(&self.partition.view()) {
-                Ok(meta) => cell.set(meta),
+                Ok(meta) => cell.set(meta, self.token(self.partition.tail().offset)),
                 Err(error) => tracing::error!(%error, "meta cannot be read"),
             }
         }
     }
 
+    fn token(&self, offset: Offset) -> SessionToken {
+        let (partition, incarnation) = (self.partition.id(), self.partition.incarnation());
+        SessionToken { partition, incarnation, offset }
+    }
+
     /// A read that panics is an internal error, and nobody else's trouble.
-    fn answer_read(&self, ticket: ReadTicket) {
+    fn answer_read(&mut self, ticket: ReadTicket) {
         let ReadTicket { tenant, query, reply } = ticket;
         let delivered = self.partition.delivered_now();
         let incarnation = self.partition.incarnation();
@@ -248,8 +271,13 @@ impl<L: Log> Owner<L> {
         }));
         let result = match found {
             Ok(Ok(found)) => Ok((found, delivered)),
-            Ok(Err(Stop::Refused(refusal))) => Err(Failure::Refused(refusal).into()),
-            Ok(Err(Stop::State(error))) => Err(Failure::Unavailable(error.to_string()).into()),
+            Ok(Err(Stop::Refused(refusal))) => {
+                Err(NodeError::Refused { refusal, as_of: self.token(delivered.offset) })
+            }
+            Ok(Err(Stop::State(error))) => {
+                self.read_failed = true;
+                Err(Failure::Unavailable(error.to_string()).into())
+            }
             Err(_) => Err(Failure::Internal.into()),
         };
         let _ = reply.send(result);
@@ -294,7 +322,7 @@ impl<L: Log> Owner<L> {
         if let Some(cell) = &self.meta
             && let Ok(meta) = meta::load(&self.partition.view())
         {
-            cell.set(meta);
+            cell.set(meta, self.token(self.partition.tail().offset));
         }
         self.partition.announce(self.clock.now());
         self.carry_out();
@@ -374,6 +402,19 @@ async fn check_tail<L: Log>(log: &L, id: PartitionId, state: Tail) -> Result<(),
         "the log ends at offset {} ({}), the state rests on offset {} ({})",
         log.offset, log.hash, state.offset, state.hash
     ))
+}
+
+/// Whether the engine came to a decision: a yes, a no, or one that is not durable in time.
+fn is_decision(answer: &Answer<Domains>) -> bool {
+    use Failure::{DeadlineExceeded, Overloaded, Unavailable};
+    !matches!(answer.outcome, Err(DeadlineExceeded | Overloaded | Unavailable(_)))
+}
+
+/// The memtables of the node take all the memory that they may.
+fn refuse(request: Request<Domains, CommandTicket>) {
+    let why = "the state is not flushed as fast as it changes, and its memory is used up";
+    let outcome = Err(Failure::Unavailable(why.into()));
+    let _ = request.ticket.send(Answer { outcome, delivered: Delivered::default() });
 }
 
 fn lost(ticket: ReadTicket) {

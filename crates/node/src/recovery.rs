@@ -22,12 +22,6 @@ pub(crate) const FIRST_INCARNATION: Incarnation = Incarnation(1);
 /// Opens the log, or makes a new one where that was asked for.
 pub(crate) fn open_log(options: &NodeOptions) -> Result<(LocalLog, Recovered), OpenError> {
     let directory = options.data.join(LOG_DIRECTORY);
-    if options.init {
-        fs::create_dir_all(&directory).map_err(|error| OpenError::Directory {
-            path: directory.clone(),
-            why: error.to_string(),
-        })?;
-    }
     let local = LocalOptions {
         init: options.init,
         segment_bytes: options.segment_bytes,
@@ -101,7 +95,8 @@ pub(crate) fn open_store(options: &NodeOptions) -> Result<Store, OpenError> {
 }
 
 fn restore(store: &Store, directory: &Path) -> Result<(), OpenError> {
-    let newest = Snapshot::newest(directory).map_err(|error| OpenError::State(error.to_string()))?;
+    let newest =
+        Snapshot::newest(directory).map_err(|error| OpenError::State(error.to_string()))?;
     for refused in &newest.refused {
         tracing::error!(%refused, "a snapshot is damaged; an older one is used");
     }

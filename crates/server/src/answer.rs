@@ -130,7 +130,8 @@ pub(crate) fn json_headers(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
 }
 
-fn deliver(headers: &mut HeaderMap, delivered: &Delivered) {
+/// Says what an answer, a yes or a no, rests on.
+pub(crate) fn deliver(headers: &mut HeaderMap, delivered: &Delivered) {
     let (mut session, mut as_of) = (Vec::with_capacity(24), Vec::with_capacity(24));
     for (index, token) in delivered.as_of.iter().enumerate() {
         if index > 0 {

@@ -167,11 +167,11 @@ pub(crate) struct Minted {
 }
 
 impl Minted {
-    /// A key of `entropy`, from which both halves derive.
-    pub(crate) fn from_entropy(entropy: &[u8; 32]) -> Self {
+    /// A key that nobody can guess, another one each time.
+    pub(crate) fn at_random() -> Self {
         let mut bytes = [0; ID_BYTES + SECRET_BYTES];
         let mut output = blake3::Hasher::new_derive_key("evenkeel api key")
-            .update(entropy)
+            .update(&entropy())
             .finalize_xof();
         output.fill(&mut bytes);
         let (mut id, mut secret) = (String::new(), String::new());
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_key_is_read_back_from_its_header() {
-        let minted = Minted::from_entropy(&entropy());
+        let minted = Minted::at_random();
         let header = format!("Bearer {}", minted.shown());
         let (id, secret) = bearer(&header).unwrap();
         assert_eq!(id, minted.id);
@@ -237,7 +237,7 @@ mod tests {
         );
         assert_ne!(
             minted.id,
-            Minted::from_entropy(&entropy()).id,
+            Minted::at_random().id,
             "no two keys are the same"
         );
         for wrong in ["Basic ek_a_b", "Bearer", "Bearer ek_a", "Bearer xx_a_b"] {

@@ -65,6 +65,8 @@ codes! {
         "Only a confirmed hold is cancelled; release one that is held.";
     LockNotConfirmable, "lock_not_confirmable", 409, "A lock is never confirmed", false,
         "Extend the hold on a lock while it is needed, then release it.";
+    KeyExists, "key_exists", 409, "There is a key of this id already", true,
+        "Ask again: another id is drawn.";
     TooManyKeys, "too_many_keys", 409, "There are as many keys as there may be", false,
         "Revoke keys that are not used.";
     TooManyTenants, "too_many_tenants", 409, "There are as many tenants as there may be", false,

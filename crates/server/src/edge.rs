@@ -49,9 +49,6 @@ pub(crate) struct Edge {
     /// Turns true when the server is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) counters: Counters,
-    /// What keys that are made under an idempotency key derive from: known to this process only,
-    /// so that a retry finds the key that it made and nobody else can.
-    pub(crate) key_seed: [u8; 32],
     spent: Spent,
     started: Instant,
     requests: AtomicU64,
@@ -83,16 +80,14 @@ impl Edge {
                 meter: path.map(|path| Meter::new(path.facts.refusal_codes, 0)),
             }
         });
-        let seed = auth::entropy();
         let mut request_prefix = String::from("req_");
-        crate::text::push_hex(&mut request_prefix, &blake3::hash(&seed).as_bytes()[..6]);
+        crate::text::push_hex(&mut request_prefix, &auth::entropy()[..6]);
         request_prefix.push('_');
         Self {
             served: served.collect(),
             streams: Arc::new(Semaphore::new(options.streams_max)),
             stopping,
             counters: Counters::default(),
-            key_seed: seed,
             spent: Spent::new(&node),
             started: Instant::now(),
             requests: AtomicU64::new(0),

@@ -8,6 +8,7 @@ use evenkeel_node::NodeError;
 /// The problem that `error` is answered with.
 pub(crate) fn problem(error: NodeError) -> Problem {
     match error {
+        NodeError::Refused { refusal, as_of } => refused(refusal).resting_on(as_of),
         NodeError::Failed(failure) => failed(failure),
         NodeError::SessionReset => Problem::new(
             Code::SessionReset,
@@ -36,6 +37,10 @@ fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
         Refusal::Meta(meta::Refusal::NoKey) => Problem::new(Code::NotFound, "there is no such key"),
+        Refusal::Meta(meta::Refusal::KeyExists) => Problem::new(
+            Code::KeyExists,
+            "there is a key of this id already; ask again for another",
+        ),
         Refusal::Meta(meta::Refusal::TooManyKeys) => Problem::new(
             Code::TooManyKeys,
             format!("there may be at most {} keys", meta::KEYS_MAX),

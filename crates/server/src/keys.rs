@@ -1,5 +1,6 @@
 //! API keys over HTTP: made, listed without their secrets, revoked. What a key may do is checked
-//! in `auth`.
+//! in `auth`. A key is drawn at random for each request: what a retry finds under its idempotency
+//! key is the first one, without the secret.
 
 use crate::{
     answer::{Answer, Delivered},
@@ -7,13 +8,13 @@ use crate::{
     call::{Call, Page},
     code::Code,
     cursor::List,
-    headers, json,
+    json,
     problem::Problem,
     text::{is_name, nearest},
     time::Rfc3339,
 };
 use evenkeel_domains::{Command, Reply, meta};
-use evenkeel_node::{CallOptions, Node, NodeError, SessionToken, Tenant};
+use evenkeel_node::{CallOptions, MetaView, Node, NodeError, Tenant};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
@@ -45,8 +46,8 @@ impl json::Document for KeyRequest {
 #[schema(as = CreatedKey)]
 pub(crate) struct CreatedKeyBody<'k> {
     id: &'k str,
-    /// What its holder sends; absent from a replay.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What its holder sends; null in a replay, since only its hash is kept.
+    #[schema(required)]
     key: Option<String>,
     tenant: &'k str,
     scopes: &'k [String],
@@ -98,7 +99,7 @@ pub(crate) async fn create(mut call: Call) -> Answered {
         let rule = format!("must be at most {LABEL_BYTES_MAX} bytes without control characters");
         return Err(Problem::field("label", &rule));
     }
-    let minted = mint(&call)?;
+    let minted = Minted::at_random();
     let command = create_command(&minted, tenant, scopes, label);
     let (reply, delivered) = call.command(command).await?;
     let Reply::Meta(meta::Reply::Key {
@@ -118,21 +119,6 @@ pub(crate) async fn create(mut call: Call) -> Answered {
         label: &label,
     };
     Ok(Answer::json(StatusCode::CREATED, &body).delivered(delivered))
-}
-
-/// A fresh key; under an idempotency key the same one each time, so that a repeated request is
-/// known for what it is. It derives from a secret of this process: after a restart a repeat is
-/// another request, and is answered so.
-fn mint(call: &Call) -> Result<Minted, Problem> {
-    let Some(key) = headers::idempotency_key(&call.parts.headers)? else {
-        return Ok(Minted::from_entropy(&auth::entropy()));
-    };
-    let mut hasher = blake3::Hasher::new_keyed(&call.edge.key_seed);
-    hasher
-        .update(call.caller.tenant.name.as_bytes())
-        .update(&[0])
-        .update(key.as_bytes());
-    Ok(Minted::from_entropy(hasher.finalize().as_bytes()))
 }
 
 fn create_command(minted: &Minted, tenant: String, scopes: Vec<String>, label: String) -> Command {
@@ -198,25 +184,13 @@ pub(crate) fn list(call: &Call) -> Answered {
         .collect();
     let last = items.last().map(|key| list.cursor(key.id));
     let cursor = if keys.next().is_some() { last } else { None };
-    let delivered = Delivered {
-        as_of: meta_tokens(call)?,
-        staleness_ms: 0,
-        replayed: false,
-    };
     let answer = Answer::json(StatusCode::OK, &KeyList { items, cursor });
-    Ok(if delivered.as_of.is_empty() {
-        answer
-    } else {
-        answer.delivered(delivered)
+    Ok(match view.as_of {
+        Some(as_of) => {
+            answer.delivered(Delivered { as_of: vec![as_of], staleness_ms: 0, replayed: false })
+        }
+        None => answer,
     })
-}
-
-/// The copy of meta that this node answers from is current: what a caller has seen of it is what
-/// this answer rests on.
-fn meta_tokens(call: &Call) -> Result<Vec<SessionToken>, Problem> {
-    let mut tokens = headers::session(&call.parts.headers)?;
-    tokens.retain(|token| token.partition == evenkeel_log::PartitionId::META);
-    Ok(tokens)
 }
 
 /// `DELETE /v1/keys/{id}`
@@ -231,22 +205,41 @@ pub(crate) async fn revoke(call: Call) -> Answered {
     Ok(Answer::empty().delivered(delivered))
 }
 
-/// Makes a key that may do everything as the tenant `default`, and answers it: for the first
-/// start, when nobody has a key to ask for one with.
-pub async fn create_admin_key(node: &Node) -> Result<String, NodeError> {
-    let minted = Minted::from_entropy(&auth::entropy());
-    let scopes = vec![auth::ADMIN.to_owned()];
-    let command = create_command(
-        &minted,
-        DEFAULT_TENANT.to_owned(),
-        scopes,
-        "first start".to_owned(),
-    );
-    let tenant = Tenant {
-        id: evenkeel_engine::TenantId::default(),
-        name: DEFAULT_TENANT.into(),
-    };
-    node.command(&tenant, command, CallOptions::default())
-        .await?;
-    Ok(minted.shown())
+/// A key that may do everything as the tenant `default`, for when nobody has one to ask for one
+/// with. It counts once it is stored; show it before, since nobody can afterwards.
+pub struct AdminKey(Minted);
+
+impl AdminKey {
+    /// Another key each time.
+    #[must_use]
+    pub fn mint() -> Self {
+        Self(Minted::at_random())
+    }
+
+    /// What its holder sends.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.0.shown()
+    }
+
+    /// Has `node` let its holder in.
+    pub async fn store(&self, node: &Node) -> Result<(), NodeError> {
+        let scopes = vec![auth::ADMIN.to_owned()];
+        let (own, label) = (DEFAULT_TENANT.to_owned(), "made at start".to_owned());
+        let command = create_command(&self.0, own, scopes, label);
+        let tenant = Tenant {
+            id: evenkeel_engine::TenantId::default(),
+            name: DEFAULT_TENANT.into(),
+        };
+        node.command(&tenant, command, CallOptions::default())
+            .await?;
+        Ok(())
+    }
+}
+
+/// Whether anyone has a key that may do everything.
+#[must_use]
+pub fn has_admin_key(meta: &MetaView) -> bool {
+    let mut keys = meta.meta.keys.values();
+    keys.any(|key| key.scopes.iter().any(|scope| scope == auth::ADMIN))
 }

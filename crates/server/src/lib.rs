@@ -31,7 +31,7 @@ mod spent;
 mod text;
 mod time;
 
-pub use keys::create_admin_key;
+pub use keys::{AdminKey, has_admin_key};
 pub use openapi::document as openapi_document;
 pub use options::{Auth, ServerOptions};
 pub use server::{ServeError, serve};

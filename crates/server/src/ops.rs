@@ -78,11 +78,13 @@ fn checks(stats: &NodeStats, stopping: bool) -> Vec<Check> {
     let served = stats.partitions.iter().any(|partition| partition.leads);
     let log = Check {
         name: "log".to_owned(),
-        ok: served,
-        detail: format!(
-            "{} records in {} groups since the start",
-            stats.log.records, stats.log.groups
-        ),
+        ok: served && stats.log_failed.is_none(),
+        detail: stats.log_failed.clone().unwrap_or_else(|| {
+            format!(
+                "{} records in {} groups since the start",
+                stats.log.records, stats.log.groups
+            )
+        }),
     };
     let store = Check {
         name: "store".to_owned(),
@@ -183,7 +185,7 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
 type Field = fn(&PartitionStats) -> u64;
 
 fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
-    let gauges: [(&str, &str, Field); 4] = [
+    let gauges: [(&str, &str, Field); 6] = [
         (
             "evenkeel_partition_leads",
             "Whether this node leads the partition.",
@@ -204,6 +206,16 @@ fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
             "State that is not flushed, in bytes.",
             |stats| stats.memtable_bytes,
         ),
+        (
+            metric::TIMERS_DUE,
+            "Timers that are due and not yet turned into effects; not counted beyond 1,000.",
+            |stats| stats.timers_due,
+        ),
+        (
+            "evenkeel_partition_quarantined",
+            "Whether the partition is out of service until a restart or a repair.",
+            |stats| u64::from(stats.quarantined.is_some()),
+        ),
     ];
     for (name, help, field) in gauges {
         let samples: Vec<(String, u64)> = partitions
@@ -216,6 +228,38 @@ fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
             })
             .collect();
         family(page, name, "gauge", help, &samples);
+    }
+    batch_metrics(partitions, page);
+}
+
+fn batch_metrics(partitions: &[PartitionStats], page: &mut String) {
+    let name = metric::BATCH_SIZE;
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        page,
+        "# HELP {name} Commands decided in one batch.\n# TYPE {name} histogram"
+    );
+    for PartitionStats {
+        partition, batches, ..
+    } in partitions
+    {
+        let mut below = 0;
+        let last = batches.sizes.len() - 1;
+        for (bits, count) in batches.sizes.iter().enumerate() {
+            below += count;
+            let most = if bits == last {
+                "+Inf".to_owned()
+            } else {
+                (1_u64 << bits).to_string()
+            };
+            let _ = writeln!(
+                page,
+                "{name}_bucket{{partition=\"{partition}\",le=\"{most}\"}} {below}"
+            );
+        }
+        let commands = batches.commands;
+        let _ = writeln!(page, "{name}_sum{{partition=\"{partition}\"}} {commands}");
+        let _ = writeln!(page, "{name}_count{{partition=\"{partition}\"}} {below}");
     }
 }
 

@@ -29,6 +29,8 @@ pub struct ServerOptions {
     pub connections_max: usize,
     /// Event streams open at once; the next is answered `overloaded`.
     pub streams_max: usize,
+    /// How long a connection beyond the bound may take to ask, and to hear that it is one too many.
+    pub refused_timeout: Duration,
     /// How long a request's head may take from its first byte, give or take half of it.
     pub head_timeout: Duration,
     /// How long a request's body may take.
@@ -52,6 +54,7 @@ impl ServerOptions {
             headers_max: 64,
             connections_max: 4_096,
             streams_max: 1_024,
+            refused_timeout: Duration::from_secs(2),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

@@ -2,10 +2,11 @@
 //! said in `failure`; what a code means, in `code`.
 
 use crate::{
-    answer::{Body, json_headers},
+    answer::{Body, Delivered, deliver, json_headers},
     code::Code,
 };
 use evenkeel_contract::{Failure, Outcome};
+use evenkeel_node::SessionToken;
 use hyper::{
     Response, StatusCode,
     header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
@@ -24,6 +25,8 @@ pub(crate) struct Problem {
     effects: Effects,
     members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What it rests on, if it was decided.
+    as_of: Option<SessionToken>,
 }
 
 /// What is known about what the request did.
@@ -48,6 +51,7 @@ impl Problem {
             effects,
             members: Vec::new(),
             headers: Vec::new(),
+            as_of: None,
         };
         match code {
             Code::Overloaded | Code::Unavailable => problem.retry_after(1),
@@ -80,6 +84,12 @@ impl Problem {
     /// The same with another header.
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// The same, as a no that rests on what its partition held.
+    pub(crate) fn resting_on(mut self, as_of: SessionToken) -> Self {
+        self.as_of = Some(as_of);
         self
     }
 
@@ -118,6 +128,10 @@ impl Problem {
         *response.status_mut() = self.status();
         json_headers(response.headers_mut());
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+        if let Some(as_of) = self.as_of {
+            let delivered = Delivered { as_of: vec![as_of], staleness_ms: 0, replayed: false };
+            deliver(response.headers_mut(), &delivered);
+        }
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

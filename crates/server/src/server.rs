@@ -106,26 +106,37 @@ impl Server {
             tracing::debug!(%error, "a connection was gone before it began");
             return;
         }
-        if let Ok(permit) = Arc::clone(&self.admitted).try_acquire_owned() {
-            self.connections
-                .spawn(converse(Arc::clone(&self.edge), stream, permit, true));
-            return;
-        }
-        // Once even the refusals are at their bound, nothing is accepted until one has ended.
-        let permit = Arc::clone(&self.refused).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
+        let place = place(&self.admitted, &self.refused).await;
         self.connections
-            .spawn(converse(Arc::clone(&self.edge), stream, permit, false));
+            .spawn(converse(Arc::clone(&self.edge), stream, place));
     }
+}
+
+/// What a connection occupies.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// Whether its requests are answered, or only told that there are too many.
+    admitted: bool,
+}
+
+/// A place for a connection: to be served if there is one, else to be told that there is none.
+/// Without either, nothing is accepted until any connection has ended.
+async fn place(admitted: &Arc<Semaphore>, refused: &Arc<Semaphore>) -> Place {
+    let (permit, admitted) = tokio::select! {
+        biased;
+        permit = Arc::clone(admitted).acquire_owned() => (permit, true),
+        permit = Arc::clone(refused).acquire_owned() => (permit, false),
+    };
+    Place { _permit: permit.expect("the semaphores are never closed"), admitted }
 }
 
 /// One connection, from its first request to its last.
 async fn converse(
     edge: Arc<Edge>,
     stream: TcpStream,
-    _permit: OwnedSemaphorePermit,
-    admitted: bool,
+    place: Place,
 ) {
+    let admitted = place.admitted;
     let activity = Arc::new(Activity::default());
     let stream = Watched::new(stream, Arc::clone(&activity));
     let options = edge.options.clone();
@@ -151,5 +162,40 @@ async fn converse(
         .header_read_timeout(None)
         .half_close(false)
         .serve_connection(stream, service);
-    watch_over(connection, &activity, &options, stopping).await;
+    let watched = watch_over(connection, &activity, &options, stopping);
+    if admitted {
+        watched.await;
+    } else if tokio::time::timeout(options.refused_timeout, watched).await.is_err() {
+        tracing::debug!("a connection beyond the bound asked nothing and is closed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        pin::{Pin, pin},
+        task::{Context, Poll, Waker},
+    };
+
+    /// The place, if there is one now.
+    fn now(waiting: Pin<&mut impl Future<Output = Place>>) -> Option<Place> {
+        match waiting.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(place) => Some(place),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn silent_connections_beyond_the_bound_do_not_keep_others_from_being_served() {
+        let (admitted, refused) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let first = now(pin!(place(&admitted, &refused))).unwrap();
+        let silent = now(pin!(place(&admitted, &refused))).unwrap();
+        assert!(first.admitted && !silent.admitted);
+        let mut next = pin!(place(&admitted, &refused));
+        assert!(now(next.as_mut()).is_none(), "both are at their bounds");
+        drop(first);
+        assert!(now(next).is_some_and(|place| place.admitted));
+        assert!(!silent.admitted, "and is still there");
+    }
 }

@@ -11,7 +11,7 @@ use crate::error::SnapshotError;
 use crate::hash::StateHasher;
 use crate::store::{APPLIED, ROWS};
 use crate::{Applied, KeyBytes, StateError, Store};
-use evenkeel_log::{Hash, PartitionId};
+use evenkeel_log::{Hash, PartitionId, create_directory, sync_directory};
 use format::{Fault, Item, Writer};
 use redb::ReadableTableMetadata;
 use std::fs::{self, File};
@@ -109,14 +109,15 @@ impl Snapshot {
 }
 
 impl Store {
-    /// Writes what is flushed into a new file in `directory`, which is made if need be. Flushes go on
-    /// meanwhile. One at a time: the next one removes what an unfinished one left.
+    /// Writes what is flushed into a new file in `directory`, which is made if need be. After `Ok` the
+    /// file survives a power loss; after an error it is gone. Flushes go on meanwhile. One at a time:
+    /// the next one removes what an unfinished one left.
     pub fn write_snapshot(&self, directory: &Path) -> Result<Snapshot, SnapshotError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| SnapshotError::Io { path, source }
         };
-        fs::create_dir_all(directory).map_err(io(directory))?;
+        create_directory(directory).map_err(io(directory))?;
         for (_, left) in numbered(directory, PARTIAL)? {
             fs::remove_file(&left).map_err(io(&left))?;
         }
@@ -124,9 +125,16 @@ impl Store {
         let number = newest.unwrap_or(0) + 1;
         let path = directory.join(format!("{PREFIX}{number:010}.{WHOLE}"));
         let partial = path.with_extension(PARTIAL);
-        let parts = self.write_parts(&partial)?;
-        fs::rename(&partial, &path).map_err(io(&path))?;
-        sync_directory(directory).map_err(io(directory))?;
+        let written = self.write_parts(&partial).and_then(|parts| {
+            fs::rename(&partial, &path).map_err(io(&path))?;
+            sync_directory(directory).map_err(io(directory))?;
+            Ok(parts)
+        });
+        if written.is_err() {
+            // Tries that fail must not fill the disk, one after the other.
+            let _ = fs::remove_file(&partial).or_else(|_| fs::remove_file(&path));
+        }
+        let parts = written?;
         Ok(Snapshot { path, parts })
     }
 
@@ -239,8 +247,4 @@ fn numbered(directory: &Path, extension: &str) -> Result<Vec<(u64, PathBuf)>, Sn
         found.extend(number.map(|number| (number, path)));
     }
     Ok(found)
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }

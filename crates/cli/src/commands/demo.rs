@@ -5,7 +5,6 @@ use evenkeel_domains::{
     Command, Query, Refusal,
     reservations::{self, Action, Spec},
 };
-use evenkeel_engine::Failure as EngineFailure;
 use evenkeel_node::{CallOptions, Node, NodeError, ReadOptions};
 
 /// The resource of the first request to try.
@@ -30,9 +29,10 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
         let query = Query::Reservations(reservations::Query::Resource { resource });
         match node.query(&tenant, query, ReadOptions::default()).await {
             Ok(_) => continue,
-            Err(NodeError::Failed(EngineFailure::Refused(Refusal::Reservations(
-                reservations::Refusal::NoResource,
-            )))) => {}
+            Err(NodeError::Refused {
+                refusal: Refusal::Reservations(reservations::Refusal::NoResource),
+                ..
+            }) => {}
             Err(error) => return Err(Failure::because("cannot look at the demo", error)),
         }
         let command =

@@ -9,7 +9,7 @@ use crate::{
 use evenkeel_contract::Overrides;
 use evenkeel_domains::{Command, meta};
 use evenkeel_node::{CallOptions, Node};
-use evenkeel_server::Auth;
+use evenkeel_server::{AdminKey, Auth};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         ),
         Auth::Keys => first_key(&running.node).await?,
     }
-    output::line(&format!("Evenkeel is ready at {}", running.url()))?;
+    announce(&format!("Evenkeel is ready at {}", running.url()))?;
     running.serve().await
 }
 
@@ -89,17 +89,32 @@ fn is_empty(data: &Path) -> bool {
     std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none()) || !data.exists()
 }
 
-/// Without any key nobody could ever ask for one.
+/// Without an administrator's key nobody could ever ask for one. It is shown before it is stored:
+/// the other way round, a crash or a closed stdout between the two would lock everyone out.
 async fn first_key(node: &Node) -> Result<(), Failure> {
-    if !node.meta().meta.keys.is_empty() {
+    if evenkeel_server::has_admin_key(&node.meta()) {
         return Ok(());
     }
-    let key = evenkeel_server::create_admin_key(node).await?;
+    let key = AdminKey::mint();
     eprintln!(
-        "evenkeel: there was no key yet. This one may do everything and is shown only now; \
-         programs read it from EVENKEEL_KEY:"
+        "evenkeel: there was no key with the scope admin. This one may do everything and is shown \
+         only now; programs read it from EVENKEEL_KEY:"
     );
-    output::line(&format!("admin key: {key}"))
+    announce(&format!("admin key: {}", key.shown()))?;
+    key.store(node).await.map_err(|error| {
+        Failure::because("the admin key is not stored, and opens nothing", error)
+    })
+}
+
+/// Says something that whoever starts a server must hear: without a reader it does not start.
+fn announce(text: &str) -> Result<(), Failure> {
+    match output::line(text) {
+        Err(Failure::Ended(_)) => Err(Failure::failed(
+            "nobody reads stdout, where serve says its address and, once, its admin key: it does \
+             not start",
+        )),
+        said => said,
+    }
 }
 
 /// Writes the file's contracts to `meta` if it has others. From then on `meta` rules.

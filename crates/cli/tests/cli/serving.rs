@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
+    process::Stdio,
 };
 use tempfile::TempDir;
 
@@ -82,6 +83,39 @@ fn what_was_acknowledged_survives_a_kill() {
     let path = format!("/v1/resources/r/holds/{}", held["hold"].as_str().unwrap());
     assert_eq!(server.ask("GET", &path, None).1, held);
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn whenever_nobody_can_make_keys_a_start_makes_one_that_can() {
+    let directory = TempDir::new().unwrap();
+    let server = Server::serve(directory.path(), &["--init"]);
+    let admin = server.key.clone().unwrap();
+    server.run(&["key", "create", "--scope", "reservations:read"]).succeeds();
+    let id = admin.split('_').nth(1).unwrap();
+    server.run(&["key", "revoke", id]).succeeds();
+    assert_eq!(server.ask("GET", "/v1/keys", None).0, 401);
+    assert_eq!(server.stop(), Some(0));
+
+    let server = Server::serve(directory.path(), &[]);
+    let (status, keys) = server.ask("GET", "/v1/keys", None);
+    assert_eq!((status, keys["items"].as_array().unwrap().len()), (200, 2), "{keys}");
+}
+
+#[test]
+fn an_admin_key_that_nobody_could_read_is_not_made() {
+    let directory = TempDir::new().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut unheard = evenkeel(&["serve", "--http", "127.0.0.1:0", "--init", "--data"]);
+    unheard.arg(directory.path()).stdout(writer).stderr(Stdio::piped());
+    let ended = unheard.spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("nobody reads stdout"), "{said}");
+
+    let server = Server::serve(directory.path(), &[]);
+    let (status, keys) = server.ask("GET", "/v1/keys", None);
+    assert_eq!((status, keys["items"].as_array().unwrap().len()), (200, 1), "{keys}");
 }
 
 #[test]

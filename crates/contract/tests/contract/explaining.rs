@@ -54,11 +54,6 @@ fn changing_a_setting_changes_the_explanation() {
             "idempotency_window_s = 7200",
             "7200 s (2 h) (changed; default 86400)",
         ),
-        (
-            "library.lend",
-            "refusals = \"eventual\"",
-            "(changed; default fenced)",
-        ),
         ("library.lend", "slo.availability = 99.5", "99.5 % answered"),
         (
             "library.lend",

@@ -30,7 +30,7 @@ fn the_documented_example_takes_effect() {
             deadline_ms = 250
             priority = "default"
             idempotency_window_s = 3600
-            refusals = "eventual"
+            refusals = "fenced"
             slo = { availability = 99, latency_p99_ms = 10 }
 
             [paths."library.shelf"]
@@ -43,7 +43,7 @@ fn the_documented_example_takes_effect() {
     assert_eq!(lend.settings.deadline_ms, 250);
     assert_eq!(lend.settings.priority, Priority::Default);
     assert_eq!(lend.settings.idempotency_window_s, Some(3_600));
-    assert_eq!(lend.settings.refusals, Some(Refusals::Eventual));
+    assert_eq!(lend.settings.refusals, Some(Refusals::Fenced));
     assert_eq!(
         (
             lend.settings.slo.availability,
@@ -125,7 +125,7 @@ fn what_has_no_meaning_for_a_path_is_refused_with_the_reason() {
         ),
         (
             "[paths.\"library.give_back\"]\nrefusals = \"eventual\"",
-            "\"fenced\" on this path",
+            "refusals is \"eventual\", and must be \"fenced\": every \"no\" waits",
         ),
         (
             "[paths.\"library.counts\"]\nconsistency = \"session\"",
@@ -309,12 +309,10 @@ fn coordination_follows_the_settings() {
     assert_eq!(spent(&registry, "library.counts"), Coordination::None);
     registry
         .override_from_toml(
-            "[paths.\"library.lend\"]\nrefusals = \"eventual\"\n\
-             [paths.\"library.shelf\"]\nconsistency = \"linearizable\"\n\
+            "[paths.\"library.shelf\"]\nconsistency = \"linearizable\"\n\
              [paths.\"library.loan\"]\nconsistency = \"eventual\"",
         )
         .unwrap();
-    assert_eq!(spent(&registry, "library.lend"), Coordination::Some);
     assert_eq!(
         spent(&registry, "library.shelf"),
         Coordination::Linearizable

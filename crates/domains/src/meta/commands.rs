@@ -65,6 +65,8 @@ pub enum Reply {
 pub enum Refusal {
     /// There is no such key.
     NoKey,
+    /// There is a key of this id already.
+    KeyExists,
     /// There are as many keys as there may be.
     TooManyKeys,
     /// There are as many tenants as there may be.
@@ -77,6 +79,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoKey => "not_found",
+            Self::KeyExists => "key_exists",
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyTenants => "too_many_tenants",
         }

@@ -11,6 +11,10 @@ use evenkeel_state::{Order, Read};
 pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Stop<Refusal>> {
     match &command.action {
         Action::CreateKey { id, secret_hash, tenant, scopes, label } => {
+            // Otherwise whoever names an id could put a secret of their own under it.
+            if ctx.tx.get::<Keys>(id)?.is_some() {
+                return Err(Stop::Refused(Refusal::KeyExists));
+            }
             if ctx.tx.scan::<Keys>(.., Order::Ascending, KEYS_MAX)?.len() == KEYS_MAX {
                 return Err(Stop::Refused(Refusal::TooManyKeys));
             }

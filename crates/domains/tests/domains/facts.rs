@@ -46,6 +46,36 @@ fn path_numbers_are_told_apart() {
     assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
 }
 
+/// The id and the secret of a key are drawn anew for each try: a repeat must be known all the same.
+#[test]
+fn a_request_for_a_key_is_the_same_whatever_was_drawn_for_it() {
+    let create = |drawn: u8, tenant: &str, scope: &str, label: &str| {
+        let action = metas::Action::CreateKey {
+            id: drawn.to_string(),
+            secret_hash: [drawn; 32],
+            tenant: tenant.into(),
+            scopes: vec![scope.into()],
+            label: label.into(),
+        };
+        meta(action).fingerprint_bytes()
+    };
+    let asked = create(1, "acme", "admin", "l");
+    assert_eq!(create(2, "acme", "admin", "l"), asked);
+    for other in [
+        create(1, "acm", "admin", "l"),
+        create(1, "acme", "reservations:read", "l"),
+        create(1, "acme", "admin", "k"),
+    ] {
+        assert_ne!(other, asked);
+    }
+}
+
+#[test]
+fn commands_with_other_bytes_are_other_requests() {
+    let bytes = |units| reservation("r", hold_units(units, 1)).fingerprint_bytes();
+    assert_ne!(bytes(1), bytes(2));
+}
+
 #[test]
 fn queries_are_declared_as_reads_of_their_scope() {
     for query in queries() {
@@ -243,9 +273,11 @@ fn keys(seen: &mut Seen) {
     };
     let set = |path: &str| metas::Action::SetContracts(vec![(path.into(), "{}".into())]);
     let revoke = metas::Action::RevokeKey { id: "k".into(), tenant: None };
-    for action in [create, set("a.b"), set("c.d"), revoke.clone()] {
+    for action in [create.clone(), set("a.b"), set("c.d")] {
         seen.run(driver, meta(action)).unwrap();
     }
+    seen.run(driver, meta(create)).unwrap_err();
+    seen.run(driver, meta(revoke.clone())).unwrap();
     seen.run(driver, meta(revoke)).unwrap_err();
 }
 

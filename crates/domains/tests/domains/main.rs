@@ -7,6 +7,7 @@ mod driver;
 mod facts;
 mod golden;
 mod invariants;
+mod late;
 mod model;
 mod plan;
 mod properties;

@@ -20,7 +20,8 @@ pub(super) struct Disk {
     pub(super) life: u64,
     pub(super) readers: usize,
     pub(super) writer: bool,
-    pub(super) errors: BTreeMap<Operation, u64>,
+    /// The error that comes with the operation that is so many from now.
+    pub(super) errors: BTreeMap<Operation, (u64, io::ErrorKind)>,
     pub(super) short_writes: bool,
     pub(super) ignore_sync: bool,
     pub(super) space_bytes: Option<u64>,
@@ -120,15 +121,16 @@ impl Disk {
 
     /// Counts one operation towards its injected error.
     pub(super) fn count(&mut self, operation: Operation) -> io::Result<()> {
-        let Some(left) = self.errors.get_mut(&operation) else {
+        let Some((left, error)) = self.errors.get_mut(&operation) else {
             return Ok(());
         };
         *left = left.saturating_sub(1);
         if *left > 0 {
             return Ok(());
         }
+        let error = io::Error::new(*error, "injected I/O error");
         self.errors.remove(&operation);
-        Err(io::Error::other("injected I/O error"))
+        Err(error)
     }
 
     pub(super) fn grow(&mut self, id: u64, end: usize) -> io::Result<()> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// What is wanted of each partition: the next offset and the last.
 type Wanted = HashMap<PartitionId, (Offset, Offset)>;

@@ -1,8 +1,9 @@
 //! A full disk is an answer, not a loss.
 
 use super::fixtures::{Written, block_on, open, record};
-use evenkeel_log::faults::FaultFiles;
+use evenkeel_log::faults::{FaultFiles, Operation};
 use evenkeel_log::{AppendError, LocalLog, LocalOptions, Log, PartitionId, Tail, WalError};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 const P: PartitionId = PartitionId(1);
@@ -42,6 +43,48 @@ fn a_full_disk_shows_at_rotation_and_passes() {
     assert!(recovered.is_whole(), "{recovered:?}");
     written.check(&wal, 1, 3000);
     written.check(&wal, 2, 3000);
+}
+
+/// "No space" is an answer only while the next segment is nothing but zeroes. Once it may exist, it
+/// names the old one's last group, and a smaller one that still fits there would contradict it.
+#[test]
+fn no_space_while_a_segment_begins_is_the_end_of_the_process() {
+    let full = |error: &WalError| matches!(error, WalError::Full(_));
+    let fatal = |error: &WalError| matches!(error, WalError::Fatal(_));
+    // A rotation's syncs: of the zeroes, of the header, of the directory. Its writes: of the zeroes,
+    // of the header.
+    for (operation, nth, passes) in [
+        (Operation::Write, 1, true),
+        (Operation::Sync, 1, true),
+        (Operation::Write, 2, false),
+        (Operation::Sync, 2, false),
+        (Operation::Rename, 1, false),
+        (Operation::Sync, 3, false),
+    ] {
+        for seed in 0..20 {
+            let what = format!("{operation:?} {nth}, seed {seed}");
+            let mut written = Written { files: FaultFiles::new(seed), ..Written::new() };
+            let (mut wal, _) = open(&written.files).unwrap();
+            written.group(&mut wal, &[1, 2], 100);
+            written.files.fail_as(operation, nth, ErrorKind::StorageFull);
+            let large = record(P, written.tail(1), &[1; 16 * 1024]);
+            let error = wal.write_group(&[large]).unwrap_err();
+            assert!(if passes { full(&error) } else { fatal(&error) }, "{what}: {error}");
+            let small = record(P, written.tail(1), b"small");
+            match wal.write_group(std::slice::from_ref(&small)) {
+                Ok(()) if passes => written.records.get_mut(&P).unwrap().push(small),
+                outcome => assert!(!passes && outcome.is_err_and(|error| fatal(&error)), "{what}"),
+            }
+            // Both ends of a process: what it left is whole.
+            if seed % 2 == 0 { written.files.kill() } else { written.files.power_loss() }
+            drop(wal);
+            let (mut wal, recovered) = open(&written.files).unwrap();
+            assert!(recovered.is_whole(), "{what}: {recovered:?}");
+            written.group(&mut wal, &[1, 2], 5000);
+            written.check(&wal, 1, 3000);
+            written.check(&wal, 2, 3000);
+        }
+    }
 }
 
 #[test]

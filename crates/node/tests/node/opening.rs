@@ -47,7 +47,8 @@ fn an_empty_directory_is_not_taken_for_a_log() {
 fn a_half_finished_bootstrap_is_completed_only_where_asked_for() {
     let mut machine = Machine::new();
     runtime().block_on(async {
-        let options = LocalOptions { init: true, segment_bytes: 64 << 10, ..LocalOptions::default() };
+        let options =
+            LocalOptions { init: true, segment_bytes: 64 << 10, ..LocalOptions::default() };
         let files = Arc::new(machine.files.clone());
         let (log, _) = LocalLog::over(files, &options, [3; 16]).unwrap();
         for id in [0, 1].map(PartitionId) {

@@ -1,8 +1,6 @@
 //! What a restart keeps: everything, however the life before ended.
 
-use crate::harness::{
-    End, Machine, ask, events, hashes, hold, hold_of, name_in, put, resource,
-};
+use crate::harness::{End, Machine, ask, events, hashes, hold, hold_of, name_in, put, resource};
 use evenkeel_domains::{Command, meta};
 use evenkeel_engine::Time;
 use evenkeel_node::{CallOptions, Clock};

@@ -189,8 +189,42 @@ fn a_repeated_request_makes_one_key_and_shows_its_secret_once() {
     let (first, again) = (make("admin"), make("admin"));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(first.json()["id"], again.json()["id"]);
-    assert!(first.json()["key"].is_string() && again.json().get("key").is_none());
+    assert!(first.json()["key"].is_string());
+    assert_eq!(again.json().get("key"), Some(&serde_json::Value::Null));
     assert_eq!(make("reservations:read").code(), "idempotency_conflict");
+}
+
+/// A retry does not know that the server was started again in between.
+#[test]
+fn a_repeat_after_a_restart_finds_the_key_that_was_made() {
+    let (keyed, admin) = Keyed::start();
+    let bearer = format!("Bearer {admin}");
+    let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "k")];
+    let body = Some("{\"scopes\":[\"admin\"]}");
+    let first = keyed.server.send("POST", "/v1/keys", &headers, body);
+    let server = TestServer::start_on(keyed.server.stop(), ServerOptions::new(Auth::Keys));
+    let again = server.send("POST", "/v1/keys", &headers, body);
+    assert_eq!((again.status, again.header("idempotent-replayed")), (201, Some("true")));
+    assert_eq!(first.json()["id"], again.json()["id"]);
+    assert!(again.json()["key"].is_null());
+}
+
+/// What a key's list rests on is what the node has, whatever its reader says to have seen.
+#[test]
+fn a_list_of_keys_says_what_it_rests_on() {
+    let (keyed, admin) = Keyed::start();
+    let bearer = format!("Bearer {admin}");
+    let body = Some("{\"scopes\":[\"reservations:read\"]}");
+    let made = keyed.send(&admin, "POST", "/v1/keys", body);
+    let session = made.header("evenkeel-session").unwrap();
+    let listed = keyed.send(&admin, "GET", "/v1/keys", None);
+    assert_eq!(listed.header("evenkeel-session"), Some(session));
+    assert_eq!(listed.header("evenkeel-as-of"), made.header("evenkeel-as-of"));
+    let (place, _) = session.rsplit_once('.').unwrap();
+    let ahead = format!("{place}.1000000");
+    let headers = [("Authorization", bearer.as_str()), ("Evenkeel-Session", &ahead)];
+    let listed = keyed.server.send("GET", "/v1/keys", &headers, None);
+    assert_eq!(listed.header("evenkeel-session"), Some(session), "no echo");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server on a free port with a directory of its own, and a small blocking client.
 
 use evenkeel_node::{Node, NodeOptions};
-use evenkeel_server::{Auth, ServeError, ServerOptions, create_admin_key, serve};
+use evenkeel_server::{AdminKey, Auth, ServeError, ServerOptions, serve};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Write},
@@ -65,7 +65,9 @@ impl TestServer {
 
     /// A key that may do everything as the tenant `default`.
     pub(crate) fn admin_key(&self) -> String {
-        self.runtime.block_on(create_admin_key(&self.node)).unwrap()
+        let key = AdminKey::mint();
+        self.runtime.block_on(key.store(&self.node)).unwrap();
+        key.shown()
     }
 
     /// Stops it gracefully; the directory stays.

@@ -4,7 +4,7 @@
 use crate::harness::{Answer, TestServer, request};
 use evenkeel_server::{Auth, ServerOptions};
 use std::{
-    io::{BufReader, Read, Write},
+    io::{BufReader, ErrorKind, Read, Write},
     net::Shutdown,
     time::Duration,
 };
@@ -14,8 +14,11 @@ const HOLDS: &str = "/v1/resources/gig/holds";
 /// Reads until the server closes; what came.
 fn rest(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
-    // A reset is a closed connection too.
-    let _ = stream.read_to_end(&mut bytes);
+    // A reset is a closed connection too; one that is left open is not.
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        let hung = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+        assert!(!hung.contains(&error.kind()), "it was not closed");
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -214,6 +217,24 @@ fn one_connection_too_many_is_told_so_and_closed() {
     assert!(refused.header("retry-after").is_some());
     drop(first);
     while server.get("/healthz").status != 200 {}
+}
+
+#[test]
+fn a_connection_too_many_that_asks_nothing_is_closed() {
+    let mut options = ServerOptions::new(Auth::Open);
+    options.connections_max = 1;
+    options.refused_timeout = Duration::from_millis(20);
+    let server = TestServer::start(options);
+    let mut first = server.connect();
+    first
+        .write_all(request("GET", "/healthz", &[], None).as_bytes())
+        .unwrap();
+    let mut first = BufReader::new(first);
+    assert_eq!(Answer::read(&mut first).status, 200);
+    assert_eq!(rest(&mut server.connect()), "");
+    let again = request("GET", "/healthz", &[], None);
+    first.get_mut().write_all(again.as_bytes()).unwrap();
+    assert_eq!(Answer::read(&mut first).status, 200, "the one that was let in stays");
 }
 
 #[test]

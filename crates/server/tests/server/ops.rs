@@ -119,6 +119,9 @@ fn metrics_are_a_prometheus_page() {
     for sample in [
         "evenkeel_path_requests_total{path=\"reservations.create\",code=\"ok\"} 1",
         "evenkeel_partition_leads{partition=\"meta\"} 1",
+        "evenkeel_partition_quarantined{partition=\"meta\"} 0",
+        "evenkeel_partition_timers_due{partition=\"meta\"} 0",
+        "evenkeel_partition_batch_commands_count{partition=\"meta\"} 0",
         "evenkeel_streams_open 0",
     ] {
         assert!(
@@ -126,6 +129,17 @@ fn metrics_are_a_prometheus_page() {
             "{sample} in {page}"
         );
     }
+    let batches = |of: &str| {
+        let prefix = format!("evenkeel_partition_batch_commands_{of}{{");
+        let values = page.lines().filter(|line| line.starts_with(&prefix));
+        let values = values.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+        values.sum::<u64>()
+    };
+    assert_eq!(
+        (batches("sum"), batches("count")),
+        (1, 1),
+        "one command in one batch"
+    );
     let mut families = BTreeSet::new();
     for line in page.lines() {
         if let Some(family) = line.strip_prefix("# TYPE ") {

@@ -49,6 +49,27 @@ fn a_life_of_a_hold() {
     assert_eq!(server.get("/v1/resources/gig").json()["available"], 4);
 }
 
+/// Whoever was told no and asks elsewhere must not be answered from before the no.
+#[test]
+fn a_no_says_what_it_rests_on() {
+    let server = TestServer::open();
+    let put = server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":1}");
+    let rests_on = put.header("evenkeel-session").unwrap();
+    let too_many = "{\"holder\":\"u1\",\"ttl_ms\":60000,\"quantity\":2}";
+    for (no, code) in [
+        (server.post("/v1/resources/gig/holds", too_many), "sold_out"),
+        (server.post("/v1/resources/gig/holds/9/release", ""), "not_found"),
+        (server.get("/v1/resources/gig/holds/9"), "not_found"),
+    ] {
+        assert_eq!(no.code(), code);
+        assert_eq!(no.header("evenkeel-session"), Some(rests_on), "{code}");
+        assert_eq!(no.header("evenkeel-as-of"), put.header("evenkeel-as-of"), "{code}");
+        assert_eq!(no.header("evenkeel-staleness-ms"), Some("0"), "{code}");
+    }
+    let undecided = server.post("/v1/resources/gig/holds", "{");
+    assert_eq!(undecided.header("evenkeel-session"), None, "nothing was asked of a partition");
+}
+
 #[test]
 fn a_retry_is_answered_as_the_first_time() {
     let server = TestServer::open();

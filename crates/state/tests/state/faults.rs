@@ -2,9 +2,10 @@
 
 use crate::common::{Chain, Note, Notes, flush, iterations};
 use evenkeel_log::{Hash, Offset, PartitionId};
-use evenkeel_state::{Read, StateError, Store};
+use evenkeel_state::{Read, Snapshot, SnapshotError, StateError, Store};
 use redb::StorageBackend;
 use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -199,6 +200,43 @@ fn who_reads_on_after_a_reopening_is_told() {
     assert_eq!(tx.get::<Notes>(&key(1)), Err(StateError::Closed));
     assert_eq!(state.view().get::<Notes>(&key(1)), Ok(Some(Note::of([1; 50]))));
     assert_eq!(Store::memory().unwrap().reopen(), Err(StateError::NotReopenable));
+}
+
+#[test]
+fn a_snapshot_that_fails_leaves_no_file() {
+    let disk = Disk::default();
+    let store = disk.store();
+    let mut chain = Chain::new(PARTITION);
+    let mut state = chain.open(&store);
+    chain.batch(&mut state, |tx| {
+        for number in 0..8_000 {
+            tx.put::<Notes>(&key(number), &Note::of([1; 50]));
+        }
+    });
+    flush(&store, &mut state);
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut failures = 0;
+    for operations in (0..).step_by(7) {
+        disk.fail_after(Some(operations));
+        let written = store.write_snapshot(directory.path());
+        disk.fail_after(None);
+        let left = fs::read_dir(directory.path()).unwrap().count();
+        match written {
+            Ok(snapshot) => {
+                assert_eq!(left, 1);
+                assert_eq!(Snapshot::open(snapshot.path()).unwrap(), snapshot);
+                break;
+            }
+            Err(error) => {
+                assert!(matches!(error, SnapshotError::State(_)), "{error}");
+                assert_eq!(left, 0, "failed after {operations} operations");
+                failures += 1;
+                store.reopen().unwrap();
+            }
+        }
+    }
+    assert!(failures > 5, "the device failed within {failures} snapshots only");
 }
 
 #[test]
