@@ -217,14 +217,16 @@ impl<L: Log> Owner<L> {
     fn carry_out(&mut self) {
         let outputs = self.partition.outputs();
         self.publish_meta();
-        let mut decided = 0;
+        let decided = outputs.iter().filter(|output| is_decision(output)).count();
+        if decided > 0 {
+            self.gauges.count_batch(decided);
+        }
         for output in outputs {
             match output {
                 Output::Append { id, attempt, record } => {
                     self.appends.submit(Arc::clone(&self.log), id, attempt, record);
                 }
                 Output::Answer(ticket, answer) => {
-                    decided += usize::from(is_decision(&answer));
                     // A caller that has gone away needs no answer.
                     let _ = ticket.send(answer);
                 }
@@ -236,9 +238,6 @@ impl<L: Log> Owner<L> {
                     self.deposed = true;
                 }
             }
-        }
-        if decided > 0 {
-            self.gauges.count_batch(decided);
         }
         self.partition.lost_reads().into_iter().for_each(lost);
     }
@@ -404,17 +403,11 @@ async fn check_tail<L: Log>(log: &L, id: PartitionId, state: Tail) -> Result<(),
     ))
 }
 
-/// Whether the engine came to a decision: a yes, a no, or one that is not durable in time.
-fn is_decision(answer: &Answer<Domains>) -> bool {
+/// Whether it answers a command that was decided: yes, no, or not durable in time.
+fn is_decision(output: &Output<Domains, CommandTicket, ReadTicket>) -> bool {
     use Failure::{DeadlineExceeded, Overloaded, Unavailable};
+    let Output::Answer(_, answer) = output else { return false };
     !matches!(answer.outcome, Err(DeadlineExceeded | Overloaded | Unavailable(_)))
-}
-
-/// The memtables of the node take all the memory that they may.
-fn refuse(request: Request<Domains, CommandTicket>) {
-    let why = "the state is not flushed as fast as it changes, and its memory is used up";
-    let outcome = Err(Failure::Unavailable(why.into()));
-    let _ = request.ticket.send(Answer { outcome, delivered: Delivered::default() });
 }
 
 fn lost(ticket: ReadTicket) {
