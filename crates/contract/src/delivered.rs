@@ -80,9 +80,7 @@ impl Delivered {
             error_ratio,
             burn_rate: error_ratio / allowed,
             left: 1.0 - since_start / allowed,
-            latency_met: self
-                .latency_p99_ms
-                .map(|p99| p99 <= slo.latency_p99_ms as f64),
+            latency_met: self.latency_p99_ms.map(|p99| p99 <= slo.latency_p99_ms as f64),
         }
     }
 
@@ -96,21 +94,14 @@ impl Delivered {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SLO: Slo = Slo {
-        availability: 99.9,
-        latency_p99_ms: 20,
-    };
+    const SLO: Slo = Slo { availability: 99.9, latency_p99_ms: 20 };
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-6
@@ -130,10 +121,7 @@ mod tests {
         };
         let budget = delivered.budget(&SLO);
         assert!(near(budget.error_ratio, 0.001));
-        assert!(
-            near(budget.burn_rate, 1.0),
-            "rejected requests must not dilute: {budget:?}"
-        );
+        assert!(near(budget.burn_rate, 1.0), "rejected requests must not dilute: {budget:?}");
         assert!(near(budget.left, 0.5));
         assert_eq!(budget.latency_met, Some(false));
     }
@@ -141,10 +129,7 @@ mod tests {
     #[test]
     fn a_budget_can_be_untouched_or_overspent() {
         let idle = Delivered::default().budget(&SLO);
-        assert_eq!(
-            (idle.burn_rate, idle.left, idle.latency_met),
-            (0.0, 1.0, None)
-        );
+        assert_eq!((idle.burn_rate, idle.left, idle.latency_met), (0.0, 1.0, None));
         let broken = Delivered {
             errors: 10,
             eligible_since_start: 10,
@@ -152,9 +137,6 @@ mod tests {
             ..Delivered::default()
         };
         let budget = broken.budget(&SLO);
-        assert!(
-            near(budget.burn_rate, 1_000.0) && near(budget.left, -999.0),
-            "{budget:?}"
-        );
+        assert!(near(budget.burn_rate, 1_000.0) && near(budget.left, -999.0), "{budget:?}");
     }
 }

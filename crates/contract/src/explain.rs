@@ -135,12 +135,7 @@ fn section<const N: usize>(title: &str, items: [(&str, String); N]) -> Section {
     let items = items.into_iter().filter(|(_, text)| !text.is_empty());
     Section {
         title: title.to_owned(),
-        items: items
-            .map(|(label, text)| Item {
-                label: label.to_owned(),
-                text,
-            })
-            .collect(),
+        items: items.map(|(label, text)| Item { label: label.to_owned(), text }).collect(),
     }
 }
 
@@ -148,10 +143,7 @@ fn action(contract: &Contract) -> Section {
     let path = contract.path;
     section(
         "What the user does",
-        [
-            ("user action", path.user_action.to_owned()),
-            ("promise", path.promise.to_owned()),
-        ],
+        [("user action", path.user_action.to_owned()), ("promise", path.promise.to_owned())],
     )
 }
 
@@ -162,11 +154,8 @@ fn promised(contract: &Contract) -> Section {
         settings.deadline_ms,
         changed(&settings.deadline_ms, &defaults.deadline_ms)
     );
-    let priority = format!(
-        "{}{}",
-        settings.priority,
-        changed(&settings.priority, &defaults.priority)
-    );
+    let priority =
+        format!("{}{}", settings.priority, changed(&settings.priority, &defaults.priority));
     let objective = format!(
         "{} % answered without an error of the server{}; 99 of 100 answers within {} ms{}",
         settings.slo.availability,
@@ -179,14 +168,8 @@ fn promised(contract: &Contract) -> Section {
         [
             ("freshness", freshness(contract)),
             ("refusals", refusals(contract)),
-            (
-                "durability",
-                durability(contract.path.facts.durability).to_owned(),
-            ),
-            (
-                "coordination",
-                spent(coordination(contract), contract.path.access).to_owned(),
-            ),
+            ("durability", durability(contract.path.facts.durability).to_owned()),
+            ("coordination", spent(coordination(contract), contract.path.access).to_owned()),
             ("deadline", deadline),
             ("priority", priority),
             ("objective", objective),
@@ -237,10 +220,7 @@ fn breaks(contract: &Contract) -> Section {
         "Failure and load",
         [
             ("first failure", contract.path.first_failure.to_owned()),
-            (
-                "first bottleneck",
-                contract.path.first_bottleneck.to_owned(),
-            ),
+            ("first bottleneck", contract.path.first_bottleneck.to_owned()),
         ],
     )
 }
@@ -281,10 +261,7 @@ fn watch(contract: &Contract) -> Section {
         "Watch",
         [
             ("metrics", own),
-            (
-                "of every path",
-                format!("{every}, each with path=\"{}\"", contract.path.name),
-            ),
+            ("of every path", format!("{every}, each with path=\"{}\"", contract.path.name)),
         ],
     )
 }
@@ -296,15 +273,9 @@ fn live(contract: &Contract, delivered: &Delivered, budget: &Budget) -> Section 
         Some(false) => " (MISSED)",
         None => "",
     };
-    let codes: Vec<String> = delivered
-        .outcomes
-        .iter()
-        .map(|(code, count)| format!("{code} {count}"))
-        .collect();
-    let staleness = match (
-        delivered.staleness_p99_ms,
-        contract.settings.max_staleness_ms,
-    ) {
+    let codes: Vec<String> =
+        delivered.outcomes.iter().map(|(code, count)| format!("{code} {count}")).collect();
+    let staleness = match (delivered.staleness_p99_ms, contract.settings.max_staleness_ms) {
         (None, _) => String::new(),
         (Some(p99), None) => format!("p99 {p99:.0} ms"),
         (Some(p99), Some(bound)) => {
@@ -317,10 +288,7 @@ fn live(contract: &Contract, delivered: &Delivered, budget: &Budget) -> Section 
         [
             (
                 "rate",
-                format!(
-                    "{:.1} a second, {} requests",
-                    delivered.rate_per_s, delivered.requests
-                ),
+                format!("{:.1} a second, {} requests", delivered.rate_per_s, delivered.requests),
             ),
             ("outcomes", codes.join(", ")),
             (

@@ -43,45 +43,20 @@ type Field = fn(&Lifetime) -> u64;
 
 /// Appends the metrics of all `paths` to `page`, family by family as the format demands.
 pub fn render_prometheus(paths: &[(&str, Lifetime)], page: &mut String) {
-    family(
-        page,
-        metric::REQUESTS,
-        "counter",
-        "Requests by path and code.",
-    );
+    family(page, metric::REQUESTS, "counter", "Requests by path and code.");
     for (path, lifetime) in paths {
         for (code, count) in &lifetime.outcomes {
-            sample(
-                page,
-                metric::REQUESTS,
-                &format!("path=\"{path}\",code=\"{code}\""),
-                *count,
-            );
+            sample(page, metric::REQUESTS, &format!("path=\"{path}\",code=\"{code}\""), *count);
         }
     }
-    family(
-        page,
-        metric::LATENCY,
-        "histogram",
-        "Time from a request to its answer, by path.",
-    );
+    family(page, metric::LATENCY, "histogram", "Time from a request to its answer, by path.");
     for (path, lifetime) in paths {
         latency(page, path, lifetime);
     }
     let counters: [(&str, &str, Field); 3] = [
-        (
-            metric::APPENDS,
-            "Appends to the log, by path.",
-            |lifetime| lifetime.appends,
-        ),
-        (metric::BARRIERS, "Barriers, by path.", |lifetime| {
-            lifetime.barriers
-        }),
-        (
-            metric::REPLAYS,
-            "Answers replayed for a repeated key, by path.",
-            |it| it.replays,
-        ),
+        (metric::APPENDS, "Appends to the log, by path.", |lifetime| lifetime.appends),
+        (metric::BARRIERS, "Barriers, by path.", |lifetime| lifetime.barriers),
+        (metric::REPLAYS, "Answers replayed for a repeated key, by path.", |it| it.replays),
     ];
     for (name, help, field) in counters {
         family(page, name, "counter", help);
@@ -96,32 +71,12 @@ fn latency(page: &mut String, path: &str, lifetime: &Lifetime) {
     let bucket = format!("{name}_bucket");
     for (below_us, count) in &lifetime.latency_below_us {
         let seconds = *below_us as f64 / 1e6;
-        sample(
-            page,
-            &bucket,
-            &format!("path=\"{path}\",le=\"{seconds}\""),
-            *count,
-        );
+        sample(page, &bucket, &format!("path=\"{path}\",le=\"{seconds}\""), *count);
     }
-    sample(
-        page,
-        &bucket,
-        &format!("path=\"{path}\",le=\"+Inf\""),
-        lifetime.requests,
-    );
+    sample(page, &bucket, &format!("path=\"{path}\",le=\"+Inf\""), lifetime.requests);
     let sum_s = lifetime.latency_sum_us as f64 / 1e6;
-    sample(
-        page,
-        &format!("{name}_sum"),
-        &format!("path=\"{path}\""),
-        sum_s,
-    );
-    sample(
-        page,
-        &format!("{name}_count"),
-        &format!("path=\"{path}\""),
-        lifetime.requests,
-    );
+    sample(page, &format!("{name}_sum"), &format!("path=\"{path}\""), sum_s);
+    sample(page, &format!("{name}_count"), &format!("path=\"{path}\""), lifetime.requests);
 }
 
 fn family(page: &mut String, name: &str, kind: &str, help: &str) {

@@ -24,9 +24,7 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self {
-            counts: [const { AtomicU64::new(0) }; BUCKETS],
-        }
+        Self { counts: [const { AtomicU64::new(0) }; BUCKETS] }
     }
 
     pub(crate) fn add(&self, value: u64) {
@@ -117,10 +115,7 @@ mod tests {
         let mut last = 0;
         for value in 0..100_000 {
             let at = bucket_of(value);
-            assert!(
-                at == last || at == last + 1,
-                "{value} is in {at} after {last}"
-            );
+            assert!(at == last || at == last + 1, "{value} is in {at} after {last}");
             last = at;
         }
     }

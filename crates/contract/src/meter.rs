@@ -93,10 +93,7 @@ impl Meter {
     pub fn new(refusal_codes: &'static [&'static str], started_s: u64) -> Self {
         let refusal_codes = &refusal_codes[..refusal_codes.len().min(REFUSAL_CODES_MAX)];
         let slots = (0..SLOTS)
-            .map(|_| Slot {
-                number: AtomicU64::new(EMPTY),
-                totals: Totals::new(),
-            })
+            .map(|_| Slot { number: AtomicU64::new(EMPTY), totals: Totals::new() })
             .collect();
         let meter = Self {
             refusal_codes,
@@ -106,10 +103,7 @@ impl Meter {
             slots,
         };
         meter.slot.store(started_s / SLOT_S, Relaxed);
-        meter
-            .slot_of(started_s / SLOT_S)
-            .number
-            .store(started_s / SLOT_S, Release);
+        meter.slot_of(started_s / SLOT_S).number.store(started_s / SLOT_S, Release);
         meter
     }
 
@@ -214,11 +208,7 @@ impl Meter {
     #[cold]
     fn begin(&self, newest: u64, number: u64) {
         // Who wins this owns the slot; who loses counts in it, or just before it.
-        if self
-            .slot
-            .compare_exchange(newest, number, AcqRel, Relaxed)
-            .is_err()
-        {
+        if self.slot.compare_exchange(newest, number, AcqRel, Relaxed).is_err() {
             return;
         }
         let slot = self.slot_of(number);
@@ -238,11 +228,8 @@ impl Meter {
             let number = slot.number.load(Acquire);
             number != EMPTY && number >= first
         };
-        let oldest = self
-            .slots
-            .iter()
-            .filter(begun)
-            .min_by_key(|slot| slot.number.load(Acquire))?;
+        let oldest =
+            self.slots.iter().filter(begun).min_by_key(|slot| slot.number.load(Acquire))?;
         Some(oldest.totals.read())
     }
 
@@ -265,10 +252,7 @@ impl Meter {
         match Failure::ALL.get(index - 1) {
             Some(failure) => Outcome::Failed(*failure),
             None => Outcome::Refused(
-                self.refusal_codes
-                    .get(index - 1 - FAILURES)
-                    .copied()
-                    .unwrap_or("refused"),
+                self.refusal_codes.get(index - 1 - FAILURES).copied().unwrap_or("refused"),
             ),
         }
     }

@@ -117,16 +117,10 @@ impl Registry {
     pub fn new(paths: impl IntoIterator<Item = &'static Path>) -> Result<Self, DeclarationError> {
         let mut registry = Self::default();
         for path in paths {
-            check_declaration(path).map_err(|why| DeclarationError {
-                path: path.name,
-                why,
-            })?;
+            check_declaration(path).map_err(|why| DeclarationError { path: path.name, why })?;
             if registry.paths.insert(path.name, path).is_some() {
                 let why = "it is declared twice".to_owned();
-                return Err(DeclarationError {
-                    path: path.name,
-                    why,
-                });
+                return Err(DeclarationError { path: path.name, why });
             }
         }
         Ok(registry)
@@ -161,9 +155,7 @@ impl Registry {
         match file.get("paths") {
             None => Ok(BTreeMap::new()),
             Some(toml::Value::Table(paths)) => self.parse_table(paths),
-            Some(_) => Err(syntax(
-                "`paths` must be a table of [paths.\"name\"] tables".to_owned(),
-            )),
+            Some(_) => Err(syntax("`paths` must be a table of [paths.\"name\"] tables".to_owned())),
         }
     }
 
@@ -172,13 +164,10 @@ impl Registry {
         &self,
         paths: &toml::Table,
     ) -> Result<BTreeMap<&'static str, Overrides>, ContractError> {
-        let paths = serde_json::to_value(paths).map_err(|error| ContractError::Syntax {
-            detail: error.to_string(),
-        })?;
+        let paths = serde_json::to_value(paths)
+            .map_err(|error| ContractError::Syntax { detail: error.to_string() })?;
         let Value::Object(paths) = paths else {
-            return Err(ContractError::Syntax {
-                detail: "`paths` must be a table".to_owned(),
-            });
+            return Err(ContractError::Syntax { detail: "`paths` must be a table".to_owned() });
         };
         paths
             .iter()
@@ -207,9 +196,8 @@ impl Registry {
     /// again, because they may have been stored by a version with other rules.
     pub fn set(&mut self, name: &str, overrides: &Overrides) -> Result<Contract, ContractError> {
         let path = self.find(name)?;
-        let written = serde_json::to_value(overrides).map_err(|error| ContractError::Syntax {
-            detail: error.to_string(),
-        })?;
+        let written = serde_json::to_value(overrides)
+            .map_err(|error| ContractError::Syntax { detail: error.to_string() })?;
         let table = match rules::without_nulls(written) {
             Value::Object(table) => table,
             _ => Map::new(),
@@ -235,27 +223,18 @@ impl Registry {
         }
         let path = rules::cut(name, rules::NAME_CHARACTERS_MAX);
         let names = || self.paths.keys().copied();
-        let domain = |known: &&str| {
-            known
-                .split_once('.')
-                .is_some_and(|(domain, _)| domain == name)
-        };
+        let domain = |known: &&str| known.split_once('.').is_some_and(|(domain, _)| domain == name);
         Err(match names().find(domain) {
             Some(example) => ContractError::UnquotedPath { path, example },
-            None => ContractError::UnknownPath {
-                path,
-                suggestion: suggest::nearest(name, names()),
-            },
+            None => {
+                ContractError::UnknownPath { path, suggestion: suggest::nearest(name, names()) }
+            }
         })
     }
 
     fn contract(&self, path: &'static Path) -> Contract {
         let overrides = self.overrides.get(path.name).copied().unwrap_or_default();
-        Contract {
-            path,
-            settings: path.defaults.with(&overrides),
-            overrides,
-        }
+        Contract { path, settings: path.defaults.with(&overrides), overrides }
     }
 }
 
@@ -282,15 +261,9 @@ pub fn coordination(contract: &Contract) -> Coordination {
 
 fn check_declaration(path: &Path) -> Result<(), String> {
     let part = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     };
-    if !path
-        .name
-        .split_once('.')
-        .is_some_and(|(domain, operation)| part(domain) && part(operation))
+    if !path.name.split_once('.').is_some_and(|(domain, operation)| part(domain) && part(operation))
     {
         return Err("its name is not domain.operation in a-z and _".to_owned());
     }

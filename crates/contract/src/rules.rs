@@ -25,24 +25,13 @@ pub(crate) struct Rule {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Shape {
     /// Whole numbers.
-    Integer {
-        min: u64,
-        max: u64,
-        unit: &'static str,
-    },
+    Integer { min: u64, max: u64, unit: &'static str },
     /// Numbers.
-    Number {
-        min: f64,
-        max: f64,
-        unit: &'static str,
-    },
+    Number { min: f64, max: f64, unit: &'static str },
     /// One of these names.
     Choice(Vec<&'static str>),
     /// This name alone, and why there is no choice.
-    Fixed {
-        name: &'static str,
-        why: &'static str,
-    },
+    Fixed { name: &'static str, why: &'static str },
 }
 
 const MILLISECONDS: &str = "milliseconds";
@@ -53,22 +42,12 @@ pub(crate) static RULES: [Rule; 8] = [
     Rule {
         key: "deadline_ms",
         summary: "How long a caller who names no deadline waits, and the most one may ask for.",
-        legal: |_| {
-            Ok(Shape::Integer {
-                min: 1,
-                max: 60_000,
-                unit: MILLISECONDS,
-            })
-        },
+        legal: |_| Ok(Shape::Integer { min: 1, max: 60_000, unit: MILLISECONDS }),
     },
     Rule {
         key: "priority",
         summary: "What is refused first under overload: sheddable, then default, then critical.",
-        legal: |_| {
-            Ok(Shape::Choice(
-                Priority::ALL.iter().map(|value| value.name()).collect(),
-            ))
-        },
+        legal: |_| Ok(Shape::Choice(Priority::ALL.iter().map(|value| value.name()).collect())),
     },
     Rule {
         key: "idempotency_window_s",
@@ -94,34 +73,18 @@ pub(crate) static RULES: [Rule; 8] = [
         key: "slo.availability",
         summary: "Percent of requests answered without an error of the server; below 100, \
                   because 100 leaves no error budget.",
-        legal: |_| {
-            Ok(Shape::Number {
-                min: 50.0,
-                max: 99.999,
-                unit: "percent",
-            })
-        },
+        legal: |_| Ok(Shape::Number { min: 50.0, max: 99.999, unit: "percent" }),
     },
     Rule {
         key: "slo.latency_p99_ms",
         summary: "99 of 100 answers come within this; never more than deadline_ms.",
-        legal: |_| {
-            Ok(Shape::Integer {
-                min: 1,
-                max: 60_000,
-                unit: MILLISECONDS,
-            })
-        },
+        legal: |_| Ok(Shape::Integer { min: 1, max: 60_000, unit: MILLISECONDS }),
     },
 ];
 
 fn idempotency_window(path: &Path) -> Result<Shape, &'static str> {
     match path.facts.idempotency {
-        Idempotency::Keyed => Ok(Shape::Integer {
-            min: 60,
-            max: 604_800,
-            unit: SECONDS,
-        }),
+        Idempotency::Keyed => Ok(Shape::Integer { min: 60, max: 604_800, unit: SECONDS }),
         Idempotency::Natural => {
             Err("repeating this request arrives at the same state, so it takes no idempotency key")
         }
@@ -144,30 +107,22 @@ fn refusals(path: &Path) -> Result<Shape, &'static str> {
 
 fn consistency(path: &Path) -> Result<Shape, &'static str> {
     match path.access {
-        Access::Write => Err(
-            "a write is always decided by the partition's owner on the newest \
-                              state; only reads have a level",
-        ),
-        Access::Read => Ok(Shape::Choice(
-            path.facts.levels.iter().map(|level| level.name()).collect(),
-        )),
+        Access::Write => Err("a write is always decided by the partition's owner on the newest \
+                              state; only reads have a level"),
+        Access::Read => {
+            Ok(Shape::Choice(path.facts.levels.iter().map(|level| level.name()).collect()))
+        }
     }
 }
 
 fn max_staleness(path: &Path) -> Result<Shape, &'static str> {
     match path.access {
-        Access::Write => Err(
-            "a write is always decided on the newest state; only reads have a \
-                              staleness",
-        ),
+        Access::Write => Err("a write is always decided on the newest state; only reads have a \
+                              staleness"),
         Access::Read if !path.facts.levels.contains(&Level::Bounded) => {
             Err("this read cannot be served at level bounded")
         }
-        Access::Read => Ok(Shape::Integer {
-            min: 1,
-            max: 600_000,
-            unit: MILLISECONDS,
-        }),
+        Access::Read => Ok(Shape::Integer { min: 1, max: 600_000, unit: MILLISECONDS }),
     }
 }
 
@@ -189,12 +144,12 @@ impl Shape {
 
     fn admits(&self, value: &Value) -> bool {
         match self {
-            Self::Integer { min, max, .. } => value
-                .as_u64()
-                .is_some_and(|number| (*min..=*max).contains(&number)),
-            Self::Number { min, max, .. } => value
-                .as_f64()
-                .is_some_and(|number| (*min..=*max).contains(&number)),
+            Self::Integer { min, max, .. } => {
+                value.as_u64().is_some_and(|number| (*min..=*max).contains(&number))
+            }
+            Self::Number { min, max, .. } => {
+                value.as_f64().is_some_and(|number| (*min..=*max).contains(&number))
+            }
             Self::Fixed { name, .. } => value.as_str() == Some(name),
             Self::Choice(names) => value.as_str().is_some_and(|name| names.contains(&name)),
         }
@@ -220,12 +175,8 @@ pub(crate) fn check(path: &Path, table: &Map<String, Value>) -> Result<Overrides
             _ => check_value(path, key, value)?,
         }
     }
-    let overrides: Overrides =
-        serde_json::from_value(Value::Object(table.clone())).map_err(|error| {
-            ContractError::Syntax {
-                detail: error.to_string(),
-            }
-        })?;
+    let overrides: Overrides = serde_json::from_value(Value::Object(table.clone()))
+        .map_err(|error| ContractError::Syntax { detail: error.to_string() })?;
     check_together(path, &overrides)?;
     Ok(overrides)
 }
@@ -257,12 +208,7 @@ fn check_value(path: &Path, key: &str, value: &Value) -> Result<(), ContractErro
 /// The two rules that concern more than one setting.
 fn check_together(path: &Path, overrides: &Overrides) -> Result<(), ContractError> {
     let settings = path.defaults.with(overrides);
-    let conflict = |why: String| {
-        Err(ContractError::Conflict {
-            path: path.name.to_owned(),
-            why,
-        })
-    };
+    let conflict = |why: String| Err(ContractError::Conflict { path: path.name.to_owned(), why });
     if let (Some(_), Some(level)) = (overrides.max_staleness_ms, settings.consistency)
         && level != Level::Bounded
     {
@@ -270,9 +216,7 @@ fn check_together(path: &Path, overrides: &Overrides) -> Result<(), ContractErro
             "max_staleness_ms needs consistency = \"bounded\", and this path's is \"{level}\""
         ));
     }
-    let Settings {
-        deadline_ms, slo, ..
-    } = settings;
+    let Settings { deadline_ms, slo, .. } = settings;
     if slo.latency_p99_ms > deadline_ms {
         return conflict(format!(
             "slo.latency_p99_ms ({}) is longer than deadline_ms ({deadline_ms}): no answer comes \

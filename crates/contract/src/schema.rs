@@ -10,9 +10,8 @@ use crate::settings::Level;
 
 /// The schema of a table that has the names of `paths` as its keys.
 pub(crate) fn of_paths(paths: impl Iterator<Item = &'static Path>) -> Value {
-    let properties: Map<String, Value> = paths
-        .map(|path| (path.name.to_owned(), of_path(path)))
-        .collect();
+    let properties: Map<String, Value> =
+        paths.map(|path| (path.name.to_owned(), of_path(path))).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "paths",
@@ -31,10 +30,7 @@ fn of_path(path: &Path) -> Value {
         let Ok(shape) = (rule.legal)(path) else {
             continue;
         };
-        let inner = rule
-            .key
-            .strip_prefix(SLO)
-            .and_then(|rest| rest.strip_prefix('.'));
+        let inner = rule.key.strip_prefix(SLO).and_then(|rest| rest.strip_prefix('.'));
         let default = match inner {
             Some(key) => &defaults[SLO][key],
             None => &defaults[rule.key],

@@ -107,10 +107,7 @@ impl Settings {
     const DEADLINE_MS: u64 = 1_000;
     const WINDOW_S: u64 = 86_400;
     pub(crate) const MAX_STALENESS_MS: u64 = 1_000;
-    const SLO: Slo = Slo {
-        availability: 99.9,
-        latency_p99_ms: 50,
-    };
+    const SLO: Slo = Slo { availability: 99.9, latency_p99_ms: 50 };
 
     /// The usual settings of a read at `level`: one second, and a bound of one second.
     #[must_use]
@@ -143,19 +140,13 @@ impl Settings {
     /// The usual settings of a write that takes an `Idempotency-Key`, remembered for a day.
     #[must_use]
     pub const fn keyed_write() -> Self {
-        Self {
-            idempotency_window_s: Some(Self::WINDOW_S),
-            ..Self::natural_write()
-        }
+        Self { idempotency_window_s: Some(Self::WINDOW_S), ..Self::natural_write() }
     }
 
     /// The same with another deadline.
     #[must_use]
     pub const fn with_deadline_ms(self, deadline_ms: u64) -> Self {
-        Self {
-            deadline_ms,
-            ..self
-        }
+        Self { deadline_ms, ..self }
     }
 
     /// The same with another priority.
@@ -167,22 +158,13 @@ impl Settings {
     /// The same with another bound; only for [`Level::Bounded`].
     #[must_use]
     pub const fn with_max_staleness_ms(self, max_staleness_ms: u64) -> Self {
-        Self {
-            max_staleness_ms: Some(max_staleness_ms),
-            ..self
-        }
+        Self { max_staleness_ms: Some(max_staleness_ms), ..self }
     }
 
     /// The same with another objective.
     #[must_use]
     pub const fn with_slo(self, availability: f64, latency_p99_ms: u64) -> Self {
-        Self {
-            slo: Slo {
-                availability,
-                latency_p99_ms,
-            },
-            ..self
-        }
+        Self { slo: Slo { availability, latency_p99_ms }, ..self }
     }
 
     /// These settings with `overrides` on top. Leaving [`Level::Bounded`] drops the bound, coming
@@ -200,10 +182,7 @@ impl Settings {
                 .then(|| bound.unwrap_or(Self::MAX_STALENESS_MS)),
             slo: Slo {
                 availability: overrides.slo.availability.unwrap_or(self.slo.availability),
-                latency_p99_ms: overrides
-                    .slo
-                    .latency_p99_ms
-                    .unwrap_or(self.slo.latency_p99_ms),
+                latency_p99_ms: overrides.slo.latency_p99_ms.unwrap_or(self.slo.latency_p99_ms),
             },
         }
     }

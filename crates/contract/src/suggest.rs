@@ -65,14 +65,8 @@ mod tests {
     #[test]
     fn only_what_is_near_is_suggested() {
         let names = ["reservations.hold", "reservations.holds", "meta.keys"];
-        assert_eq!(
-            nearest("reservation.hold", names),
-            Some("reservations.hold")
-        );
-        assert_eq!(
-            nearest("reservations.holds", names),
-            Some("reservations.holds")
-        );
+        assert_eq!(nearest("reservation.hold", names), Some("reservations.hold"));
+        assert_eq!(nearest("reservations.holds", names), Some("reservations.holds"));
         assert_eq!(nearest("limits.check", names), None);
         assert_eq!(nearest("x", names), None);
         assert_eq!(nearest("deadline", ["deadline_ms"]), Some("deadline_ms"));

@@ -12,11 +12,7 @@ pub(crate) fn milliseconds(value: Option<f64>) -> String {
 }
 
 pub(crate) fn changed<T: PartialEq + fmt::Display>(now: &T, default: &T) -> String {
-    if now == default {
-        String::new()
-    } else {
-        format!(" (changed; default {default})")
-    }
+    if now == default { String::new() } else { format!(" (changed; default {default})") }
 }
 
 pub(crate) fn freshness(contract: &Contract) -> String {
@@ -42,27 +38,14 @@ pub(crate) fn freshness(contract: &Contract) -> String {
             _ => String::new(),
         },
     };
-    let others: Vec<&str> = contract
-        .path
-        .facts
-        .levels
-        .iter()
-        .map(|level| level.name())
-        .collect();
-    format!(
-        "{meaning}{was}; a caller may ask for: {}",
-        others.join(", ")
-    )
+    let others: Vec<&str> = contract.path.facts.levels.iter().map(|level| level.name()).collect();
+    format!("{meaning}{was}; a caller may ask for: {}", others.join(", "))
 }
 
 pub(crate) fn refusals(contract: &Contract) -> String {
     let codes = contract.path.facts.refusal_codes.join(", ");
     let may = |codes: &str| {
-        if codes.is_empty() {
-            String::new()
-        } else {
-            format!("; may refuse: {codes}")
-        }
+        if codes.is_empty() { String::new() } else { format!("; may refuse: {codes}") }
     };
     match contract.settings.refusals {
         None => may(&codes).trim_start_matches("; ").to_owned(),
@@ -143,10 +126,7 @@ pub(crate) fn how_long(settings: &Settings) -> String {
 
 pub(crate) fn idempotency(contract: &Contract) -> String {
     let (settings, defaults) = (&contract.settings, &contract.path.defaults);
-    match (
-        contract.path.facts.idempotency,
-        settings.idempotency_window_s,
-    ) {
+    match (contract.path.facts.idempotency, settings.idempotency_window_s) {
         (Idempotency::Read, _) => "a read: repeating it changes nothing".to_owned(),
         (Idempotency::Natural, _) => {
             "repeating the request arrives at the same state; it takes no key".to_owned()

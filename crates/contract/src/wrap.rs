@@ -35,15 +35,7 @@ mod tests {
     #[test]
     fn lines_fill_up_to_the_width_and_long_words_stand_alone() {
         let mut out = String::new();
-        fill(
-            &mut out,
-            "one two  three\nfour incomprehensibilities end",
-            2,
-            10,
-        );
-        assert_eq!(
-            out,
-            "one two\n  three\n  four\n  incomprehensibilities\n  end"
-        );
+        fill(&mut out, "one two  three\nfour incomprehensibilities end", 2, 10);
+        assert_eq!(out, "one two\n  three\n  four\n  incomprehensibilities\n  end");
     }
 }

@@ -27,7 +27,10 @@ pub struct Breakage {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Simulated { scene: Scene, broken: Broken },
+    Simulated {
+        scene: Scene,
+        broken: Broken,
+    },
     /// Not a switch in Evenkeel, but the way to do without it.
     Naive,
 }

@@ -272,11 +272,7 @@ impl History {
     /// An empty history of these resources, none of which has a hold yet.
     #[must_use]
     pub fn new(inventory: impl IntoIterator<Item = (String, Capacity)>) -> Self {
-        Self {
-            inventory: inventory.into_iter().collect(),
-            operations: Vec::new(),
-            now: 0,
-        }
+        Self { inventory: inventory.into_iter().collect(), operations: Vec::new(), now: 0 }
     }
 
     /// Records that `client` asks, now. The answer names the operation.
@@ -317,13 +313,10 @@ impl History {
     /// # Errors
     /// Those of `to`.
     pub fn write_ndjson(&self, mut to: impl Write) -> Result<(), HistoryError> {
-        let resources = self
-            .inventory
-            .iter()
-            .map(|(name, capacity)| Line::Resource {
-                name: name.clone(),
-                capacity: capacity.clone(),
-            });
+        let resources = self.inventory.iter().map(|(name, capacity)| Line::Resource {
+            name: name.clone(),
+            capacity: capacity.clone(),
+        });
         let operations = self.operations.iter().cloned().map(Line::Operation);
         for line in resources.chain(operations) {
             serde_json::to_writer(&mut to, &line).map_err(std::io::Error::from)?;
@@ -342,10 +335,7 @@ impl History {
         let mut text = Vec::new();
         for line in 1.. {
             text.clear();
-            let length = from
-                .by_ref()
-                .take(LINE_BYTES_MAX)
-                .read_until(b'\n', &mut text)?;
+            let length = from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut text)?;
             if length == 0 {
                 break;
             }
@@ -357,10 +347,7 @@ impl History {
                     history.inventory.insert(name, capacity);
                 }
                 Ok(Line::Operation(operation)) => {
-                    let last = operation
-                        .returned
-                        .as_ref()
-                        .map_or(operation.called, |at| at.0);
+                    let last = operation.returned.as_ref().map_or(operation.called, |at| at.0);
                     history.now = history.now.max(last);
                     history.operations.push(operation);
                 }

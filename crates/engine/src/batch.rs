@@ -33,8 +33,17 @@ impl<A: App, T, R> Partition<A, T, R> {
         let offset = self.newest_tail().offset.next();
         let incarnation = self.incarnation();
         let mut waiting = Waiting::default();
-        let Self { app, options, state, mailbox, in_flight, next_timer, timers_resume, poisoned, .. } =
-            self;
+        let Self {
+            app,
+            options,
+            state,
+            mailbox,
+            in_flight,
+            next_timer,
+            timers_resume,
+            poisoned,
+            ..
+        } = self;
         let mut unreadable = false;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
         let mut tx = state.begin(&layers);

@@ -46,15 +46,9 @@ use world::Promise;
 fn assert_breaks(mutation: Mutation, bounds: Bounds, promise: Promise) {
     let found = explore(&Protocol::new(mutation, bounds), &[promise]);
     let Some((_, steps)) = found.counterexample else {
-        panic!(
-            "{mutation:?} keeps {promise:?} in all of {} states",
-            found.states
-        );
+        panic!("{mutation:?} keeps {promise:?} in all of {} states", found.states);
     };
-    eprintln!(
-        "{mutation:?} breaks {promise:?} within {} states:",
-        found.states
-    );
+    eprintln!("{mutation:?} breaks {promise:?} within {} states:", found.states);
     for step in steps {
         eprintln!("  {step}");
     }
@@ -72,15 +66,9 @@ fn the_protocol_keeps_its_promises_in_every_interleaving() {
     let found = assert_keeps_all(Mutation::None, Bounds::FULL);
     eprintln!("{} states, all of them", found.states);
     for event in Event::ALL {
-        assert!(
-            found.events.contains(&event),
-            "the model never reaches {event:?}"
-        );
+        assert!(found.events.contains(&event), "the model never reaches {event:?}");
     }
-    assert!(
-        found.states > 100_000,
-        "the bounds leave too little to explore"
-    );
+    assert!(found.states > 100_000, "the bounds leave too little to explore");
 }
 
 #[test]
@@ -90,90 +78,53 @@ fn an_offset_alone_is_no_fence_with_two_records_in_flight() {
 
 #[test]
 fn an_offset_alone_is_a_fence_with_one_record_in_flight() {
-    let bounds = Bounds {
-        in_flight: 1,
-        ..Bounds::SMALL
-    };
+    let bounds = Bounds { in_flight: 1, ..Bounds::SMALL };
     assert_keeps_all(Mutation::OffsetOnly, bounds);
 }
 
 #[test]
 fn absence_is_no_evidence() {
-    assert_breaks(
-        Mutation::AbsentMeansNotAppended,
-        Bounds::SMALL,
-        Promise::DeniedHasNoEffect,
-    );
+    assert_breaks(Mutation::AbsentMeansNotAppended, Bounds::SMALL, Promise::DeniedHasNoEffect);
 }
 
 #[test]
 fn a_refused_append_may_be_ours() {
-    assert_breaks(
-        Mutation::ConflictMeansNoEffect,
-        Bounds::SMALL,
-        Promise::DeniedHasNoEffect,
-    );
+    assert_breaks(Mutation::ConflictMeansNoEffect, Bounds::SMALL, Promise::DeniedHasNoEffect);
 }
 
 #[test]
 fn a_trimmed_offset_tells_nothing() {
-    assert_breaks(
-        Mutation::TrimmedMeansNoEffect,
-        Bounds::SMALL,
-        Promise::DeniedHasNoEffect,
-    );
+    assert_breaks(Mutation::TrimmedMeansNoEffect, Bounds::SMALL, Promise::DeniedHasNoEffect);
 }
 
 #[test]
 fn a_refusal_waits_for_its_barrier() {
-    assert_breaks(
-        Mutation::UnfencedRefusal,
-        Bounds::SMALL,
-        Promise::FencedAnswers,
-    );
+    assert_breaks(Mutation::UnfencedRefusal, Bounds::SMALL, Promise::FencedAnswers);
 }
 
 #[test]
 fn a_barrier_is_younger_than_what_waits_for_it() {
-    let bounds = Bounds {
-        reads: 2,
-        ..Bounds::SMALL
-    };
+    let bounds = Bounds { reads: 2, ..Bounds::SMALL };
     assert_breaks(Mutation::BarrierInFlight, bounds, Promise::FencedAnswers);
 }
 
 #[test]
 fn an_acknowledgement_waits_for_the_append() {
-    assert_breaks(
-        Mutation::AckBeforeAppend,
-        Bounds::SMALL,
-        Promise::AcknowledgedIsInTheLog,
-    );
+    assert_breaks(Mutation::AckBeforeAppend, Bounds::SMALL, Promise::AcknowledgedIsInTheLog);
 }
 
 #[test]
 fn a_key_needs_its_row() {
-    assert_breaks(
-        Mutation::NoIdempotencyRow,
-        Bounds::SMALL,
-        Promise::OneEffectAKey,
-    );
+    assert_breaks(Mutation::NoIdempotencyRow, Bounds::SMALL, Promise::OneEffectAKey);
 }
 
 #[test]
 fn an_owner_serves_only_once_its_announce_is_acknowledged() {
-    assert_breaks(
-        Mutation::ServeBeforeAnnounced,
-        Bounds::SMALL,
-        Promise::FencedAnswers,
-    );
+    assert_breaks(Mutation::ServeBeforeAnnounced, Bounds::SMALL, Promise::FencedAnswers);
 }
 
 #[test]
 fn an_announce_is_unique_to_its_process() {
-    let bounds = Bounds {
-        reads: 2,
-        ..Bounds::SMALL
-    };
+    let bounds = Bounds { reads: 2, ..Bounds::SMALL };
     assert_breaks(Mutation::AnonymousAnnounce, bounds, Promise::FencedAnswers);
 }

@@ -41,10 +41,7 @@ pub(crate) struct Known {
 impl Known {
     fn quarantine(&mut self, reason: String) {
         if self.quarantine.is_none() {
-            self.quarantine = Some(Quarantine {
-                reason: reason.into(),
-                lasting: true,
-            });
+            self.quarantine = Some(Quarantine { reason: reason.into(), lasting: true });
         }
         self.doubt = None;
     }
@@ -67,11 +64,7 @@ impl Chains {
     /// Something of any partition may be missing, for the reason `damage`.
     pub(crate) fn doubt_all(&mut self, damage: &Arc<str>) {
         self.unseen.get_or_insert_with(|| Arc::clone(damage));
-        for known in self
-            .known
-            .values_mut()
-            .filter(|known| known.quarantine.is_none())
-        {
+        for known in self.known.values_mut().filter(|known| known.quarantine.is_none()) {
             known.doubt.get_or_insert_with(|| Arc::clone(damage));
         }
     }
@@ -125,9 +118,7 @@ impl Chains {
         }
         for (partition, known) in &mut self.known {
             // In the order of the partitions, as it was written.
-            let listed = header
-                .standings
-                .binary_search_by_key(partition, |line| line.partition);
+            let listed = header.standings.binary_search_by_key(partition, |line| line.partition);
             if listed.is_err() && known.quarantine.is_none() {
                 known.quarantine(format!("{name} does not know of it"));
             }
@@ -183,17 +174,12 @@ impl Chains {
             let own = |record: &&Record| record.header().partition == line.partition;
             let records: Vec<&Record> = found.iter().filter(own).collect();
             if is_complete(*line, &records) {
-                records
-                    .into_iter()
-                    .for_each(|record| self.apply(record, place));
+                records.into_iter().for_each(|record| self.apply(record, place));
                 continue;
             }
             let last = Offset(line.first.0 + u64::from(line.records).saturating_sub(1));
             let known = self.known.entry(line.partition).or_default();
-            known.quarantine(format!(
-                "{damage}: of offsets {}..={last} some are lost",
-                line.first
-            ));
+            known.quarantine(format!("{damage}: of offsets {}..={last} some are lost", line.first));
             known.tail.offset = known.tail.offset.max(last);
         }
     }
@@ -214,9 +200,7 @@ fn may_be_lost(damage: &str, tail: Tail) -> String {
 
 fn is_complete(line: Line, records: &[&Record]) -> bool {
     records.len() == line.records as usize
-        && records
-            .first()
-            .is_some_and(|record| record.header().offset == line.first)
+        && records.first().is_some_and(|record| record.header().offset == line.first)
 }
 
 /// The records that can still be made out in a damaged body.
@@ -236,18 +220,11 @@ mod tests {
     use crate::{Epoch, Hash, Header, Kind};
 
     const P: PartitionId = PartitionId(4);
-    const PLACE: Place = Place {
-        segment: 1,
-        position: 512,
-    };
+    const PLACE: Place = Place { segment: 1, position: 512 };
 
     fn record(at: Tail, incarnation: u32) -> Record {
         let header = Header {
-            kind: if at.offset.0 == 0 {
-                Kind::Genesis
-            } else {
-                Kind::Batch
-            },
+            kind: if at.offset.0 == 0 { Kind::Genesis } else { Kind::Batch },
             partition: P,
             incarnation: Incarnation(incarnation),
             epoch: Epoch(1),
@@ -273,31 +250,12 @@ mod tests {
     fn only_what_continues_the_chain_is_taken() {
         let refused = |next: &dyn Fn(Tail) -> Record| refusal(&mut Chains::default(), next);
         assert_eq!(refused(&|tail| record(tail, 2)), None);
-        assert_eq!(
-            refused(&|tail| record(tail, 3)),
-            None,
-            "an incarnation may begin"
-        );
-        assert!(
-            refused(&|tail| record(tail, 1)).is_some(),
-            "but not go back"
-        );
-        let other = |tail: Tail| Tail {
-            hash: Hash::of(b"other"),
-            ..tail
-        };
-        assert!(
-            refused(&|tail| record(other(tail), 2)).is_some(),
-            "the same offset is not enough"
-        );
-        let later = |tail: Tail| Tail {
-            offset: tail.offset.next(),
-            ..tail
-        };
-        assert!(
-            refused(&|tail| record(later(tail), 2)).is_some(),
-            "nor is the same hash"
-        );
+        assert_eq!(refused(&|tail| record(tail, 3)), None, "an incarnation may begin");
+        assert!(refused(&|tail| record(tail, 1)).is_some(), "but not go back");
+        let other = |tail: Tail| Tail { hash: Hash::of(b"other"), ..tail };
+        assert!(refused(&|tail| record(other(tail), 2)).is_some(), "the same offset is not enough");
+        let later = |tail: Tail| Tail { offset: tail.offset.next(), ..tail };
+        assert!(refused(&|tail| record(later(tail), 2)).is_some(), "nor is the same hash");
     }
 
     #[test]
@@ -313,10 +271,7 @@ mod tests {
             }
             chains.finish();
             assert_eq!(chains.known[&P].quarantine.is_some(), quarantined);
-            assert!(
-                chains.unseen.is_some(),
-                "nothing shows that no other partition began"
-            );
+            assert!(chains.unseen.is_some(), "nothing shows that no other partition began");
         }
     }
 }

@@ -32,64 +32,25 @@ pub async fn suite<L: Log, F: Future<Output = L>>(fresh: impl Fn() -> F) {
 
 /// A partition begins with `Genesis`, once.
 pub async fn genesis_is_only_at_1<L: Log>(log: &L) {
-    assert_eq!(
-        tail(log, P).await,
-        Tail::EMPTY,
-        "a partition that was never written is empty"
-    );
-    assert!(
-        read(log, Offset(1), usize::MAX).await.is_empty(),
-        "and has no records"
-    );
-    let late = batch(
-        P,
-        Tail {
-            offset: Offset(1),
-            hash: Hash::of(b"none"),
-        },
-        b"",
-    );
+    assert_eq!(tail(log, P).await, Tail::EMPTY, "a partition that was never written is empty");
+    assert!(read(log, Offset(1), usize::MAX).await.is_empty(), "and has no records");
+    let late = batch(P, Tail { offset: Offset(1), hash: Hash::of(b"none") }, b"");
     conflicts(log, &late, "a record before Genesis").await;
     let first = appended(log, genesis(P)).await;
     assert_eq!(tail(log, P).await, first);
     conflicts(log, &genesis_of(P, Incarnation(2)), "a second Genesis").await;
-    assert_eq!(
-        tail(log, P).await,
-        first,
-        "a refused append changes nothing"
-    );
+    assert_eq!(tail(log, P).await, first, "a refused append changes nothing");
 }
 
 /// The condition is the tail's offset *and* its hash.
 pub async fn offset_and_hash_are_both_checked<L: Log>(log: &L) {
     let first = appended(log, genesis(P)).await;
     let second = appended(log, batch(P, first, b"second")).await;
-    conflicts(
-        log,
-        &batch(P, first, b"behind"),
-        "an offset behind the tail",
-    )
-    .await;
-    let beyond = Tail {
-        offset: second.offset.next(),
-        hash: second.hash,
-    };
-    conflicts(
-        log,
-        &batch(P, beyond, b"beyond"),
-        "an offset beyond the tail",
-    )
-    .await;
-    let other = Tail {
-        offset: second.offset,
-        hash: Hash::of(b"other"),
-    };
-    conflicts(
-        log,
-        &batch(P, other, b"other"),
-        "the tail's offset with another hash",
-    )
-    .await;
+    conflicts(log, &batch(P, first, b"behind"), "an offset behind the tail").await;
+    let beyond = Tail { offset: second.offset.next(), hash: second.hash };
+    conflicts(log, &batch(P, beyond, b"beyond"), "an offset beyond the tail").await;
+    let other = Tail { offset: second.offset, hash: Hash::of(b"other") };
+    conflicts(log, &batch(P, other, b"other"), "the tail's offset with another hash").await;
     let third = appended(log, batch(P, second, b"third")).await;
     assert_eq!(tail(log, P).await, third);
 }
@@ -107,12 +68,7 @@ pub async fn one_of_two_owners_wins<L: Log>(log: &L) {
             (Err(AppendError::Conflict { .. }), Ok(_)) => (theirs, ours),
             other => panic!("of two owners exactly one wins, not {other:?}"),
         };
-        conflicts(
-            log,
-            &batch(P, loser.tail(), b"on"),
-            "what continues the loser's record",
-        )
-        .await;
+        conflicts(log, &batch(P, loser.tail(), b"on"), "what continues the loser's record").await;
         at = winner.tail();
         assert_eq!(tail(log, P).await, at);
     }
@@ -128,11 +84,7 @@ pub async fn many_in_flight_land_in_order<L: Log>(log: &L) {
             record
         })
         .collect();
-    let outcomes = all(records
-        .iter()
-        .map(|record| in_flight(log, record.clone()))
-        .collect())
-    .await;
+    let outcomes = all(records.iter().map(|record| in_flight(log, record.clone())).collect()).await;
     for (record, outcome) in records.iter().zip(outcomes) {
         assert_eq!(must("a pipelined append", outcome), record.tail());
     }
@@ -152,17 +104,10 @@ pub async fn after_a_refused_record_the_next_is_refused<L: Log>(log: &L) {
         in_flight(log, second.clone()),
     ];
     let outcomes = all(together).await;
-    assert!(
-        outcomes[0].is_ok(),
-        "the successor announces itself: {:?}",
-        outcomes[0]
-    );
+    assert!(outcomes[0].is_ok(), "the successor announces itself: {:?}", outcomes[0]);
     for outcome in &outcomes[1..] {
         let refused = matches!(outcome, Err(AppendError::Conflict { .. }));
-        assert!(
-            refused,
-            "the old owner's records are refused, not {outcome:?}"
-        );
+        assert!(refused, "the old owner's records are refused, not {outcome:?}");
     }
     conflicts(log, &second, "the old owner's second record, on its own").await;
     assert_eq!(tail(log, P).await, announce.tail());
@@ -174,11 +119,7 @@ pub async fn the_same_record_again_conflicts<L: Log>(log: &L) {
     let record = batch(P, at, b"once");
     appended(log, record.clone()).await;
     conflicts(log, &record, "the same record again").await;
-    assert_eq!(
-        read(log, Offset(2), usize::MAX).await,
-        [record],
-        "and it is there once"
-    );
+    assert_eq!(read(log, Offset(2), usize::MAX).await, [record], "and it is there once");
 }
 
 /// Reads show every record, in order, at least one a call, and none past the tail.
@@ -191,38 +132,21 @@ pub async fn reads_are_dense_and_in_order<L: Log>(log: &L) {
         appended(log, record.clone()).await;
         records.push(record);
     }
-    assert_eq!(
-        read(log, Offset(0), usize::MAX).await,
-        records,
-        "from before the first"
-    );
+    assert_eq!(read(log, Offset(0), usize::MAX).await, records, "from before the first");
     for bytes_max in [0, 1, 300, 20_000] {
         let mut from = Offset(1);
         while from.0 <= records.len() as u64 {
             let some = read(log, from, bytes_max).await;
             let begin = usize::try_from(from.0 - 1).expect("a small offset");
             assert!(!some.is_empty(), "at least one record from offset {from}");
-            assert_eq!(
-                some,
-                records[begin..begin + some.len()],
-                "from offset {from}"
-            );
+            assert_eq!(some, records[begin..begin + some.len()], "from offset {from}");
             let bytes: usize = some.iter().map(|record| record.as_bytes().len()).sum();
-            assert!(
-                some.len() == 1 || bytes <= bytes_max,
-                "{bytes} of at most {bytes_max} bytes"
-            );
+            assert!(some.len() == 1 || bytes <= bytes_max, "{bytes} of at most {bytes_max} bytes");
             from = Offset(from.0 + some.len() as u64);
         }
-        assert!(
-            read(log, from, bytes_max).await.is_empty(),
-            "nothing at the tail"
-        );
+        assert!(read(log, from, bytes_max).await.is_empty(), "nothing at the tail");
     }
-    assert!(
-        read(log, Offset(10_000), 1000).await.is_empty(),
-        "nothing beyond the tail"
-    );
+    assert!(read(log, Offset(10_000), 1000).await.is_empty(), "nothing beyond the tail");
 }
 
 /// What a read shows, the tail covers.
@@ -237,11 +161,7 @@ pub async fn what_is_read_is_durable<L: Log>(log: &L) {
         let shown = read(log, record.header().offset, usize::MAX).await;
         let durable = tail(log, P).await;
         if !shown.is_empty() {
-            assert_eq!(
-                durable,
-                record.tail(),
-                "a record was shown that is not durable"
-            );
+            assert_eq!(durable, record.tail(), "a record was shown that is not durable");
         }
         let outcome = match early {
             Poll::Ready(outcome) => outcome,
@@ -258,42 +178,21 @@ pub async fn tail_past_waits_and_wakes<L: Log>(log: &L) {
     };
     let first = genesis(P).tail();
     let outcomes = all(vec![waits(0), in_flight(log, genesis(P))]).await;
-    assert_eq!(
-        outcomes
-            .into_iter()
-            .map(|o| must("both", o))
-            .collect::<Vec<_>>(),
-        [first, first]
-    );
-    assert_eq!(
-        must("tail_past", waits(0).await),
-        first,
-        "it is past 0 already"
-    );
+    assert_eq!(outcomes.into_iter().map(|o| must("both", o)).collect::<Vec<_>>(), [first, first]);
+    assert_eq!(must("tail_past", waits(0).await), first, "it is past 0 already");
 
     let second = batch(P, first, b"second");
     let third = batch(P, second.tail(), b"third");
-    let together = vec![
-        waits(1),
-        waits(2),
-        in_flight(log, second.clone()),
-        in_flight(log, third.clone()),
-    ];
-    let outcomes: Vec<Tail> = all(together)
-        .await
-        .into_iter()
-        .map(|o| must("all", o))
-        .collect();
+    let together =
+        vec![waits(1), waits(2), in_flight(log, second.clone()), in_flight(log, third.clone())];
+    let outcomes: Vec<Tail> = all(together).await.into_iter().map(|o| must("all", o)).collect();
     assert!(outcomes[0].offset >= second.header().offset);
     assert_eq!(outcomes[1], third.tail());
 }
 
 /// Trimming forgets records, never the tail.
 pub async fn trimming_keeps_the_tail<L: Log>(log: &L) {
-    must(
-        "trimming what was never written",
-        log.trim(P, Offset(5)).await,
-    );
+    must("trimming what was never written", log.trim(P, Offset(5)).await);
     let mut records = vec![genesis(P)];
     appended(log, genesis(P)).await;
     for index in 0..19u8 {
@@ -323,21 +222,12 @@ pub async fn trimming_keeps_the_tail<L: Log>(log: &L) {
     }
     let more = batch(P, end, b"more");
     appended(log, more.clone()).await;
-    assert_eq!(
-        read(log, more.header().offset, usize::MAX).await,
-        [more],
-        "the log goes on"
-    );
+    assert_eq!(read(log, more.header().offset, usize::MAX).await, [more], "the log goes on");
 }
 
 /// What happens in one partition is nothing to the others.
 pub async fn partitions_are_independent<L: Log>(log: &L) {
-    let partitions = [
-        PartitionId(0),
-        PartitionId(1),
-        PartitionId(700),
-        PartitionId::META,
-    ];
+    let partitions = [PartitionId(0), PartitionId(1), PartitionId(700), PartitionId::META];
     let mut tails = Vec::new();
     for partition in partitions {
         tails.push(appended(log, genesis(partition)).await);
@@ -348,21 +238,10 @@ pub async fn partitions_are_independent<L: Log>(log: &L) {
             .zip(&tails)
             .map(|(partition, at)| batch(*partition, *at, &[round; 64]))
             .collect();
-        conflicts(
-            log,
-            &batch(PartitionId(1), tails[0], b""),
-            "another partition's tail",
-        )
-        .await;
-        let flights = records
-            .iter()
-            .map(|record| in_flight(log, record.clone()))
-            .collect();
+        conflicts(log, &batch(PartitionId(1), tails[0], b""), "another partition's tail").await;
+        let flights = records.iter().map(|record| in_flight(log, record.clone())).collect();
         let outcomes = all(flights).await;
-        tails = outcomes
-            .into_iter()
-            .map(|outcome| must("an append", outcome))
-            .collect();
+        tails = outcomes.into_iter().map(|outcome| must("an append", outcome)).collect();
     }
     must("a trim", log.trim(PartitionId(1), Offset(11)).await);
     for (partition, at) in partitions.into_iter().zip(tails) {
@@ -370,11 +249,7 @@ pub async fn partitions_are_independent<L: Log>(log: &L) {
         if partition != PartitionId(1) {
             let records = must("a read", log.read(partition, Offset(1), usize::MAX).await);
             assert_eq!(records.len(), 11);
-            assert!(
-                records
-                    .iter()
-                    .all(|record| record.header().partition == partition)
-            );
+            assert!(records.iter().all(|record| record.header().partition == partition));
         }
     }
 }
@@ -382,9 +257,7 @@ pub async fn partitions_are_independent<L: Log>(log: &L) {
 /// A record of the largest size comes back whole.
 pub async fn the_largest_record_fits<L: Log>(log: &L) {
     let at = appended(log, genesis(P)).await;
-    let body: Vec<u8> = (0..BODY_BYTES_MAX)
-        .map(|at| u8::try_from(at % 251).unwrap_or(0))
-        .collect();
+    let body: Vec<u8> = (0..BODY_BYTES_MAX).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect();
     let record = batch(P, at, &body);
     appended(log, record.clone()).await;
     let empty = batch(P, record.tail(), b"");
@@ -410,11 +283,7 @@ async fn all(mut flights: Vec<Flight<'_>>) -> Vec<Result<Tail, AppendError>> {
                 *outcome = Some(ready);
             }
         }
-        if outcomes.iter().all(Option::is_some) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if outcomes.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     outcomes.into_iter().flatten().collect()

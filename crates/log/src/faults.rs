@@ -54,9 +54,7 @@ impl FaultFiles {
     /// An empty, healthy directory.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            disk: Arc::new(Mutex::new(Disk::new(seed))),
-        }
+        Self { disk: Arc::new(Mutex::new(Disk::new(seed))) }
     }
 
     /// The machine loses power and comes back: unsynced bytes and names fare as the seed says,
@@ -153,10 +151,7 @@ impl FaultFiles {
     #[must_use]
     pub fn contents(&self, name: &str) -> Vec<u8> {
         let mut disk = disk(&self.disk);
-        disk.named(name)
-            .expect("the test names a file that exists")
-            .cache
-            .clone()
+        disk.named(name).expect("the test names a file that exists").cache.clone()
     }
 }
 
@@ -165,11 +160,7 @@ impl FaultFiles {
         let disk = disk(&self.disk);
         disk.on()?;
         let id = *disk.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(FaultFile {
-            disk: Arc::clone(&self.disk),
-            id,
-            life: disk.life,
-        })
+        Ok(FaultFile { disk: Arc::clone(&self.disk), id, life: disk.life })
     }
 }
 
@@ -209,8 +200,7 @@ impl Files for FaultFiles {
         disk.count(Operation::Rename)?;
         let id = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.names.insert(to.to_owned(), id);
-        disk.changes
-            .push(Change::Rename(from.to_owned(), to.to_owned(), id));
+        disk.changes.push(Change::Rename(from.to_owned(), to.to_owned(), id));
         Ok(())
     }
 
@@ -251,11 +241,7 @@ impl Files for FaultFiles {
             Sharing::Exclusive => disk.writer = true,
             Sharing::ReadOnly => disk.readers += 1,
         }
-        Ok(FaultLock {
-            disk: Arc::clone(&self.disk),
-            life: disk.life,
-            sharing,
-        })
+        Ok(FaultLock { disk: Arc::clone(&self.disk), life: disk.life, sharing })
     }
 }
 
@@ -299,21 +285,12 @@ impl File for FaultFile {
         disk.change()?;
         disk.count(Operation::Write)?;
         let short = disk.short_writes && bytes.len() > 1 && disk.rng.below(2) == 0;
-        let count = if short {
-            1 + disk.rng.below(bytes.len() - 1)
-        } else {
-            bytes.len()
-        };
+        let count = if short { 1 + disk.rng.below(bytes.len() - 1) } else { bytes.len() };
         let at = place(position);
         disk.grow(self.id, at + count)?;
-        let contents = disk
-            .files
-            .get_mut(&self.id)
-            .ok_or(io::ErrorKind::NotFound)?;
+        let contents = disk.files.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
         contents.cache[at..at + count].copy_from_slice(&bytes[..count]);
-        contents
-            .dirty
-            .extend(at / SECTOR_BYTES..(at + count).div_ceil(SECTOR_BYTES));
+        contents.dirty.extend(at / SECTOR_BYTES..(at + count).div_ceil(SECTOR_BYTES));
         Ok(count)
     }
 
@@ -328,10 +305,7 @@ impl File for FaultFile {
         disk.change()?;
         let outcome = disk.count(Operation::Sync);
         let ignore = disk.ignore_sync;
-        let contents = disk
-            .files
-            .get_mut(&self.id)
-            .ok_or(io::ErrorKind::NotFound)?;
+        let contents = disk.files.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
         if outcome.is_err() {
             contents.dirty.clear();
         } else if !ignore {

@@ -142,9 +142,7 @@ impl RealFiles {
         if !fs::metadata(path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self {
-            directory: path.to_owned(),
-        })
+        Ok(Self { directory: path.to_owned() })
     }
 
     /// The directory at `path`, created if it is missing: it and all levels above survive a power
@@ -160,10 +158,7 @@ impl Files for RealFiles {
     type Lock = fs::File;
 
     fn open(&self, name: &str) -> io::Result<fs::File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.directory.join(name))
+        OpenOptions::new().read(true).write(true).open(self.directory.join(name))
     }
 
     fn open_read(&self, name: &str) -> io::Result<fs::File> {
@@ -203,15 +198,9 @@ impl Files for RealFiles {
             Sharing::Exclusive => {
                 let mut options = OpenOptions::new();
                 options.read(true).write(true).create(true).truncate(false);
-                (
-                    options.open(&path)?,
-                    FlockOperation::NonBlockingLockExclusive,
-                )
+                (options.open(&path)?, FlockOperation::NonBlockingLockExclusive)
             }
-            Sharing::ReadOnly => (
-                fs::File::open(&path)?,
-                FlockOperation::NonBlockingLockShared,
-            ),
+            Sharing::ReadOnly => (fs::File::open(&path)?, FlockOperation::NonBlockingLockShared),
         };
         match rustix::fs::flock(&file, operation) {
             Ok(()) => {}
@@ -227,9 +216,7 @@ impl Files for RealFiles {
         }
         if sharing == Sharing::Exclusive {
             #[expect(clippy::disallowed_methods, reason = "for people who find the lock held")]
-            let since = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let note = format!(
                 "process {}, since {} s (Unix time)\n",
                 std::process::id(),

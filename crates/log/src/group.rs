@@ -40,18 +40,11 @@ pub(crate) struct GroupKey([u8; 32]);
 
 impl GroupKey {
     pub(crate) fn of(identity: &[u8; 16]) -> Self {
-        Self(blake3::derive_key(
-            "evenkeel write-ahead log: group hash",
-            identity,
-        ))
+        Self(blake3::derive_key("evenkeel write-ahead log: group hash", identity))
     }
 
     fn hash(&self, head: &[u8], table: &[u8]) -> Hash {
-        blake3::Hasher::new_keyed(&self.0)
-            .update(head)
-            .update(table)
-            .finalize()
-            .into()
+        blake3::Hasher::new_keyed(&self.0).update(head).update(table).finalize().into()
     }
 }
 
@@ -64,10 +57,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// Before the first group, whose sequence is 1.
-    pub(crate) const START: Self = Self {
-        sequence: 0,
-        hash: Hash::ZERO,
-    };
+    pub(crate) const START: Self = Self { sequence: 0, hash: Hash::ZERO };
 }
 
 /// One partition's share of a group.
@@ -105,10 +95,7 @@ impl GroupHeader {
     }
 
     pub(crate) fn line(&self, partition: PartitionId) -> Option<Line> {
-        self.table
-            .iter()
-            .find(|line| line.partition == partition)
-            .copied()
+        self.table.iter().find(|line| line.partition == partition).copied()
     }
 
     /// The body's records, if it is the body that this header was written for.
@@ -151,10 +138,7 @@ pub(crate) fn parse_header(key: &GroupKey, bytes: &[u8]) -> Option<GroupHeader> 
         first: Offset(u64::from_le_bytes(field(line, 8))),
     });
     Some(GroupHeader {
-        link: Link {
-            sequence: u64::from_le_bytes(field(head, 8)),
-            hash,
-        },
+        link: Link { sequence: u64::from_le_bytes(field(head, 8)), hash },
         prev: Hash(field(head, 16)),
         table: lines.collect(),
         body_bytes: body_bytes as usize,
@@ -216,12 +200,7 @@ impl GroupEncoder {
         for record in records {
             let header = record.header();
             // The last line first: records of one partition usually come together.
-            match self
-                .table
-                .iter_mut()
-                .rev()
-                .find(|line| line.partition == header.partition)
-            {
+            match self.table.iter_mut().rev().find(|line| line.partition == header.partition) {
                 Some(line) => line.records += 1,
                 None => self.table.push(Line {
                     partition: header.partition,
@@ -247,11 +226,7 @@ mod tests {
 
     fn record(partition: u16, offset: u64) -> Record {
         let header = Header {
-            kind: if offset == 1 {
-                Kind::Genesis
-            } else {
-                Kind::Batch
-            },
+            kind: if offset == 1 { Kind::Genesis } else { Kind::Batch },
             partition: PartitionId(partition),
             incarnation: Incarnation(1),
             epoch: Epoch(1),
@@ -267,10 +242,7 @@ mod tests {
     fn a_group_comes_back_as_it_was_built() {
         let key = GroupKey::of(&[7; 16]);
         let records = [record(1, 5), record(2, 1), record(1, 6)];
-        let last = Link {
-            sequence: 8,
-            hash: Hash::of(b"before"),
-        };
+        let last = Link { sequence: 8, hash: Hash::of(b"before") };
         let mut encoder = GroupEncoder::default();
         let link = encoder.encode(&key, last, &records);
 
@@ -281,16 +253,11 @@ mod tests {
         assert!(header.follows(last));
         assert_eq!(header.bytes(), bytes.len());
         assert_eq!(
-            header
-                .line(PartitionId(1))
-                .map(|line| (line.records, line.first.0)),
+            header.line(PartitionId(1)).map(|line| (line.records, line.first.0)),
             Some((2, 5))
         );
         assert_eq!(header.line(PartitionId(3)), None);
-        assert_eq!(
-            header.records(&bytes.slice(head..)).as_deref(),
-            Some(&records[..])
-        );
+        assert_eq!(header.records(&bytes.slice(head..)).as_deref(), Some(&records[..]));
     }
 
     #[test]
@@ -318,9 +285,6 @@ mod tests {
         let mut encoder = GroupEncoder::default();
         encoder.encode(&GroupKey::of(&[7; 16]), Link::START, &[record(1, 1)]);
         let head = header_bytes(encoder.bytes()).expect("it is a group");
-        assert_eq!(
-            parse_header(&GroupKey::of(&[8; 16]), &encoder.bytes()[..head]),
-            None
-        );
+        assert_eq!(parse_header(&GroupKey::of(&[8; 16]), &encoder.bytes()[..head]), None);
     }
 }

@@ -13,11 +13,7 @@ impl PartitionId {
 
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::META {
-            f.write_str("meta")
-        } else {
-            write!(f, "{}", self.0)
-        }
+        if *self == Self::META { f.write_str("meta") } else { write!(f, "{}", self.0) }
     }
 }
 
@@ -99,8 +95,5 @@ pub struct Tail {
 
 impl Tail {
     /// The tail of a partition without records.
-    pub const EMPTY: Self = Self {
-        offset: Offset(0),
-        hash: Hash::ZERO,
-    };
+    pub const EMPTY: Self = Self { offset: Offset(0), hash: Hash::ZERO };
 }

@@ -79,27 +79,16 @@ mod tests {
     fn it_stays_small_and_still_finds_a_start() {
         let mut index = Index::default();
         for group in 0..100_000 {
-            let place = Place {
-                segment: group / 64,
-                position: (group % 64) * STRIDE_BYTES_MIN,
-            };
+            let place = Place { segment: group / 64, position: (group % 64) * STRIDE_BYTES_MIN };
             index.note(Offset(group * 10 + 1), place);
             assert!(index.entries.len() <= ENTRIES_MAX);
         }
         assert_eq!(index.before(Offset(0)), None);
         for offset in [1, 9, 11, 5_000, 499_999, 999_991, 2_000_000] {
-            let place = index
-                .before(Offset(offset))
-                .expect("the first entry is kept");
+            let place = index.before(Offset(offset)).expect("the first entry is kept");
             let group = place.segment * 64 + place.position / STRIDE_BYTES_MIN;
-            assert!(
-                group * 10 < offset,
-                "offset {offset} is not after group {group}"
-            );
-            assert!(
-                group + 4096 >= offset.min(999_991) / 10,
-                "offset {offset}, group {group}"
-            );
+            assert!(group * 10 < offset, "offset {offset} is not after group {group}");
+            assert!(group + 4096 >= offset.min(999_991) / 10, "offset {offset}, group {group}");
         }
     }
 
@@ -107,22 +96,10 @@ mod tests {
     fn groups_near_each_other_share_an_entry() {
         let mut index = Index::default();
         for position in 0..128 {
-            index.note(
-                Offset(position + 1),
-                Place {
-                    segment: 1,
-                    position: position * 512,
-                },
-            );
+            index.note(Offset(position + 1), Place { segment: 1, position: position * 512 });
         }
         assert_eq!(index.entries.len(), 1);
-        index.note(
-            Offset(500),
-            Place {
-                segment: 2,
-                position: 512,
-            },
-        );
+        index.note(Offset(500), Place { segment: 2, position: 512 });
         index.forget_before(2);
         assert_eq!(index.before(Offset(100)), None);
     }

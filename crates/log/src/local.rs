@@ -69,10 +69,7 @@ impl Board {
 
     fn watch(&self, partition: PartitionId) -> watch::Receiver<Offset> {
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        tails
-            .entry(partition)
-            .or_insert_with(|| watch::Sender::new(Offset(0)))
-            .subscribe()
+        tails.entry(partition).or_insert_with(|| watch::Sender::new(Offset(0))).subscribe()
     }
 
     fn fail(&self, reason: &str) {
@@ -84,10 +81,7 @@ impl Board {
 
     /// Nothing will be appended any more: who waits for a tail learns it.
     fn end_waits(&self) {
-        self.tails
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -104,11 +98,8 @@ pub struct LocalLog<F: Files = RealFiles> {
 impl LocalLog<RealFiles> {
     /// Opens the log in `directory`, or makes one there if `options.init` says so.
     pub fn open(directory: &Path, options: &LocalOptions) -> Result<(Self, Recovered), WalError> {
-        let opened = if options.init {
-            RealFiles::create(directory)
-        } else {
-            RealFiles::open(directory)
-        };
+        let opened =
+            if options.init { RealFiles::create(directory) } else { RealFiles::open(directory) };
         let files = opened.map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => WalError::NotInitialized,
             _ => WalError::io("open the log's directory")(source),
@@ -146,12 +137,7 @@ impl<F: Files> LocalLog<F> {
             .name("log-writer".to_owned())
             .spawn(move || writer::run(wal, &shared, group_bytes_max))
             .map_err(WalError::io("start the log's writer"))?;
-        let log = Self {
-            board,
-            reader,
-            meter,
-            writer: Mutex::new(Some(writer)),
-        };
+        let log = Self { board, reader, meter, writer: Mutex::new(Some(writer)) };
         Ok((log, recovered))
     }
 
@@ -159,11 +145,7 @@ impl<F: Files> LocalLog<F> {
     /// `drop` as well; blocks until the writer has ended.
     pub fn close(&self) {
         self.board.queue.close("the log is closed");
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // If it panicked, its guard has told everyone.
             let _ = writer.join();
@@ -229,9 +211,7 @@ impl<F: Files> Log for LocalLog<F> {
             }
             // The writer answers everything that it takes, unless it panics with it in hand.
             answered.await.unwrap_or_else(|_| {
-                Err(AppendError::Indeterminate(
-                    "the log's writer ended".to_owned(),
-                ))
+                Err(AppendError::Indeterminate("the log's writer ended".to_owned()))
             })
         }
     }
@@ -242,8 +222,7 @@ impl<F: Files> Log for LocalLog<F> {
         from: Offset,
         bytes_max: usize,
     ) -> Result<Vec<Record>, ReadError> {
-        self.blocking(move |reader| reader.read(partition, from, bytes_max))
-            .await
+        self.blocking(move |reader| reader.read(partition, from, bytes_max)).await
     }
 
     async fn tail(&self, partition: PartitionId) -> Result<Tail, ReadError> {
@@ -259,16 +238,13 @@ impl<F: Files> Log for LocalLog<F> {
                 return Ok(tail);
             }
             if self.board.queue.is_closed() || watched.changed().await.is_err() {
-                return Err(ReadError::Io(
-                    "nothing is appended to the log any more".to_owned(),
-                ));
+                return Err(ReadError::Io("nothing is appended to the log any more".to_owned()));
             }
         }
     }
 
     async fn trim(&self, partition: PartitionId, below: Offset) -> Result<(), ReadError> {
-        self.blocking(move |reader| reader.trim(partition, below))
-            .await
+        self.blocking(move |reader| reader.trim(partition, below)).await
     }
 }
 

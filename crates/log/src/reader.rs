@@ -50,18 +50,9 @@ impl<F: Files> Shared<F> {
         chains: Chains,
         segments: Vec<Walked>,
     ) -> Self {
-        let state = State {
-            chains,
-            segments: segments.into(),
-        };
+        let state = State { chains, segments: segments.into() };
         let key = GroupKey::of(&identity);
-        Self {
-            files,
-            key,
-            identity,
-            state: Mutex::new(state),
-            removing: Mutex::default(),
-        }
+        Self { files, key, identity, state: Mutex::new(state), removing: Mutex::default() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -72,20 +63,13 @@ impl<F: Files> Shared<F> {
     /// The header of a segment that begins now.
     pub(crate) fn segment_header(&self, number: u64, last: Link) -> SegmentHeader {
         let state = self.lock();
-        let standings = state
-            .chains
-            .known
-            .iter()
-            .map(|(partition, known)| Standing {
-                partition: *partition,
-                incarnation: known.incarnation,
-                tail: known.tail,
-                trim: known.trim,
-                quarantined: known
-                    .quarantine
-                    .as_ref()
-                    .is_some_and(|quarantine| quarantine.lasting),
-            });
+        let standings = state.chains.known.iter().map(|(partition, known)| Standing {
+            partition: *partition,
+            incarnation: known.incarnation,
+            tail: known.tail,
+            trim: known.trim,
+            quarantined: known.quarantine.as_ref().is_some_and(|quarantine| quarantine.lasting),
+        });
         SegmentHeader {
             identity: self.identity,
             number,
@@ -126,10 +110,7 @@ impl State {
     fn quarantine(&mut self, partition: PartitionId, reason: &str) {
         if let Some(known) = self.chains.known.get_mut(&partition) {
             // Not lasting: the next start finds the same damage, or finds that it was none.
-            let quarantine = Quarantine {
-                reason: reason.into(),
-                lasting: false,
-            };
+            let quarantine = Quarantine { reason: reason.into(), lasting: false };
             known.quarantine.get_or_insert(quarantine);
         }
     }
@@ -142,9 +123,7 @@ impl State {
             return None;
         }
         let trimmed = next.base.iter().all(|(partition, end)| {
-            let begin = oldest
-                .base
-                .binary_search_by_key(partition, |(other, _)| *other);
+            let begin = oldest.base.binary_search_by_key(partition, |(other, _)| *other);
             let begin = begin.map_or(Offset(0), |index| oldest.base[index].1);
             let known = self.chains.known.get(partition);
             begin == *end || known.is_some_and(|known| *end < known.trim)
@@ -195,9 +174,7 @@ impl<F: Files> WalReader<F> {
     /// The durable tail; [`Tail::EMPTY`] of a partition that was never written.
     pub fn tail(&self, partition: PartitionId) -> Result<Tail, ReadError> {
         let standing = self.shared.lock().standing(partition);
-        standing
-            .map(|(tail, _)| tail)
-            .map_err(ReadError::Quarantined)
+        standing.map(|(tail, _)| tail).map_err(ReadError::Quarantined)
     }
 
     /// The partitions that have records or had some.
@@ -279,16 +256,10 @@ impl<F: Files> WalReader<F> {
         if from > tail.offset {
             return Ok(None);
         }
-        let begin = Place {
-            segment: oldest.number,
-            position: oldest.start,
-        };
+        let begin = Place { segment: oldest.number, position: oldest.start };
         let cursor = known.cursor.filter(|(offset, _)| *offset <= from);
         let place = known.index.before(from).max(cursor.map(|(_, place)| place));
-        Ok(Some((
-            tail.offset,
-            place.map_or(begin, |place| place.max(begin)),
-        )))
+        Ok(Some((tail.offset, place.map_or(begin, |place| place.max(begin)))))
     }
 
     /// Collects records from `place` on; answers the group from which the next walk goes on.
@@ -297,10 +268,7 @@ impl<F: Files> WalReader<F> {
             let bounds = self.segment_from(place.segment);
             let (number, start, end) = bounds.ok_or_else(|| walk.missing())?;
             if number != place.segment {
-                place = Place {
-                    segment: number,
-                    position: start,
-                };
+                place = Place { segment: number, position: start };
             }
             let file = self.shared.files.open_read(&file_name(number))?;
             let chunk_bytes = walk.bytes_left.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
@@ -319,19 +287,14 @@ impl<F: Files> WalReader<F> {
                     return Ok(place);
                 }
             }
-            place = Place {
-                segment: number + 1,
-                position: 0,
-            };
+            place = Place { segment: number + 1, position: 0 };
         }
     }
 
     /// The first segment whose number is at least `number`: that, where its groups begin and end.
     fn segment_from(&self, number: u64) -> Option<(u64, u64, u64)> {
         let state = self.shared.lock();
-        let index = state
-            .segments
-            .partition_point(|segment| segment.number < number);
+        let index = state.segments.partition_point(|segment| segment.number < number);
         let segment = state.segments.get(index)?;
         Some((segment.number, segment.start, segment.end))
     }
@@ -348,16 +311,11 @@ impl<F: Files> WalReader<F> {
             };
             known.trim = known.trim.max(below.min(tail.offset.next()));
         }
-        self.remove_trimmed()
-            .map_err(|error| ReadError::Io(error.to_string()))
+        self.remove_trimmed().map_err(|error| ReadError::Io(error.to_string()))
     }
 
     fn remove_trimmed(&self) -> io::Result<()> {
-        let mut removal = self
-            .shared
-            .removing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut removal = self.shared.removing.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let removable = self.shared.lock().removable();
             let (Some(number), Removal::Allowed) = (removable, &*removal) else {
@@ -400,9 +358,7 @@ impl Walk {
             return Ok(());
         }
         let body_at = place.position + header.body_start() as u64;
-        let body = window
-            .slice(body_at, header.body_bytes)?
-            .ok_or_else(|| self.missing())?;
+        let body = window.slice(body_at, header.body_bytes)?.ok_or_else(|| self.missing())?;
         let damaged = |at: usize| {
             let segment = file_name(place.segment);
             let byte = body_at + at as u64;

@@ -108,16 +108,9 @@ impl Record {
     /// anything but `Genesis` or not 1 of `Genesis`: no reader would take such a record.
     #[must_use]
     pub fn new(header: Header, body: &[u8]) -> Self {
-        assert!(
-            body.len() <= BODY_BYTES_MAX,
-            "a record's body is at most {BODY_BYTES_MAX} bytes"
-        );
+        assert!(body.len() <= BODY_BYTES_MAX, "a record's body is at most {BODY_BYTES_MAX} bytes");
         assert!(header.offset.0 > 0, "offsets begin at 1");
-        assert_eq!(
-            header.kind == Kind::Genesis,
-            header.offset.0 == 1,
-            "Genesis is at offset 1"
-        );
+        assert_eq!(header.kind == Kind::Genesis, header.offset.0 == 1, "Genesis is at offset 1");
         let length = u32::try_from(body.len()).expect("BODY_BYTES_MAX fits in 32 bits");
         let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
         bytes.extend_from_slice(&MAGIC);
@@ -136,11 +129,7 @@ impl Record {
         let checksum = header_checksum(&bytes);
         bytes.extend_from_slice(&checksum);
         bytes.extend_from_slice(body);
-        Self {
-            bytes: bytes.into(),
-            header,
-            hash,
-        }
+        Self { bytes: bytes.into(), header, hash }
     }
 
     /// Checks that a whole record starts at the start of `bytes`, and answers it. The bytes that
@@ -152,11 +141,7 @@ impl Record {
         if record_hash(&bytes[..60], body) != hash {
             return Err(RecordError::Body);
         }
-        Ok(Self {
-            bytes: bytes.slice(..end),
-            header,
-            hash,
-        })
+        Ok(Self { bytes: bytes.slice(..end), header, hash })
     }
 
     /// What the record that starts at the start of `bytes` says about itself, and its size. Its
@@ -187,19 +172,13 @@ impl Record {
     /// The tail that the log must have for this record to be appended.
     #[must_use]
     pub fn expected(&self) -> Tail {
-        Tail {
-            offset: Offset(self.header.offset.0 - 1),
-            hash: self.header.prev,
-        }
+        Tail { offset: Offset(self.header.offset.0 - 1), hash: self.header.prev }
     }
 
     /// The tail that the log has once this record is appended.
     #[must_use]
     pub fn tail(&self) -> Tail {
-        Tail {
-            offset: self.header.offset,
-            hash: self.hash,
-        }
+        Tail { offset: self.header.offset, hash: self.hash }
     }
 }
 
@@ -214,11 +193,7 @@ impl std::fmt::Debug for Record {
 }
 
 fn record_hash(head: &[u8], body: &[u8]) -> Hash {
-    blake3::Hasher::new()
-        .update(head)
-        .update(body)
-        .finalize()
-        .into()
+    blake3::Hasher::new().update(head).update(body).finalize().into()
 }
 
 fn header_checksum(head: &[u8]) -> [u8; 8] {
@@ -250,9 +225,7 @@ fn parse_header(bytes: &[u8]) -> Result<(Header, Hash, usize), RecordError> {
         return Err(RecordError::Nonsense("its two lengths differ"));
     }
     if body_bytes > BODY_BYTES_MAX {
-        return Err(RecordError::Nonsense(
-            "its body is larger than a record may be",
-        ));
+        return Err(RecordError::Nonsense("its body is larger than a record may be"));
     }
     let header = Header {
         kind: Kind::parse(bytes[5]).ok_or(RecordError::Nonsense("its kind is unknown"))?,
@@ -268,9 +241,7 @@ fn parse_header(bytes: &[u8]) -> Result<(Header, Hash, usize), RecordError> {
         return Err(RecordError::Nonsense("its offset is 0"));
     }
     if (header.kind == Kind::Genesis) != (header.offset.0 == 1) {
-        return Err(RecordError::Nonsense(
-            "Genesis is at offset 1 and nowhere else",
-        ));
+        return Err(RecordError::Nonsense("Genesis is at offset 1 and nowhere else"));
     }
     Ok((header, Hash(field(bytes, 60)), body_bytes))
 }

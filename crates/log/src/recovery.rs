@@ -11,6 +11,7 @@ use crate::{Incarnation, Offset, PartitionId, Tail};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const CHUNK_BYTES: usize = 1 << 20;
 const SEGMENT_BYTES_MIN: u64 = 4096;
@@ -40,10 +41,7 @@ impl Recovered {
     /// Whether nothing is damaged. (A torn end is none: nothing that was promised is lost.)
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let quarantined = self
-            .partitions
-            .iter()
-            .any(|found| found.quarantined.is_some());
+        let quarantined = self.partitions.iter().any(|found| found.quarantined.is_some());
         self.damage.is_empty() && self.unseen_quarantined.is_none() && !quarantined
     }
 }
@@ -91,19 +89,11 @@ impl<F: Files> Wal<F> {
         let (file, torn) = clean_end(&*files, walked, found.last_group)
             .map_err(WalError::io("make the log's end durable"))?;
         let file_bytes = file.len().map_err(WalError::io("size a segment"))?;
-        let active = Active {
-            number: walked.number,
-            file,
-            position: walked.end,
-            file_bytes,
-        };
+        let active = Active { number: walked.number, file, position: walked.end, file_bytes };
         let recovered = report(&found, torn);
         let last = found.last;
         let shared = Shared::new(files, found.identity, found.chains, found.segments);
-        Ok((
-            Self::new(Arc::new(shared), active, last, options, lock),
-            recovered,
-        ))
+        Ok((Self::new(Arc::new(shared), active, last, options, lock), recovered))
     }
 }
 
@@ -161,7 +151,7 @@ fn initialize<F: Files>(files: &F, options: &WalOptions) -> Result<(), WalError>
         unseen_quarantined: false,
         standings: Vec::new(),
     };
-    prepare(files, options.segment_bytes.max(SEGMENT_BYTES_MIN))
+    prepare(files, options.segment_bytes.max(SEGMENT_BYTES_MIN), &AtomicBool::new(false))
         .and_then(|file| begin_segment(files, &file, &header))
         .map_err(WalError::io("create the first segment"))
 }
@@ -216,20 +206,13 @@ fn leftovers<H: File>(
 }
 
 fn report(found: &Scan, torn: bool) -> Recovered {
-    let partitions = found
-        .chains
-        .known
-        .iter()
-        .map(|(partition, known)| RecoveredPartition {
-            partition: *partition,
-            incarnation: known.incarnation,
-            first: known.trim,
-            tail: known.tail,
-            quarantined: known
-                .quarantine
-                .as_ref()
-                .map(|quarantine| quarantine.reason.to_string()),
-        });
+    let partitions = found.chains.known.iter().map(|(partition, known)| RecoveredPartition {
+        partition: *partition,
+        incarnation: known.incarnation,
+        first: known.trim,
+        tail: known.tail,
+        quarantined: known.quarantine.as_ref().map(|quarantine| quarantine.reason.to_string()),
+    });
     let end = found.segments.last().filter(|_| torn);
     Recovered {
         segments: found.segments.len() as u64,
@@ -239,9 +222,6 @@ fn report(found: &Scan, torn: bool) -> Recovered {
         partitions: partitions.collect(),
         unseen_quarantined: found.chains.unseen.as_ref().map(ToString::to_string),
         damage: found.damage.clone(),
-        torn: end.map(|walked| Torn {
-            segment: file_name(walked.number),
-            position: walked.end,
-        }),
+        torn: end.map(|walked| Torn { segment: file_name(walked.number), position: walked.end }),
     }
 }

@@ -83,13 +83,8 @@ struct Suspect {
 
 /// The numbers of the segments in a directory, in order.
 pub(crate) fn segment_numbers<F: Files>(files: &F) -> Result<Vec<u64>, WalError> {
-    let names = files
-        .list()
-        .map_err(WalError::io("list the log's directory"))?;
-    let mut numbers: Vec<u64> = names
-        .iter()
-        .filter_map(|name| parse_file_name(name))
-        .collect();
+    let names = files.list().map_err(WalError::io("list the log's directory"))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| parse_file_name(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -145,15 +140,11 @@ fn find_identity<F: Files>(files: &F, numbers: &[u64]) -> Result<[u8; 16], WalEr
             Err(SegmentDamage::Unreadable) => {}
         }
     }
-    Err(WalError::Corrupt(
-        "the header of every segment is damaged".to_owned(),
-    ))
+    Err(WalError::Corrupt("the header of every segment is damaged".to_owned()))
 }
 
 fn open<F: Files>(files: &F, number: u64) -> Result<Window<F::File>, WalError> {
-    let file = files
-        .open_read(&file_name(number))
-        .map_err(WalError::io("open a segment"))?;
+    let file = files.open_read(&file_name(number)).map_err(WalError::io("open a segment"))?;
     Window::new(file, CHUNK_BYTES).map_err(WalError::io("open a segment"))
 }
 
@@ -207,17 +198,9 @@ impl Scanner<'_> {
             }
         };
         let base = self.out.chains.known.iter();
-        let base = base
-            .map(|(partition, known)| (*partition, known.tail.offset))
-            .collect();
+        let base = base.map(|(partition, known)| (*partition, known.tail.offset)).collect();
         let damaged = header.is_none();
-        self.out.segments.push(Walked {
-            number,
-            start,
-            base,
-            end: start,
-            damaged,
-        });
+        self.out.segments.push(Walked { number, start, base, end: start, damaged });
         self.out.last_group = None;
         self.groups(&name, &mut window)
     }
@@ -248,9 +231,7 @@ impl Scanner<'_> {
         loop {
             let (_, from) = self.end_so_far();
             let sequence = self.last.map_or(0, |last| last.sequence);
-            let next = window
-                .next_group(&key, from, file_bytes, sequence)
-                .map_err(&read)?;
+            let next = window.next_group(&key, from, file_bytes, sequence).map_err(&read)?;
             let Some((position, header)) = next else {
                 return Ok(());
             };
@@ -270,29 +251,14 @@ impl Scanner<'_> {
     }
 
     fn group(&mut self, name: &str, position: u64, header: GroupHeader, body: Bytes) {
-        let before = self.last.unwrap_or(Link {
-            sequence: 0,
-            hash: header.prev,
-        });
+        let before = self.last.unwrap_or(Link { sequence: 0, hash: header.prev });
         self.last = Some(header.link);
         let end = align(position + header.bytes() as u64);
-        let segment = self
-            .out
-            .segments
-            .last_mut()
-            .expect("a group is in a segment");
+        let segment = self.out.segments.last_mut().expect("a group is in a segment");
         segment.end = end;
-        let place = Place {
-            segment: segment.number,
-            position,
-        };
+        let place = Place { segment: segment.number, position };
         let Some(records) = header.records(&body) else {
-            self.suspect = Some(Suspect {
-                header,
-                position,
-                body,
-                before,
-            });
+            self.suspect = Some(Suspect { header, position, body, before });
             return;
         };
         self.out.last_group = Some((position, header.bytes()));
@@ -302,12 +268,8 @@ impl Scanner<'_> {
         for record in &records {
             self.out.records += 1;
             self.out.chains.apply(record, place);
-            let placed = Placed {
-                segment: name,
-                position: at,
-                group: header.link.sequence,
-                record,
-            };
+            let placed =
+                Placed { segment: name, position: at, group: header.link.sequence, record };
             if (self.visit)(&placed).is_break() {
                 self.stopped = true;
                 return;
@@ -321,21 +283,12 @@ impl Scanner<'_> {
         let Some(suspect) = self.suspect.take() else {
             return;
         };
-        let walked = self
-            .out
-            .segments
-            .last_mut()
-            .expect("a suspect is in a segment");
+        let walked = self.out.segments.last_mut().expect("a suspect is in a segment");
         walked.damaged = true;
-        let place = Place {
-            segment: walked.number,
-            position: suspect.position,
-        };
+        let place = Place { segment: walked.number, position: suspect.position };
         let name = file_name(walked.number);
         let detail = self.note_damage(&name, suspect.position, "a group's body is damaged");
-        self.out
-            .chains
-            .apply_damaged(&suspect.header, &suspect.body, place, &detail);
+        self.out.chains.apply_damaged(&suspect.header, &suspect.body, place, &detail);
     }
 
     /// Something of any partition may be missing.
@@ -350,30 +303,18 @@ impl Scanner<'_> {
     fn note_damage(&mut self, segment: &str, position: u64, what: &str) -> Arc<str> {
         let detail = format!("{segment}, byte {position}: {what}");
         let shared = Arc::from(detail.as_str());
-        self.out.damage.push(Damage {
-            segment: segment.to_owned(),
-            position,
-            detail,
-        });
+        self.out.damage.push(Damage { segment: segment.to_owned(), position, detail });
         shared
     }
 
     fn end_so_far(&self) -> (String, u64) {
-        let walked = self
-            .out
-            .segments
-            .last()
-            .expect("asked only within or after a segment");
+        let walked = self.out.segments.last().expect("asked only within or after a segment");
         (file_name(walked.number), walked.end)
     }
 
     fn finish(mut self) -> Scan {
         if let Some(suspect) = self.suspect.take() {
-            let walked = self
-                .out
-                .segments
-                .last_mut()
-                .expect("a suspect is in a segment");
+            let walked = self.out.segments.last_mut().expect("a suspect is in a segment");
             walked.end = suspect.position;
             self.last = Some(suspect.before);
             self.out.torn = true;

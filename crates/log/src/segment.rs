@@ -1,4 +1,4 @@
-//! The segment: one file of the log, written with zeroes in full before it is used. The one place
+//! The segment: one file of the log, written with zeroes before it is used. The one place
 //! that knows a segment's name and the bytes of its header. All integers are little-endian.
 //!
 //! ```text
@@ -22,6 +22,7 @@ use crate::group::{GroupHeader, GroupKey, Link, SECTOR_BYTES, align, field};
 use crate::{Hash, Incarnation, Offset, PartitionId, Tail};
 use bytes::{Bytes, BytesMut};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A segment's name while it is being written with zeroes.
 pub(crate) const PREPARING: &str = "preparing";
@@ -34,9 +35,6 @@ const HASH_BYTES: usize = 16;
 /// One line for every partition that there can be.
 const LINES_MAX: usize = 1 << 16;
 const ZEROES_BYTES: usize = 1 << 20;
-/// Smaller, and the next segment is not ready when heavy writes have filled this one: each sync
-/// waits for its turn. Larger, and the log's own syncs wait behind it.
-const ZEROES_SYNC_BYTES: u64 = 4 << 20;
 
 /// The file name of segment `number`.
 pub(crate) fn file_name(number: u64) -> String {
@@ -164,26 +162,21 @@ impl SegmentHeader {
         if version != VERSION {
             return Ok(Some(Err(SegmentDamage::Version(version))));
         }
-        let standings = bytes[FIXED_BYTES..]
-            .chunks_exact(LINE_BYTES)
-            .map(|line| Standing {
-                partition: PartitionId(u16::from_le_bytes(field(line, 0))),
-                quarantined: field::<2>(line, 2) != [0; 2],
-                incarnation: Incarnation(u32::from_le_bytes(field(line, 4))),
-                tail: Tail {
-                    offset: Offset(u64::from_le_bytes(field(line, 8))),
-                    hash: Hash(field(line, 16)),
-                },
-                trim: Offset(u64::from_le_bytes(field(line, 32))),
-            });
+        let standings = bytes[FIXED_BYTES..].chunks_exact(LINE_BYTES).map(|line| Standing {
+            partition: PartitionId(u16::from_le_bytes(field(line, 0))),
+            quarantined: field::<2>(line, 2) != [0; 2],
+            incarnation: Incarnation(u32::from_le_bytes(field(line, 4))),
+            tail: Tail {
+                offset: Offset(u64::from_le_bytes(field(line, 8))),
+                hash: Hash(field(line, 16)),
+            },
+            trim: Offset(u64::from_le_bytes(field(line, 32))),
+        });
         let first_sequence = u64::from_le_bytes(field(bytes, 32));
         Ok(Some(Ok(Self {
             identity: field(bytes, 8),
             number: u64::from_le_bytes(field(bytes, 24)),
-            last: Link {
-                sequence: first_sequence.saturating_sub(1),
-                hash: Hash(field(bytes, 40)),
-            },
+            last: Link { sequence: first_sequence.saturating_sub(1), hash: Hash(field(bytes, 40)) },
             unseen_quarantined: field::<4>(bytes, 60) != [0; 4],
             standings: standings.collect(),
         })))
@@ -192,20 +185,31 @@ impl SegmentHeader {
 
 /// Creates the next segment's file in full under its temporary name. The space is reserved first,
 /// so that a full disk answers before it has been filled; then zeroes are written, so that a later
-/// sync has only data to write; synced piece by piece, so that no sync of the log's own waits behind
-/// all of it.
-pub(crate) fn prepare<F: Files>(files: &F, bytes: u64) -> io::Result<F::File> {
+/// sync has only data to write; in pieces, each synced, so that no sync of the log's own waits
+/// behind all of it.
+///
+/// Once the file is `needed`, no more zeroes are written if its space is reserved: that reads as
+/// zeroes too. Syncs in it take longer, but no append waits for the rest.
+pub(crate) fn prepare<F: Files>(
+    files: &F,
+    bytes: u64,
+    needed: &AtomicBool,
+) -> io::Result<F::File> {
     let outcome = files.create(PREPARING).and_then(|file| {
         file.allocate(bytes)?;
+        // Not every file system reserves; what has no zeroes there is not even part of the file.
+        let reserved = file.len()? >= bytes;
         let zeroes = vec![0; ZEROES_BYTES.min(usize::try_from(bytes).unwrap_or(ZEROES_BYTES))];
         let mut position = 0;
         while position < bytes {
             let piece = (bytes - position).min(zeroes.len() as u64);
             let piece = usize::try_from(piece).expect("it is at most the zeroes' length");
             file.write_all_at(&zeroes[..piece], position)?;
+            // This makes the reservation durable as well.
+            file.sync_data()?;
             position += piece as u64;
-            if position.is_multiple_of(ZEROES_SYNC_BYTES) || position == bytes {
-                file.sync_data()?;
+            if reserved && needed.load(Ordering::Relaxed) {
+                break;
             }
         }
         Ok(file)
@@ -230,13 +234,7 @@ impl<H: File> Window<H> {
     /// Reads at least `chunk_bytes` at a time.
     pub(crate) fn new(file: H, chunk_bytes: usize) -> io::Result<Self> {
         let file_bytes = file.len()?;
-        Ok(Self {
-            file,
-            file_bytes,
-            chunk_bytes,
-            start: 0,
-            chunk: Bytes::new(),
-        })
+        Ok(Self { file, file_bytes, chunk_bytes, start: 0, chunk: Bytes::new() })
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {
@@ -307,20 +305,14 @@ mod tests {
         let standings = (0..partitions).map(|partition| Standing {
             partition: PartitionId(partition),
             incarnation: Incarnation(3),
-            tail: Tail {
-                offset: Offset(9),
-                hash: Hash::of(b"tail"),
-            },
+            tail: Tail { offset: Offset(9), hash: Hash::of(b"tail") },
             trim: Offset(4),
             quarantined: partition == 2,
         });
         SegmentHeader {
             identity: [5; 16],
             number: 12,
-            last: Link {
-                sequence: 77,
-                hash: Hash::of(b"group"),
-            },
+            last: Link { sequence: 77, hash: Hash::of(b"group") },
             unseen_quarantined: true,
             standings: standings.collect(),
         }
@@ -328,7 +320,7 @@ mod tests {
 
     fn file_with(header: &SegmentHeader) -> FaultFiles {
         let files = FaultFiles::new(0);
-        let file = prepare(&files, 1 << 20).expect("there is space");
+        let file = prepare(&files, 1 << 20, &AtomicBool::new(false)).expect("there is space");
         file.write_all_at(&header.encode(), 0).expect("it is there");
         files
     }
@@ -356,11 +348,7 @@ mod tests {
             for position in [0, 57] {
                 let files = file_with(&whole);
                 files.flip(PREPARING, position, 1);
-                assert_eq!(
-                    read(&files, 12),
-                    Ok(whole.clone()),
-                    "first copy, byte {position}"
-                );
+                assert_eq!(read(&files, 12), Ok(whole.clone()), "first copy, byte {position}");
                 files.flip(PREPARING, whole.groups_start() / 2 + position, 1);
                 assert_eq!(read(&files, 12), Err(SegmentDamage::Unreadable));
             }
@@ -368,12 +356,32 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_needed_already_is_whole_after_one_piece() {
+        let bytes = 5 * ZEROES_BYTES as u64 / 2;
+        let mut changes = Vec::new();
+        for needed in [false, true] {
+            for seed in 0..20 {
+                let files = FaultFiles::new(seed);
+                let file = prepare(&files, bytes, &AtomicBool::new(needed)).expect("there is space");
+                changes.push(files.changes());
+                // Some file of the log would be under another name by now.
+                files.sync_dir().expect("nothing fails");
+                files.power_loss();
+                drop(file);
+                let zeroes = files.contents(PREPARING);
+                assert_eq!(zeroes.len() as u64, bytes, "needed: {needed}, seed {seed}");
+                assert!(zeroes.iter().all(|byte| *byte == 0));
+            }
+        }
+        // Creation, reservation, then a write and a sync a piece.
+        assert_eq!((changes[0], changes[20]), (2 + 3 * 2, 2 + 2));
+    }
+
+    #[test]
     fn a_full_disk_leaves_nothing_behind() {
         let files = FaultFiles::new(0);
         files.space(Some(1000));
-        let error = prepare(&files, 4096)
-            .map(drop)
-            .expect_err("it does not fit");
+        let error = prepare(&files, 4096).map(drop).expect_err("it does not fit");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(files.list().expect("a list"), Vec::<String>::new());
     }

@@ -48,10 +48,7 @@ impl SimPartition {
 
 impl Default for SimCore {
     fn default() -> Self {
-        Self {
-            check_tail: true,
-            partitions: BTreeMap::new(),
-        }
+        Self { check_tail: true, partitions: BTreeMap::new() }
     }
 }
 
@@ -69,16 +66,12 @@ impl SimCore {
         let continues =
             record.expected() == partition.tail && header.incarnation >= partition.incarnation;
         if self.check_tail && !continues {
-            return Err(AppendError::Conflict {
-                tail: partition.tail,
-            });
+            return Err(AppendError::Conflict { tail: partition.tail });
         }
         let index = partition.index(header.offset);
         let Some(index) = index.filter(|index| *index <= partition.records.len()) else {
             // Even an unconditional write cannot leave a hole, or write what was trimmed.
-            return Err(AppendError::Conflict {
-                tail: partition.tail,
-            });
+            return Err(AppendError::Conflict { tail: partition.tail });
         };
         if index + 1 >= partition.records.len() {
             partition.tail = record.tail();
@@ -105,9 +98,7 @@ impl SimCore {
         };
         let index = partition
             .index(from.max(Offset(1)))
-            .ok_or(ReadError::Trimmed {
-                first: partition.first,
-            })?;
+            .ok_or(ReadError::Trimmed { first: partition.first })?;
         let mut bytes_left = bytes_max;
         let mut read = Vec::new();
         for record in partition.records.get(index..).unwrap_or_default() {
@@ -124,9 +115,7 @@ impl SimCore {
     /// The tail; [`Tail::EMPTY`] of a partition that was never written.
     #[must_use]
     pub fn tail(&self, partition: PartitionId) -> Tail {
-        self.partitions
-            .get(&partition)
-            .map_or(Tail::EMPTY, |partition| partition.tail)
+        self.partitions.get(&partition).map_or(Tail::EMPTY, |partition| partition.tail)
     }
 
     /// The record at `offset`, if it is there and not trimmed.

@@ -74,21 +74,10 @@ mod tests {
     #[test]
     fn a_sync_falls_into_the_bucket_of_its_power_of_two() {
         let meter = Meter::default();
-        for (us, bucket) in [
-            (0, 0),
-            (1, 1),
-            (2, 2),
-            (3, 2),
-            (1024, 11),
-            (u64::MAX >> 12, 23),
-        ] {
+        for (us, bucket) in [(0, 0), (1, 1), (2, 2), (3, 2), (1024, 11), (u64::MAX >> 12, 23)] {
             let before = meter.snapshot().sync_us_buckets[bucket];
             meter.count_sync(Duration::from_micros(us));
-            assert_eq!(
-                meter.snapshot().sync_us_buckets[bucket],
-                before + 1,
-                "{us} µs"
-            );
+            assert_eq!(meter.snapshot().sync_us_buckets[bucket], before + 1, "{us} µs");
         }
         assert_eq!(meter.snapshot().syncs, 6);
     }

@@ -18,6 +18,7 @@ use crate::{AppendError, Incarnation, PartitionId, Record, Tail};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
@@ -85,12 +86,7 @@ pub struct WalOptions {
 
 impl Default for WalOptions {
     fn default() -> Self {
-        Self {
-            init: false,
-            segment_bytes: 64 << 20,
-            prepare_ahead: false,
-            identity: [0; 16],
-        }
+        Self { init: false, segment_bytes: 64 << 20, prepare_ahead: false, identity: [0; 16] }
     }
 }
 
@@ -115,6 +111,20 @@ pub(crate) struct Active<H> {
     pub(crate) file_bytes: u64,
 }
 
+/// The next segment's file, on a thread of its own.
+struct Preparing<H> {
+    /// Tells the thread that someone waits for it.
+    needed: Arc<AtomicBool>,
+    thread: JoinHandle<io::Result<H>>,
+}
+
+impl<H> Preparing<H> {
+    fn finish(self) -> std::thread::Result<io::Result<H>> {
+        self.needed.store(true, Ordering::Relaxed);
+        self.thread.join()
+    }
+}
+
 /// The one writer of a log.
 pub struct Wal<F: Files> {
     shared: Arc<Shared<F>>,
@@ -123,7 +133,7 @@ pub struct Wal<F: Files> {
     encoder: GroupEncoder,
     segment_bytes: u64,
     prepare_ahead: bool,
-    preparing: Option<JoinHandle<io::Result<F::File>>>,
+    preparing: Option<Preparing<F::File>>,
     failed: Option<String>,
     meter: Arc<Meter>,
     /// Last, so that it is released after everything else has been.
@@ -169,18 +179,14 @@ impl<F: Files> Wal<F> {
         let header = record.header();
         let (tail, incarnation) = match staged.tails.get(&header.partition) {
             Some(known) => *known,
-            None => self
-                .shared
-                .lock()
-                .standing(header.partition)
-                .map_err(AppendError::Quarantined)?,
+            None => {
+                self.shared.lock().standing(header.partition).map_err(AppendError::Quarantined)?
+            }
         };
         if record.expected() != tail || header.incarnation < incarnation {
             return Err(AppendError::Conflict { tail });
         }
-        staged
-            .tails
-            .insert(header.partition, (record.tail(), header.incarnation));
+        staged.tails.insert(header.partition, (record.tail(), header.incarnation));
         Ok(())
     }
 
@@ -188,11 +194,10 @@ impl<F: Files> Wal<F> {
     pub fn write_group(&mut self, records: &[Record]) -> Result<(), WalError> {
         let mut staged = Staged::default();
         for record in records {
-            self.admit(record, &mut staged)
-                .map_err(|source| WalError::Refused {
-                    partition: record.header().partition,
-                    source,
-                })?;
+            self.admit(record, &mut staged).map_err(|source| WalError::Refused {
+                partition: record.header().partition,
+                source,
+            })?;
         }
         self.write_admitted(records)
     }
@@ -205,9 +210,7 @@ impl<F: Files> Wal<F> {
         }
         let body_bytes: usize = records.iter().map(|record| record.as_bytes().len()).sum();
         if body_bytes > GROUP_BYTES_LIMIT {
-            return Err(WalError::Full(format!(
-                "a group holds at most {GROUP_BYTES_LIMIT} bytes"
-            )));
+            return Err(WalError::Full(format!("a group holds at most {GROUP_BYTES_LIMIT} bytes")));
         }
         if records.is_empty() {
             return Ok(());
@@ -218,26 +221,17 @@ impl<F: Files> Wal<F> {
             self.rotate(group_bytes)?;
         }
         self.write_encoded()?;
-        let place = Place {
-            segment: self.active.number,
-            position: self.active.position,
-        };
+        let place = Place { segment: self.active.number, position: self.active.position };
         self.last = link;
         self.active.position = align(self.active.position + group_bytes);
-        self.shared
-            .lock()
-            .publish(records, place, self.active.position);
-        self.meter
-            .count_group(records.len(), self.encoder.bytes().len());
+        self.shared.lock().publish(records, place, self.active.position);
+        self.meter.count_group(records.len(), self.encoder.bytes().len());
         self.prepare_next();
         Ok(())
     }
 
     fn write_encoded(&mut self) -> Result<(), WalError> {
-        let outcome = self
-            .active
-            .file
-            .write_all_at(self.encoder.bytes(), self.active.position);
+        let outcome = self.active.file.write_all_at(self.encoder.bytes(), self.active.position);
         outcome.map_err(|error| self.fail("write a group", &error))?;
         let begun = Instant::now();
         let outcome = self.active.file.sync_data();
@@ -252,20 +246,13 @@ impl<F: Files> Wal<F> {
         let header = self.shared.segment_header(number, self.last);
         let needed_bytes = align(header.groups_start() + group_bytes);
         let file = self.prepared(needed_bytes)?;
-        let file_bytes = file
-            .len()
-            .map_err(|error| self.fail("size a segment", &error))?;
+        let file_bytes = file.len().map_err(|error| self.fail("size a segment", &error))?;
         // Whatever the error: the new segment may exist, and the old one must not grow then, or the
         // two would contradict each other.
         begin_segment(&*self.shared.files, &file, &header)
             .map_err(|error| self.fail("begin a segment", &error))?;
         let position = header.groups_start();
-        self.active = Active {
-            number,
-            file,
-            position,
-            file_bytes,
-        };
+        self.active = Active { number, file, position, file_bytes };
         self.shared.lock().begin_segment(walked(&header));
         Ok(())
     }
@@ -273,7 +260,7 @@ impl<F: Files> Wal<F> {
     /// A file of zeroes with at least `needed_bytes`, prepared ahead or now.
     fn prepared(&mut self, needed_bytes: u64) -> Result<F::File, WalError> {
         if let Some(preparing) = self.preparing.take() {
-            match preparing.join() {
+            match preparing.finish() {
                 Ok(Ok(file)) if file.len().is_ok_and(|bytes| bytes >= needed_bytes) => {
                     return Ok(file);
                 }
@@ -287,7 +274,8 @@ impl<F: Files> Wal<F> {
                 }
             }
         }
-        prepare(&*self.shared.files, needed_bytes.max(self.segment_bytes))
+        let bytes = needed_bytes.max(self.segment_bytes);
+        prepare(&*self.shared.files, bytes, &AtomicBool::new(false))
             .map_err(|error| self.full_or_fail("prepare a segment", &error))
     }
 
@@ -300,11 +288,13 @@ impl<F: Files> Wal<F> {
         }
         let files = Arc::clone(&self.shared.files);
         let bytes = self.segment_bytes;
-        // If no thread can be had, rotation prepares the segment itself.
-        self.preparing = Builder::new()
+        let needed = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&needed);
+        let spawned = Builder::new()
             .name("log-prepare".to_owned())
-            .spawn(move || prepare(&*files, bytes))
-            .ok();
+            .spawn(move || prepare(&*files, bytes, &asked));
+        // If no thread can be had, rotation prepares the segment itself.
+        self.preparing = spawned.ok().map(|thread| Preparing { needed, thread });
     }
 
     fn full_or_fail(&mut self, doing: &str, error: &io::Error) -> WalError {
@@ -326,7 +316,7 @@ impl<F: Files> Drop for Wal<F> {
     fn drop(&mut self) {
         if let Some(preparing) = self.preparing.take() {
             // The directory must be quiet before its lock is given up.
-            let _ = preparing.join();
+            let _ = preparing.finish();
         }
     }
 }
@@ -349,19 +339,12 @@ pub(crate) fn walked(header: &SegmentHeader) -> Walked {
     Walked {
         number: header.number,
         start: header.groups_start(),
-        base: header
-            .standings
-            .iter()
-            .map(|line| (line.partition, line.tail.offset))
-            .collect(),
+        base: header.standings.iter().map(|line| (line.partition, line.tail.offset)).collect(),
         end: header.groups_start(),
         damaged: false,
     }
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

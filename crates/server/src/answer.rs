@@ -52,21 +52,8 @@ pub(crate) struct Delivered {
 impl Delivered {
     /// Takes the answer out of `called`; what is left says what it rests on.
     pub(crate) fn split<A>(called: Called<A>) -> (A, Self) {
-        let Called {
-            answer,
-            replayed,
-            as_of,
-            staleness_ms,
-            ..
-        } = called;
-        (
-            answer,
-            Self {
-                as_of,
-                staleness_ms,
-                replayed,
-            },
-        )
+        let Called { answer, replayed, as_of, staleness_ms, .. } = called;
+        (answer, Self { as_of, staleness_ms, replayed })
     }
 }
 
@@ -81,13 +68,7 @@ impl Answer {
 
     /// Any body.
     pub(crate) fn new(status: StatusCode, content_type: HeaderValue, body: Body) -> Self {
-        Self {
-            status,
-            body,
-            delivered: None,
-            content_type,
-            headers: Vec::new(),
-        }
+        Self { status, body, delivered: None, content_type, headers: Vec::new() }
     }
 
     /// No body.
@@ -203,10 +184,7 @@ impl Stream {
             let (piece, source) = source.pull().await?;
             Some((piece, Self::new(source)))
         });
-        Self {
-            step: Some(step),
-            in_flight: None,
-        }
+        Self { step: Some(step), in_flight: None }
     }
 }
 

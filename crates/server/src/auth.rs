@@ -57,26 +57,13 @@ pub(crate) fn admit(
 }
 
 fn anonymous(meta: &MetaView) -> Caller {
-    let id = meta
-        .meta
-        .tenants
-        .get(DEFAULT_TENANT)
-        .copied()
-        .unwrap_or_default();
-    Caller {
-        tenant: Tenant {
-            id,
-            name: DEFAULT_TENANT.into(),
-        },
-        key: None,
-    }
+    let id = meta.meta.tenants.get(DEFAULT_TENANT).copied().unwrap_or_default();
+    Caller { tenant: Tenant { id, name: DEFAULT_TENANT.into() }, key: None }
 }
 
 fn identify(needs: Needs, headers: &HeaderMap, meta: &MetaView) -> Result<Caller, Problem> {
     let Some(header) = headers.get(AUTHORIZATION) else {
-        return Err(unauthenticated(
-            "this needs Authorization: Bearer ek_<id>_<secret>",
-        ));
+        return Err(unauthenticated("this needs Authorization: Bearer ek_<id>_<secret>"));
     };
     let unknown = || unauthenticated("the API key is not known, or was revoked");
     let (id, secret) = header
@@ -93,16 +80,11 @@ fn identify(needs: Needs, headers: &HeaderMap, meta: &MetaView) -> Result<Caller
     if let Needs::Scope(scope) = needs
         && !key.scopes.iter().any(|has| has == scope || has == ADMIN)
     {
-        return Err(
-            Problem::new(Code::Forbidden, format!("the key lacks the scope {scope}"))
-                .with("scope", scope),
-        );
+        return Err(Problem::new(Code::Forbidden, format!("the key lacks the scope {scope}"))
+            .with("scope", scope));
     }
     Ok(Caller {
-        tenant: Tenant {
-            id: tenant,
-            name: key.tenant.as_str().into(),
-        },
+        tenant: Tenant { id: tenant, name: key.tenant.as_str().into() },
         key: Some(id.to_owned()),
     })
 }
@@ -117,10 +99,8 @@ fn bearer(header: &str) -> Option<(&str, &str)> {
 }
 
 fn unauthenticated(detail: &'static str) -> Problem {
-    Problem::new(Code::Unauthenticated, detail).header(
-        WWW_AUTHENTICATE,
-        HeaderValue::from_static("Bearer realm=\"evenkeel\""),
-    )
+    Problem::new(Code::Unauthenticated, detail)
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"evenkeel\""))
 }
 
 /// Without keys, whoever can make a browser on this machine send something could ask anything: by
@@ -137,10 +117,7 @@ fn check_local(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
         return Err(Problem::new(Code::Forbidden, detail).with("header", "Host"));
     }
     for origin in headers.get_all(ORIGIN) {
-        let authority = origin
-            .to_str()
-            .ok()
-            .and_then(|origin| origin.split_once("://"));
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         let local = matches!(authority, Some(("http" | "https", host)) if is_local(host));
         if !local {
             let detail = "without keys this server answers only to pages of this machine";
@@ -170,18 +147,13 @@ impl Minted {
     /// A key that nobody can guess, another one each time.
     pub(crate) fn at_random() -> Self {
         let mut bytes = [0; ID_BYTES + SECRET_BYTES];
-        let mut output = blake3::Hasher::new_derive_key("evenkeel api key")
-            .update(&entropy())
-            .finalize_xof();
+        let mut output =
+            blake3::Hasher::new_derive_key("evenkeel api key").update(&entropy()).finalize_xof();
         output.fill(&mut bytes);
         let (mut id, mut secret) = (String::new(), String::new());
         push_hex(&mut id, &bytes[..ID_BYTES]);
         push_hex(&mut secret, &bytes[ID_BYTES..]);
-        Self {
-            id,
-            secret_hash: *blake3::hash(secret.as_bytes()).as_bytes(),
-            secret,
-        }
+        Self { id, secret_hash: *blake3::hash(secret.as_bytes()).as_bytes(), secret }
     }
 
     /// The key as its holder sends it.
@@ -203,13 +175,7 @@ mod tests {
 
     #[test]
     fn local_names_are_told_from_foreign_ones() {
-        for local in [
-            "localhost",
-            "LocalHost:7480",
-            "127.0.0.1:1",
-            "[::1]:7480",
-            "[::1]",
-        ] {
+        for local in ["localhost", "LocalHost:7480", "127.0.0.1:1", "[::1]:7480", "[::1]"] {
             assert!(is_local(local), "{local}");
         }
         for foreign in [
@@ -231,15 +197,8 @@ mod tests {
         let header = format!("Bearer {}", minted.shown());
         let (id, secret) = bearer(&header).unwrap();
         assert_eq!(id, minted.id);
-        assert_eq!(
-            *blake3::hash(secret.as_bytes()).as_bytes(),
-            minted.secret_hash
-        );
-        assert_ne!(
-            minted.id,
-            Minted::at_random().id,
-            "no two keys are the same"
-        );
+        assert_eq!(*blake3::hash(secret.as_bytes()).as_bytes(), minted.secret_hash);
+        assert_ne!(minted.id, Minted::at_random().id, "no two keys are the same");
         for wrong in ["Basic ek_a_b", "Bearer", "Bearer ek_a", "Bearer xx_a_b"] {
             assert_eq!(bearer(wrong), None, "{wrong}");
         }

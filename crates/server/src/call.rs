@@ -33,12 +33,9 @@ impl Call {
     /// The name in the `n`-th place that the route has for one.
     pub(crate) fn name(&self, n: usize) -> Result<String, Problem> {
         let text = self.route.parameter(self.parts.uri.path(), n);
-        percent_decoded(text)
-            .filter(|name| is_name(name))
-            .map(Into::into)
-            .ok_or_else(|| {
-                Problem::invalid("a name in the path must be 1 to 128 of A-Z a-z 0-9 . _ : @ -")
-            })
+        percent_decoded(text).filter(|name| is_name(name)).map(Into::into).ok_or_else(|| {
+            Problem::invalid("a name in the path must be 1 to 128 of A-Z a-z 0-9 . _ : @ -")
+        })
     }
 
     /// The parameters after the `?`.
@@ -69,22 +66,14 @@ impl Call {
             priority: headers::priority(&self.parts.headers)?,
             session: headers::session(&self.parts.headers)?,
         };
-        let called = self
-            .edge
-            .node
-            .command(&self.caller.tenant, command, options)
-            .await;
+        let called = self.edge.node.command(&self.caller.tenant, command, options).await;
         called.map(Delivered::split).map_err(failure::problem)
     }
 
     /// Has the node answer `query`.
     pub(crate) async fn query(&self, query: Query) -> Result<Called<Found>, Problem> {
         let options = self.read_options()?;
-        let called = self
-            .edge
-            .node
-            .query(&self.caller.tenant, query, options)
-            .await;
+        let called = self.edge.node.query(&self.caller.tenant, query, options).await;
         called.map_err(failure::problem)
     }
 
@@ -109,13 +98,7 @@ pub(crate) struct Page {
 impl Page {
     /// The page of `list` that `parameters` ask for.
     pub(crate) fn of(parameters: &Parameters<'_>, list: &List<'_>) -> Result<Self, Problem> {
-        let after = parameters
-            .get("cursor")
-            .map(|cursor| list.place(cursor))
-            .transpose()?;
-        Ok(Self {
-            limit: parameters.limit()?,
-            after,
-        })
+        let after = parameters.get("cursor").map(|cursor| list.place(cursor)).transpose()?;
+        Ok(Self { limit: parameters.limit()?, after })
     }
 }

@@ -100,10 +100,7 @@ codes! {
 impl Code {
     /// The code of this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|code| code.meaning().code == name)
+        Self::ALL.iter().copied().find(|code| code.meaning().code == name)
     }
 }
 
@@ -118,11 +115,7 @@ mod tests {
         let names: BTreeSet<&str> = Code::ALL.iter().map(|code| code.meaning().code).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for name in names {
-            assert!(
-                name.bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-                "{name}"
-            );
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
         }
     }
 
@@ -133,27 +126,16 @@ mod tests {
             let status = code.meaning().status;
             let server_side = status >= 500 || status == 429;
             let owed = failure.class() == Class::Error;
-            assert!(
-                server_side || !owed,
-                "{} is an error of the server",
-                failure.code()
-            );
+            assert!(server_side || !owed, "{} is an error of the server", failure.code());
         }
-        assert_eq!(
-            Outcome::from_code(Code::SoldOut.meaning().code),
-            Outcome::Refused("sold_out")
-        );
+        assert_eq!(Outcome::from_code(Code::SoldOut.meaning().code), Outcome::Refused("sold_out"));
     }
 
     #[test]
     fn every_refusal_that_a_path_declares_is_in_the_table() {
         for path in evenkeel_domains::paths() {
             for code in path.facts.refusal_codes {
-                assert!(
-                    Code::from_name(code).is_some(),
-                    "{} may refuse with {code}",
-                    path.name
-                );
+                assert!(Code::from_name(code).is_some(), "{} may refuse with {code}", path.name);
             }
         }
     }

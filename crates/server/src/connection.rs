@@ -65,19 +65,11 @@ impl Watch {
         let begun = activity.begun.load(Relaxed);
         let answering = begun != activity.ended.load(Relaxed);
         if answering || begun != self.begun {
-            *self = Self {
-                begun,
-                head_ticks: 0,
-                idle: Duration::ZERO,
-            };
+            *self = Self { begun, head_ticks: 0, idle: Duration::ZERO };
             return true;
         }
         self.idle += tick;
-        self.head_ticks = if activity.received.load(Relaxed) {
-            self.head_ticks + 1
-        } else {
-            0
-        };
+        self.head_ticks = if activity.received.load(Relaxed) { self.head_ticks + 1 } else { 0 };
         // The first of three ticks may have come right after the first byte.
         self.head_ticks < 3 && self.idle < idle_timeout
     }
@@ -96,11 +88,7 @@ pub(crate) async fn watch_over<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let tick = (options.head_timeout / 2).max(Duration::from_millis(1));
-    let mut watch = Watch {
-        begun: 0,
-        head_ticks: 0,
-        idle: Duration::ZERO,
-    };
+    let mut watch = Watch { begun: 0, head_ticks: 0, idle: Duration::ZERO };
     let mut connection = pin!(connection);
     let mut timer = pin!(sleep(tick));
     let mut told = false;
@@ -136,10 +124,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self {
-            stream: TokioIo::new(stream),
-            activity,
-        }
+        Self { stream: TokioIo::new(stream), activity }
     }
 }
 

@@ -23,13 +23,7 @@ pub(crate) fn list(call: &Call) -> Result<Answer, Problem> {
         .contracts()
         .map(|contract| summarize(&contract, delivered(&call.edge, &contract).as_ref()))
         .collect();
-    Ok(Answer::json(
-        StatusCode::OK,
-        &ContractList {
-            items,
-            cursor: None,
-        },
-    ))
+    Ok(Answer::json(StatusCode::OK, &ContractList { items, cursor: None }))
 }
 
 /// `GET /v1/contracts/{path}`
@@ -43,17 +37,11 @@ pub(crate) fn get(call: &Call) -> Result<Answer, Problem> {
         .get(&name)
         .map_err(|error| Problem::new(Code::NotFound, error.to_string()))?;
     let delivered = delivered(&call.edge, &contract);
-    Ok(Answer::json(
-        StatusCode::OK,
-        &explain(&contract, delivered.as_ref()),
-    ))
+    Ok(Answer::json(StatusCode::OK, &explain(&contract, delivered.as_ref())))
 }
 
 fn delivered(edge: &Edge, contract: &Contract) -> Option<Delivered> {
     let is_its = |path: &evenkeel_contract::Path| path.name == contract.path.name;
-    let served = edge
-        .served
-        .iter()
-        .find(|served| served.path.is_some_and(is_its))?;
+    let served = edge.served.iter().find(|served| served.path.is_some_and(is_its))?;
     Some(served.meter.as_ref()?.snapshot(edge.now_s()))
 }

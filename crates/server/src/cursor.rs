@@ -37,15 +37,11 @@ impl List<'_> {
     /// The place that `cursor` marks in this list.
     pub(crate) fn place(&self, cursor: &str) -> Result<String, Problem> {
         let bytes = from_hex(cursor).unwrap_or_default();
-        let place = bytes
-            .get(HEAD_BYTES..)
-            .and_then(|place| String::from_utf8(place.to_vec()).ok());
+        let place =
+            bytes.get(HEAD_BYTES..).and_then(|place| String::from_utf8(place.to_vec()).ok());
         match place {
             Some(place) if bytes[0] == VERSION && bytes[1..HEAD_BYTES] == self.mark() => Ok(place),
-            Some(_) => Err(query::bad(
-                "cursor",
-                "is of another list, or of other filters",
-            )),
+            Some(_) => Err(query::bad("cursor", "is of another list, or of other filters")),
             None => Err(query::bad("cursor", "is not one that a list answered")),
         }
     }
@@ -60,10 +56,7 @@ mod tests {
         let list = List(&["seats", "default", "gig", "free"]);
         let cursor = list.cursor("A1");
         assert_eq!(list.place(&cursor), Ok("A1".to_owned()));
-        for other in [
-            &["seats", "default", "gig", "held"][..],
-            &["seats", "default", "gigfree"],
-        ] {
+        for other in [&["seats", "default", "gig", "held"][..], &["seats", "default", "gigfree"]] {
             assert!(List(other).place(&cursor).is_err());
         }
     }
@@ -73,14 +66,7 @@ mod tests {
         let list = List(&["keys"]);
         let cursor = list.cursor("k");
         let later_version = format!("02{}", &cursor[2..]);
-        for wrong in [
-            "",
-            "zz",
-            "01",
-            &cursor[..cursor.len() - 1],
-            &later_version,
-            "é",
-        ] {
+        for wrong in ["", "zz", "01", &cursor[..cursor.len() - 1], &later_version, "é"] {
             assert!(list.place(wrong).is_err(), "{wrong}");
         }
     }

@@ -75,10 +75,7 @@ impl Edge {
         let declared = |name: &str| paths.iter().copied().find(|path| path.name == name);
         let served = ROUTES.iter().map(|route| {
             let path = route.path.and_then(declared);
-            Served {
-                path,
-                meter: path.map(|path| Meter::new(path.facts.refusal_codes, 0)),
-            }
+            Served { path, meter: path.map(|path| Meter::new(path.facts.refusal_codes, 0)) }
         });
         let mut request_prefix = String::from("req_");
         crate::text::push_hex(&mut request_prefix, &auth::entropy()[..6]);
@@ -152,13 +149,8 @@ impl Edge {
             }
         };
         let meta = self.node.meta();
-        let admitted = auth::admit(
-            self.options.auth,
-            route.needs,
-            &parts.headers,
-            &parts.uri,
-            &meta,
-        );
+        let admitted =
+            auth::admit(self.options.auth, route.needs, &parts.headers, &parts.uri, &meta);
         drop(meta);
         let caller = admitted.inspect_err(|problem| {
             if problem.code == Code::Unauthenticated {
@@ -166,14 +158,7 @@ impl Edge {
             }
         })?;
         let path = self.served[index].path;
-        let call = Call {
-            edge: self,
-            route,
-            path,
-            parts,
-            caller,
-            body: Some(body),
-        };
+        let call = Call { edge: self, route, path, parts, caller, body: Some(body) };
         dispatch(route.operation, call).await
     }
 
@@ -189,10 +174,7 @@ impl Edge {
             return;
         };
         let now_s = self.now_s();
-        let delivered = result
-            .as_ref()
-            .ok()
-            .and_then(|answer| answer.delivered.as_ref());
+        let delivered = result.as_ref().ok().and_then(|answer| answer.delivered.as_ref());
         let outcome = match result {
             Ok(_) => Outcome::Ok,
             Err(problem) => problem.outcome(),
@@ -288,11 +270,8 @@ fn panicked(panic: &(dyn Any + Send)) -> Problem {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("of unknown cause");
     tracing::error!(why, "a handler panicked");
-    Problem::new(
-        Code::Internal,
-        "a defect of the program; its log says more under the request id",
-    )
-    .effects_unknown()
+    Problem::new(Code::Internal, "a defect of the program; its log says more under the request id")
+        .effects_unknown()
 }
 
 /// One line a request: what went well only when asked for, what the server owes loudest.

@@ -41,10 +41,9 @@ fn refused(refusal: Refusal) -> Problem {
             Code::KeyExists,
             "there is a key of this id already; ask again for another",
         ),
-        Refusal::Meta(meta::Refusal::TooManyKeys) => Problem::new(
-            Code::TooManyKeys,
-            format!("there may be at most {} keys", meta::KEYS_MAX),
-        ),
+        Refusal::Meta(meta::Refusal::TooManyKeys) => {
+            Problem::new(Code::TooManyKeys, format!("there may be at most {} keys", meta::KEYS_MAX))
+        }
         Refusal::Meta(meta::Refusal::TooManyTenants) => Problem::new(
             Code::TooManyTenants,
             format!("there may be at most {} tenants", meta::TENANTS_MAX),

@@ -28,9 +28,9 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     };
     let rule = "must be 1 to 255 visible characters, in double quotes or without any";
     let bare = match text.strip_prefix('"') {
-        Some(quoted) => quoted
-            .strip_suffix('"')
-            .ok_or_else(|| Problem::bad_header(IDEMPOTENCY_KEY, rule))?,
+        Some(quoted) => {
+            quoted.strip_suffix('"').ok_or_else(|| Problem::bad_header(IDEMPOTENCY_KEY, rule))?
+        }
         None => text,
     };
     let legal = (1..=KEY_BYTES_MAX).contains(&bare.len()) && !bare.contains('"');
@@ -50,10 +50,7 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Problem>
         .filter(|ms| (1..=DEADLINE_MS_MAX).contains(ms))
         .map(|ms| Some(Duration::from_millis(ms)))
         .ok_or_else(|| {
-            Problem::bad_header(
-                DEADLINE,
-                "must be a number of milliseconds from 1 to 3600000",
-            )
+            Problem::bad_header(DEADLINE, "must be a number of milliseconds from 1 to 3600000")
         })
 }
 
@@ -64,10 +61,7 @@ pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Problem>
         Some("critical") => Ok(Some(Priority::Critical)),
         Some("default") => Ok(Some(Priority::Default)),
         Some("sheddable") => Ok(Some(Priority::Sheddable)),
-        Some(_) => Err(Problem::bad_header(
-            PRIORITY,
-            "must be critical, default or sheddable",
-        )),
+        Some(_) => Err(Problem::bad_header(PRIORITY, "must be critical, default or sheddable")),
     }
 }
 
@@ -90,9 +84,7 @@ pub(crate) fn consistency(
     let level = Level::from_name(name)
         .ok_or_else(|| wrong("must begin with linearizable, session, bounded or eventual"))?;
     if let Some(bound) = bound {
-        let bound_ms = bound
-            .strip_prefix("max_staleness_ms=")
-            .map(str::parse::<u64>);
+        let bound_ms = bound.strip_prefix("max_staleness_ms=").map(str::parse::<u64>);
         if level != Level::Bounded || !matches!(bound_ms, Some(Ok(_))) {
             return Err(wrong(
                 "takes max_staleness_ms=<milliseconds> after bounded; and nothing else",
@@ -101,10 +93,7 @@ pub(crate) fn consistency(
     }
     if !levels.contains(&level) {
         let names: Vec<&str> = levels.iter().map(|level| level.name()).collect();
-        return Err(wrong(&format!(
-            "must be one of {} for this read",
-            names.join(", ")
-        )));
+        return Err(wrong(&format!("must be one of {} for this read", names.join(", "))));
     }
     Ok(Some(level))
 }
@@ -114,11 +103,7 @@ pub(crate) fn session(headers: &HeaderMap) -> Result<Vec<SessionToken>, Problem>
     let mut tokens: Vec<SessionToken> = Vec::new();
     for value in headers.get_all(SESSION) {
         let text = value.to_str().map_err(|_| bad_session())?;
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let token: SessionToken = part.parse().map_err(|()| bad_session())?;
             merge(&mut tokens, token)?;
         }
@@ -127,9 +112,7 @@ pub(crate) fn session(headers: &HeaderMap) -> Result<Vec<SessionToken>, Problem>
 }
 
 fn merge(tokens: &mut Vec<SessionToken>, token: SessionToken) -> Result<(), Problem> {
-    let known = tokens
-        .iter()
-        .position(|seen| seen.partition == token.partition);
+    let known = tokens.iter().position(|seen| seen.partition == token.partition);
     let Some(at) = known else {
         if tokens.len() == TOKENS_MAX {
             return Err(Problem::bad_header(SESSION, "may carry at most 128 tokens"));
@@ -161,10 +144,7 @@ fn once<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
     if values.next().is_some() {
         return Err(Problem::bad_header(name, "is given twice"));
     }
-    value
-        .to_str()
-        .map(Some)
-        .map_err(|_| Problem::bad_header(name, "must be visible ASCII"))
+    value.to_str().map(Some).map_err(|_| Problem::bad_header(name, "must be visible ASCII"))
 }
 
 #[cfg(test)]
@@ -176,12 +156,7 @@ mod tests {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         values
             .iter()
-            .map(|value| {
-                (
-                    name.clone(),
-                    HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-                )
-            })
+            .map(|value| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap()))
             .collect()
     }
 
@@ -202,23 +177,13 @@ mod tests {
     fn freshness_is_a_level_that_the_path_has() {
         let level = |value: &str, levels| consistency(&headers(CONSISTENCY, &[value]), levels);
         let all = Level::ALL;
-        assert_eq!(
-            level("bounded;max_staleness_ms=250", all),
-            Ok(Some(Level::Bounded))
-        );
-        assert_eq!(
-            level("bounded; max_staleness_ms=0", all),
-            Ok(Some(Level::Bounded))
-        );
+        assert_eq!(level("bounded;max_staleness_ms=250", all), Ok(Some(Level::Bounded)));
+        assert_eq!(level("bounded; max_staleness_ms=0", all), Ok(Some(Level::Bounded)));
         assert_eq!(level("linearizable", all), Ok(Some(Level::Linearizable)));
         assert!(level("linearizable", &[Level::Eventual]).is_err());
-        for wrong in [
-            "",
-            "strong",
-            "bounded;",
-            "bounded;max_staleness_ms=-1",
-            "session;max_staleness_ms=1",
-        ] {
+        for wrong in
+            ["", "strong", "bounded;", "bounded;max_staleness_ms=-1", "session;max_staleness_ms=1"]
+        {
             assert!(level(wrong, all).is_err(), "{wrong}");
         }
     }
@@ -243,10 +208,7 @@ mod tests {
         for wrong in ["0", "-1", "1.5", "3600001", "1e3", ""] {
             assert!(ms(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(
-            priority(&headers(PRIORITY, &["critical"])),
-            Ok(Some(Priority::Critical))
-        );
+        assert_eq!(priority(&headers(PRIORITY, &["critical"])), Ok(Some(Priority::Critical)));
         assert!(priority(&headers(PRIORITY, &["urgent"])).is_err());
     }
 }

@@ -36,11 +36,8 @@ pub(crate) async fn read(
     timeout: Duration,
 ) -> Result<Bytes, Problem> {
     let too_large = || {
-        Problem::new(
-            Code::TooLarge,
-            format!("a body may have at most {bytes_max} bytes"),
-        )
-        .with("bytes_max", bytes_max)
+        Problem::new(Code::TooLarge, format!("a body may have at most {bytes_max} bytes"))
+            .with("bytes_max", bytes_max)
     };
     // A declared length is refused before a byte of it is read.
     if body.size_hint().lower() > bytes_max as u64 {
@@ -69,19 +66,13 @@ pub(crate) async fn read(
             }
             rest.extend_from_slice(&piece);
         }
-        Ok(if rest.is_empty() {
-            first
-        } else {
-            rest.freeze()
-        })
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
     };
-    tokio::time::timeout(timeout, whole)
-        .await
-        .unwrap_or_else(|_| {
-            let limit_ms = timeout.as_millis();
-            let detail = format!("the body did not arrive within {limit_ms} ms");
-            Err(Problem::new(Code::RequestTimeout, detail))
-        })
+    tokio::time::timeout(timeout, whole).await.unwrap_or_else(|_| {
+        let limit_ms = timeout.as_millis();
+        let detail = format!("the body did not arrive within {limit_ms} ms");
+        Err(Problem::new(Code::RequestTimeout, detail))
+    })
 }
 
 /// Whether a body may be taken for JSON. One that does not say what it is may.
@@ -89,11 +80,7 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(());
     };
-    let kind = value
-        .as_bytes()
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default();
+    let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
     if kind.trim_ascii().eq_ignore_ascii_case(b"application/json") {
         return Ok(());
     }
@@ -116,18 +103,12 @@ fn explain(error: &serde_json::Error, fields: &'static [&'static str]) -> Proble
     let (line, column) = (error.line(), error.column());
     let said = error.to_string();
     let position = format!(" at line {line} column {column}");
-    let said = cut(
-        said.strip_suffix(&position).unwrap_or(&said),
-        DETAIL_BYTES_MAX,
-    );
+    let said = cut(said.strip_suffix(&position).unwrap_or(&said), DETAIL_BYTES_MAX);
     let at = format!("line {line}, column {column}");
     let detail = match (error.classify(), unknown_field(&said)) {
         (Category::Data, Some(field)) => match nearest(field, fields) {
             Some(meant) => format!("unknown field {field:?}, did you mean {meant:?}? ({at})"),
-            None => format!(
-                "unknown field {field:?}; known are {} ({at})",
-                fields.join(", ")
-            ),
+            None => format!("unknown field {field:?}; known are {} ({at})", fields.join(", ")),
         },
         (Category::Data, None) => format!("{said} ({at})"),
         _ => format!("the body is not JSON: {said} ({at})"),

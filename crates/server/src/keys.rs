@@ -76,18 +76,11 @@ pub(crate) struct KeyList<'k> {
 
 /// `POST /v1/keys`
 pub(crate) async fn create(mut call: Call) -> Answered {
-    let KeyRequest {
-        tenant,
-        scopes,
-        label,
-    } = call.document().await?;
+    let KeyRequest { tenant, scopes, label } = call.document().await?;
     let own = &call.caller.tenant.name;
     let tenant = tenant.unwrap_or_else(|| own.to_string());
     if !is_name(&tenant) {
-        return Err(Problem::field(
-            "tenant",
-            "must be 1 to 128 of A-Z a-z 0-9 . _ : @ -",
-        ));
+        return Err(Problem::field("tenant", "must be 1 to 128 of A-Z a-z 0-9 . _ : @ -"));
     }
     if *tenant != **own && **own != *DEFAULT_TENANT {
         let detail = "only keys of the tenant default make keys for other tenants";
@@ -102,13 +95,7 @@ pub(crate) async fn create(mut call: Call) -> Answered {
     let minted = Minted::at_random();
     let command = create_command(&minted, tenant, scopes, label);
     let (reply, delivered) = call.command(command).await?;
-    let Reply::Meta(meta::Reply::Key {
-        id,
-        tenant,
-        scopes,
-        label,
-    }) = reply
-    else {
+    let Reply::Meta(meta::Reply::Key { id, tenant, scopes, label }) = reply else {
         unreachable!("a key is answered by a key")
     };
     let body = CreatedKeyBody {
@@ -134,10 +121,7 @@ fn create_command(minted: &Minted, tenant: String, scopes: Vec<String>, label: S
 
 fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Problem> {
     if scopes.is_empty() || scopes.len() > SCOPES.len() {
-        return Err(Problem::field(
-            "scopes",
-            &format!("must be some of {}", SCOPES.join(", ")),
-        ));
+        return Err(Problem::field("scopes", &format!("must be some of {}", SCOPES.join(", "))));
     }
     for (at, scope) in scopes.iter().enumerate() {
         if !SCOPES.contains(&scope.as_str()) {
@@ -145,10 +129,7 @@ fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Problem> {
                 || format!("known are {}", SCOPES.join(", ")),
                 |meant| format!("did you mean {meant}?"),
             );
-            return Err(Problem::field(
-                "scopes",
-                &format!("has an unknown one at {at}; {hint}"),
-            ));
+            return Err(Problem::field("scopes", &format!("has an unknown one at {at}; {hint}")));
         }
         if scopes[..at].contains(scope) {
             return Err(Problem::field("scopes", &format!("names {scope} twice")));
@@ -199,9 +180,7 @@ pub(crate) async fn revoke(call: Call) -> Answered {
     let own = &call.caller.tenant.name;
     let tenant = (**own != *DEFAULT_TENANT).then(|| own.to_string());
     let action = meta::Action::RevokeKey { id, tenant };
-    let (_, delivered) = call
-        .command(Command::Meta(meta::Command { action }))
-        .await?;
+    let (_, delivered) = call.command(Command::Meta(meta::Command { action })).await?;
     Ok(Answer::empty().delivered(delivered))
 }
 
@@ -227,12 +206,9 @@ impl AdminKey {
         let scopes = vec![auth::ADMIN.to_owned()];
         let (own, label) = (DEFAULT_TENANT.to_owned(), "made at start".to_owned());
         let command = create_command(&self.0, own, scopes, label);
-        let tenant = Tenant {
-            id: evenkeel_engine::TenantId::default(),
-            name: DEFAULT_TENANT.into(),
-        };
-        node.command(&tenant, command, CallOptions::default())
-            .await?;
+        let tenant =
+            Tenant { id: evenkeel_engine::TenantId::default(), name: DEFAULT_TENANT.into() };
+        node.command(&tenant, command, CallOptions::default()).await?;
         Ok(())
     }
 }

@@ -38,52 +38,28 @@ impl Docs {
     /// A route that answers JSON of this schema.
     pub(crate) const fn of(status: &'static str, schema: &'static str) -> Self {
         let content = Some(("application/json", Some(schema)));
-        Self {
-            takes: None,
-            status,
-            also: None,
-            content,
-            query: &[],
-        }
+        Self { takes: None, status, also: None, content, query: &[] }
     }
 
     /// A route that answers a document of another kind.
     pub(crate) const fn text(content_type: &'static str) -> Self {
         let content = Some((content_type, None));
-        Self {
-            takes: None,
-            status: "200",
-            also: None,
-            content,
-            query: &[],
-        }
+        Self { takes: None, status: "200", also: None, content, query: &[] }
     }
 
     /// A route that answers without a body.
     pub(crate) const fn nothing() -> Self {
-        Self {
-            takes: None,
-            status: "204",
-            also: None,
-            content: None,
-            query: &[],
-        }
+        Self { takes: None, status: "204", also: None, content: None, query: &[] }
     }
 
     /// The same, taking a body of this schema.
     pub(crate) const fn takes(self, schema: &'static str) -> Self {
-        Self {
-            takes: Some(schema),
-            ..self
-        }
+        Self { takes: Some(schema), ..self }
     }
 
     /// The same, with another status for the same body.
     pub(crate) const fn also(self, status: &'static str) -> Self {
-        Self {
-            also: Some(status),
-            ..self
-        }
+        Self { also: Some(status), ..self }
     }
 
     /// The same, with query parameters.
@@ -104,10 +80,7 @@ pub fn document() -> Value {
     let paths = evenkeel_domains::paths();
     let mut addresses = Map::new();
     for route in ROUTES {
-        let declared = paths
-            .iter()
-            .copied()
-            .find(|path| Some(path.name) == route.path);
+        let declared = paths.iter().copied().find(|path| Some(path.name) == route.path);
         let names = parameter_names(route, declared);
         let mut names_left = names.iter();
         let segments: Vec<String> = route
@@ -202,11 +175,7 @@ fn headers(declared: Option<&Path>) -> Vec<&'static str> {
     let Some(path) = declared else {
         return Vec::new();
     };
-    let mut headers = vec![
-        "Evenkeel-Deadline-Ms",
-        "Evenkeel-Session",
-        "Evenkeel-Priority",
-    ];
+    let mut headers = vec!["Evenkeel-Deadline-Ms", "Evenkeel-Session", "Evenkeel-Priority"];
     match path.access {
         Access::Read => headers.push("Evenkeel-Consistency"),
         Access::Write if path.facts.idempotency == Idempotency::Keyed => {
@@ -294,15 +263,9 @@ fn schemas() -> Value {
     schemas.insert("Problem".to_owned(), problem_schema(&codes));
     for (name, description) in [
         ("ContractList", "Every contract, promised beside delivered."),
-        (
-            "Explanation",
-            "One path, explained, promised beside delivered.",
-        ),
+        ("Explanation", "One path, explained, promised beside delivered."),
         ("Health", "The process answers."),
-        (
-            "Readiness",
-            "A check for each thing that requests depend on.",
-        ),
+        ("Readiness", "A check for each thing that requests depend on."),
     ] {
         let schema = json!({ "type": "object", "description": description });
         schemas.insert(name.to_owned(), schema);

@@ -55,44 +55,27 @@ pub(crate) fn readyz(call: &Call) -> Result<Answer, Problem> {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    Ok(Answer::json(
-        status,
-        &Readiness {
-            status: word,
-            checks,
-        },
-    ))
+    Ok(Answer::json(status, &Readiness { status: word, checks }))
 }
 
 fn checks(stats: &NodeStats, stopping: bool) -> Vec<Check> {
     let server = Check {
         name: "server".to_owned(),
         ok: !stopping,
-        detail: if stopping {
-            "stopping"
-        } else {
-            "accepting requests"
-        }
-        .to_owned(),
+        detail: if stopping { "stopping" } else { "accepting requests" }.to_owned(),
     };
     let served = stats.partitions.iter().any(|partition| partition.leads);
     let log = Check {
         name: "log".to_owned(),
         ok: served && stats.log_failed.is_none(),
         detail: stats.log_failed.clone().unwrap_or_else(|| {
-            format!(
-                "{} records in {} groups since the start",
-                stats.log.records, stats.log.groups
-            )
+            format!("{} records in {} groups since the start", stats.log.records, stats.log.groups)
         }),
     };
     let store = Check {
         name: "store".to_owned(),
         ok: stats.store_error.is_none(),
-        detail: stats
-            .store_error
-            .clone()
-            .unwrap_or_else(|| format!("{} flushes", stats.flushes)),
+        detail: stats.store_error.clone().unwrap_or_else(|| format!("{} flushes", stats.flushes)),
     };
     let partitions = stats.partitions.iter().map(|partition| Check {
         name: format!("partition {}", partition.partition),
@@ -108,11 +91,7 @@ fn checks(stats: &NodeStats, stopping: bool) -> Vec<Check> {
 /// `GET /openapi.json`
 pub(crate) fn openapi(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
-    Ok(Answer::new(
-        StatusCode::OK,
-        JSON,
-        Body::Whole(openapi::text()),
-    ))
+    Ok(Answer::new(StatusCode::OK, JSON, Body::Whole(openapi::text())))
 }
 
 /// `GET /metrics`
@@ -144,26 +123,13 @@ pub(crate) fn metrics(call: &Call) -> Result<Answer, Problem> {
         "Snapshots written.",
         &[(String::new(), stats.snapshots)],
     );
-    Ok(Answer::new(
-        StatusCode::OK,
-        PROMETHEUS,
-        Body::from(page.into_bytes()),
-    ))
+    Ok(Answer::new(StatusCode::OK, PROMETHEUS, Body::from(page.into_bytes())))
 }
 
 fn edge_metrics(edge: &Edge, page: &mut String) {
-    let open = edge
-        .options
-        .streams_max
-        .saturating_sub(edge.streams.available_permits()) as u64;
+    let open = edge.options.streams_max.saturating_sub(edge.streams.available_permits()) as u64;
     let one = |value: u64| [(String::new(), value)];
-    family(
-        page,
-        metric::STREAMS_OPEN,
-        "gauge",
-        "Open event streams.",
-        &one(open),
-    );
+    family(page, metric::STREAMS_OPEN, "gauge", "Open event streams.", &one(open));
     let reset = edge.counters.streams_reset.load(Relaxed);
     family(
         page,
@@ -186,26 +152,12 @@ type Field = fn(&PartitionStats) -> u64;
 
 fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
     let gauges: [(&str, &str, Field); 6] = [
-        (
-            "evenkeel_partition_leads",
-            "Whether this node leads the partition.",
-            |stats| u64::from(stats.leads),
-        ),
-        (
-            "evenkeel_partition_offset",
-            "The partition's last durable offset.",
-            |stats| stats.offset,
-        ),
-        (
-            metric::MAILBOX_DEPTH,
-            "Commands that wait to be decided.",
-            |stats| stats.waiting,
-        ),
-        (
-            metric::MEMTABLE,
-            "State that is not flushed, in bytes.",
-            |stats| stats.memtable_bytes,
-        ),
+        ("evenkeel_partition_leads", "Whether this node leads the partition.", |stats| {
+            u64::from(stats.leads)
+        }),
+        ("evenkeel_partition_offset", "The partition's last durable offset.", |stats| stats.offset),
+        (metric::MAILBOX_DEPTH, "Commands that wait to be decided.", |stats| stats.waiting),
+        (metric::MEMTABLE, "State that is not flushed, in bytes.", |stats| stats.memtable_bytes),
         (
             metric::TIMERS_DUE,
             "Timers that are due and not yet turned into effects; not counted beyond 1,000.",
@@ -220,12 +172,7 @@ fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
     for (name, help, field) in gauges {
         let samples: Vec<(String, u64)> = partitions
             .iter()
-            .map(|stats| {
-                (
-                    format!("{{partition=\"{}\"}}", stats.partition),
-                    field(stats),
-                )
-            })
+            .map(|stats| (format!("{{partition=\"{}\"}}", stats.partition), field(stats)))
             .collect();
         family(page, name, "gauge", help, &samples);
     }
@@ -235,27 +182,15 @@ fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
 fn batch_metrics(partitions: &[PartitionStats], page: &mut String) {
     let name = metric::BATCH_SIZE;
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        page,
-        "# HELP {name} Commands decided in one batch.\n# TYPE {name} histogram"
-    );
-    for PartitionStats {
-        partition, batches, ..
-    } in partitions
-    {
+    let _ = writeln!(page, "# HELP {name} Commands decided in one batch.\n# TYPE {name} histogram");
+    for PartitionStats { partition, batches, .. } in partitions {
         let mut below = 0;
         let last = batches.sizes.len() - 1;
         for (bits, count) in batches.sizes.iter().enumerate() {
             below += count;
-            let most = if bits == last {
-                "+Inf".to_owned()
-            } else {
-                (1_u64 << bits).to_string()
-            };
-            let _ = writeln!(
-                page,
-                "{name}_bucket{{partition=\"{partition}\",le=\"{most}\"}} {below}"
-            );
+            let most = if bits == last { "+Inf".to_owned() } else { (1_u64 << bits).to_string() };
+            let _ =
+                writeln!(page, "{name}_bucket{{partition=\"{partition}\",le=\"{most}\"}} {below}");
         }
         let commands = batches.commands;
         let _ = writeln!(page, "{name}_sum{{partition=\"{partition}\"}} {commands}");
@@ -265,31 +200,16 @@ fn batch_metrics(partitions: &[PartitionStats], page: &mut String) {
 
 fn log_metrics(log: &LogStats, page: &mut String) {
     let counters = [
-        (
-            "evenkeel_log_groups_total",
-            "Groups written to the log.",
-            log.groups,
-        ),
-        (
-            "evenkeel_log_records_total",
-            "Records written to the log.",
-            log.records,
-        ),
-        (
-            "evenkeel_log_bytes_total",
-            "Bytes written to the log.",
-            log.bytes,
-        ),
+        ("evenkeel_log_groups_total", "Groups written to the log.", log.groups),
+        ("evenkeel_log_records_total", "Records written to the log.", log.records),
+        ("evenkeel_log_bytes_total", "Bytes written to the log.", log.bytes),
     ];
     for (name, help, value) in counters {
         family(page, name, "counter", help, &[(String::new(), value)]);
     }
     let name = metric::LOG_SYNC;
     // Writing to a String cannot fail; the same holds below.
-    let _ = writeln!(
-        page,
-        "# HELP {name} The time of one group sync.\n# TYPE {name} histogram"
-    );
+    let _ = writeln!(page, "# HELP {name} The time of one group sync.\n# TYPE {name} histogram");
     let mut below = 0;
     let last = log.sync_us_buckets.len() - 1;
     for (bits, count) in log.sync_us_buckets[..last].iter().enumerate() {

@@ -61,13 +61,9 @@ fn html(render: impl FnOnce(&str) -> String) -> Answer {
          style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let policy = HeaderValue::from_str(&policy).expect("the policy is visible ASCII");
-    Answer::new(
-        StatusCode::OK,
-        HTML,
-        Body::from(render(&nonce).into_bytes()),
-    )
-    .header(CONTENT_SECURITY_POLICY, policy)
-    .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
-    .header(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))
-    .header(OPENER, HeaderValue::from_static("same-origin"))
+    Answer::new(StatusCode::OK, HTML, Body::from(render(&nonce).into_bytes()))
+        .header(CONTENT_SECURITY_POLICY, policy)
+        .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+        .header(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))
+        .header(OPENER, HeaderValue::from_static("same-origin"))
 }

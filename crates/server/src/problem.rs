@@ -119,11 +119,8 @@ impl Problem {
 
     /// The answer.
     pub(crate) fn respond(self, request_id: &str) -> Response<Body> {
-        let bytes = serde_json::to_vec(&Document {
-            problem: &self,
-            request_id,
-        })
-        .expect("strings, numbers and JSON values serialise");
+        let bytes = serde_json::to_vec(&Document { problem: &self, request_id })
+            .expect("strings, numbers and JSON values serialise");
         let mut response = Response::new(Body::from(bytes));
         *response.status_mut() = self.status();
         json_headers(response.headers_mut());

@@ -22,11 +22,7 @@ impl<'q> Parameters<'q> {
         known: &'static [&'static str],
     ) -> Result<Self, Problem> {
         let mut parameters: Vec<(&'static str, Cow<'q, str>)> = Vec::new();
-        for pair in query
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Some(found) = known.iter().find(|known| **known == name) else {
                 return Err(unknown(name, known));
@@ -43,10 +39,7 @@ impl<'q> Parameters<'q> {
 
     /// The value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref())
     }
 
     /// How many items are asked for.
@@ -71,9 +64,6 @@ fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
     Problem::invalid(match (nearest(name, known), known) {
         (Some(meant), _) => format!("unknown query parameter {named:?}, did you mean {meant:?}?"),
         (None, []) => format!("unknown query parameter {named:?}: there are none here"),
-        (None, _) => format!(
-            "unknown query parameter {named:?}; known are {}",
-            known.join(", ")
-        ),
+        (None, _) => format!("unknown query parameter {named:?}; known are {}", known.join(", ")),
     })
 }

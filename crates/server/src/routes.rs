@@ -127,11 +127,7 @@ pub(crate) enum Found {
 /// Looks for what answers `method` at `path`. `HEAD` is answered wherever `GET` is; no body is
 /// sent then.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
-    let method = if *method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
     let mut segments = [""; SEGMENTS_MAX];
     let mut count = 0;
     for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
@@ -147,35 +143,20 @@ pub(crate) fn find(method: &Method, path: &str) -> Found {
             return Found::Route(index, route);
         }
     }
-    let methods: Vec<Method> = ROUTES
-        .iter()
-        .filter(|route| here(route))
-        .map(|route| route.method.clone())
-        .collect();
-    if methods.is_empty() {
-        Found::Nothing
-    } else {
-        Found::OtherMethods(methods)
-    }
+    let methods: Vec<Method> =
+        ROUTES.iter().filter(|route| here(route)).map(|route| route.method.clone()).collect();
+    if methods.is_empty() { Found::Nothing } else { Found::OtherMethods(methods) }
 }
 
 fn matches(pattern: &[&str], segments: &[&str]) -> bool {
     pattern.len() == segments.len()
-        && pattern
-            .iter()
-            .zip(segments)
-            .all(|(part, segment)| *part == "{}" || part == segment)
+        && pattern.iter().zip(segments).all(|(part, segment)| *part == "{}" || part == segment)
 }
 
 impl Route {
     /// The text in the place of the `n`-th `{}` of `path`, which this route was found for.
     pub(crate) fn parameter<'p>(&self, path: &'p str, n: usize) -> &'p str {
-        let place = self
-            .segments
-            .iter()
-            .enumerate()
-            .filter(|(_, part)| **part == "{}")
-            .nth(n);
+        let place = self.segments.iter().enumerate().filter(|(_, part)| **part == "{}").nth(n);
         let (place, _) = place.expect("a handler asks only for names that its route has");
         // The path begins with a slash, so that its first part is before it and empty.
         path.split('/').nth(place + 1).unwrap_or_default()
@@ -196,34 +177,18 @@ mod tests {
 
     #[test]
     fn addresses_are_found_whole() {
-        assert_eq!(
-            operation(&Method::POST, "/v1/resources/gig/holds"),
-            Some(Operation::Hold)
-        );
-        assert_eq!(
-            operation(&Method::GET, "/v1/resources/gig/holds"),
-            Some(Operation::ListHolds)
-        );
+        assert_eq!(operation(&Method::POST, "/v1/resources/gig/holds"), Some(Operation::Hold));
+        assert_eq!(operation(&Method::GET, "/v1/resources/gig/holds"), Some(Operation::ListHolds));
         assert_eq!(operation(&Method::HEAD, "/"), Some(Operation::Page));
-        for nowhere in [
-            "/v1",
-            "/v1/resources/",
-            "/v1/resources/a/holds/1/",
-            "/a/b/c/d/e/f/g/h/i/j",
-            "*",
-        ] {
+        for nowhere in
+            ["/v1", "/v1/resources/", "/v1/resources/a/holds/1/", "/a/b/c/d/e/f/g/h/i/j", "*"]
+        {
             assert!(
-                matches!(
-                    find(&Method::GET, nowhere),
-                    Found::Nothing | Found::Route(..)
-                ),
+                matches!(find(&Method::GET, nowhere), Found::Nothing | Found::Route(..)),
                 "{nowhere}"
             );
         }
-        assert!(matches!(
-            find(&Method::GET, "/v1/resources/a/holds/1/"),
-            Found::Nothing
-        ));
+        assert!(matches!(find(&Method::GET, "/v1/resources/a/holds/1/"), Found::Nothing));
     }
 
     #[test]
@@ -237,13 +202,8 @@ mod tests {
     #[test]
     fn parameters_are_where_the_braces_are() {
         let path = "/v1/resources/gig/holds/7/confirm";
-        let Found::Route(_, route) = find(&Method::POST, path) else {
-            panic!("a route")
-        };
-        assert_eq!(
-            (route.parameter(path, 0), route.parameter(path, 1)),
-            ("gig", "7")
-        );
+        let Found::Route(_, route) = find(&Method::POST, path) else { panic!("a route") };
+        assert_eq!((route.parameter(path, 0), route.parameter(path, 1)), ("gig", "7"));
     }
 
     #[test]

@@ -62,10 +62,7 @@ pub async fn serve(
     }
     stop.send_replace(true);
     let open = server.connections.len();
-    tracing::info!(
-        open,
-        "stopping: no new connections, finishing what was begun"
-    );
+    tracing::info!(open, "stopping: no new connections, finishing what was begun");
     let drained = async { while server.connections.join_next().await.is_some() {} };
     if tokio::time::timeout(drain_timeout, drained).await.is_err() {
         let left = server.connections.len();
@@ -107,8 +104,7 @@ impl Server {
             return;
         }
         let place = place(&self.admitted, &self.refused).await;
-        self.connections
-            .spawn(converse(Arc::clone(&self.edge), stream, place));
+        self.connections.spawn(converse(Arc::clone(&self.edge), stream, place));
     }
 }
 
@@ -131,11 +127,7 @@ async fn place(admitted: &Arc<Semaphore>, refused: &Arc<Semaphore>) -> Place {
 }
 
 /// One connection, from its first request to its last.
-async fn converse(
-    edge: Arc<Edge>,
-    stream: TcpStream,
-    place: Place,
-) {
+async fn converse(edge: Arc<Edge>, stream: TcpStream, place: Place) {
     let admitted = place.admitted;
     let activity = Arc::new(Activity::default());
     let stream = Watched::new(stream, Arc::clone(&activity));
@@ -146,11 +138,7 @@ async fn converse(
         let edge = Arc::clone(&edge);
         let request_activity = during.begin();
         async move {
-            let mut response = if admitted {
-                edge.serve(request).await
-            } else {
-                edge.full()
-            };
+            let mut response = if admitted { edge.serve(request).await } else { edge.full() };
             response.body_mut().keep(request_activity);
             Ok::<_, Infallible>(response)
         }

@@ -18,9 +18,7 @@ impl Spent {
     /// How many of the places that an answer rests on no answer has rested on before.
     pub(crate) fn appends(&self, as_of: &[SessionToken]) -> u64 {
         let is_new = |token: &&SessionToken| {
-            let known = self
-                .0
-                .binary_search_by_key(&token.partition, |(partition, _)| *partition);
+            let known = self.0.binary_search_by_key(&token.partition, |(partition, _)| *partition);
             known.is_ok_and(|at| self.0[at].1.fetch_max(token.offset.0, Relaxed) < token.offset.0)
         };
         as_of.iter().filter(is_new).count() as u64

@@ -34,18 +34,13 @@ pub(crate) fn push_hex(out: &mut String, bytes: &[u8]) {
 
 /// The bytes that `text` is the hexadecimal of.
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let nibble =
+        |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.as_bytes().chunks_exact(2);
     if !pairs.remainder().is_empty() {
         return None;
     }
-    pairs
-        .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
-        .collect()
+    pairs.map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
 }
 
 /// Whether `name` is one that a caller may choose: 1–128 of `A-Z a-z 0-9 . _ : @ -`.
@@ -75,10 +70,7 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return Cow::Borrowed(text);
     }
-    let end = (0..=bytes_max)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
+    let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     Cow::Owned(format!("{}…", &text[..end]))
 }
 

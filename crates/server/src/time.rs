@@ -54,11 +54,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -72,15 +68,8 @@ mod tests {
 
     #[test]
     fn agrees_with_a_calendar_library() {
-        let days = (0..2_932_895)
-            .step_by(13)
-            .map(|day| day * DAY_MS + day % DAY_MS);
-        let leaps = [
-            951_782_399_999,
-            951_782_400_000,
-            951_868_800_000,
-            4_107_542_400_000,
-        ];
+        let days = (0..2_932_895).step_by(13).map(|day| day * DAY_MS + day % DAY_MS);
+        let leaps = [951_782_399_999, 951_782_400_000, 951_868_800_000, 4_107_542_400_000];
         for ms in days.chain(leaps) {
             let known = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap();
             assert_eq!(text(ms), format!("{known:.3}"), "{ms}");

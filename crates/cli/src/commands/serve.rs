@@ -101,9 +101,9 @@ async fn first_key(node: &Node) -> Result<(), Failure> {
          only now; programs read it from EVENKEEL_KEY:"
     );
     announce(&format!("admin key: {}", key.shown()))?;
-    key.store(node).await.map_err(|error| {
-        Failure::because("the admin key is not stored, and opens nothing", error)
-    })
+    key.store(node)
+        .await
+        .map_err(|error| Failure::because("the admin key is not stored, and opens nothing", error))
 }
 
 /// Says something that whoever starts a server must hear: without a reader it does not start.

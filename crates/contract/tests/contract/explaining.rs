@@ -39,32 +39,12 @@ fn a_bounded_read() {
 #[test]
 fn changing_a_setting_changes_the_explanation() {
     for (path, line, says) in [
-        (
-            "library.lend",
-            "deadline_ms = 400",
-            "400 ms (changed; default 500)",
-        ),
-        (
-            "library.lend",
-            "priority = \"sheddable\"",
-            "sheddable (changed; default critical)",
-        ),
-        (
-            "library.lend",
-            "idempotency_window_s = 7200",
-            "7200 s (2 h) (changed; default 86400)",
-        ),
+        ("library.lend", "deadline_ms = 400", "400 ms (changed; default 500)"),
+        ("library.lend", "priority = \"sheddable\"", "sheddable (changed; default critical)"),
+        ("library.lend", "idempotency_window_s = 7200", "7200 s (2 h) (changed; default 86400)"),
         ("library.lend", "slo.availability = 99.5", "99.5 % answered"),
-        (
-            "library.lend",
-            "slo.latency_p99_ms = 30",
-            "within 30 ms (changed; default 20)",
-        ),
-        (
-            "library.shelf",
-            "consistency = \"session\"",
-            "(changed; default bounded)",
-        ),
+        ("library.lend", "slo.latency_p99_ms = 30", "within 30 ms (changed; default 20)"),
+        ("library.shelf", "consistency = \"session\"", "(changed; default bounded)"),
         (
             "library.shelf",
             "max_staleness_ms = 250",
@@ -74,26 +54,17 @@ fn changing_a_setting_changes_the_explanation() {
     ] {
         let mut registry = registry();
         let before = explain(&registry.get(path).unwrap(), None);
-        registry
-            .override_from_toml(&format!("[paths.\"{path}\"]\n{line}"))
-            .unwrap();
+        registry.override_from_toml(&format!("[paths.\"{path}\"]\n{line}")).unwrap();
         let after = explain(&registry.get(path).unwrap(), None);
         assert_ne!(before.sections, after.sections, "{path} {line}");
         assert_ne!(before.promised, after.promised, "{path} {line}");
         let unwrapped = unwrapped(&after);
-        assert!(
-            unwrapped.contains(says),
-            "{path} {line}: no {says:?} in\n{unwrapped}"
-        );
+        assert!(unwrapped.contains(says), "{path} {line}: no {says:?} in\n{unwrapped}");
     }
 }
 
 fn unwrapped(explanation: &Explanation) -> String {
-    explanation
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    explanation.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -15,12 +15,7 @@ fn a_window_counts_what_was_recorded() {
         meter.record(Outcome::Ok, 2_000, Some(3), START_S + at);
     }
     meter.record(Outcome::Refused("shelf_empty"), 1_000, None, START_S + 60);
-    meter.record(
-        Outcome::Refused("never_declared"),
-        1_000,
-        None,
-        START_S + 60,
-    );
+    meter.record(Outcome::Refused("never_declared"), 1_000, None, START_S + 60);
     meter.record(Outcome::Failed(Failure::Overloaded), 50, None, START_S + 60);
     meter.record(Outcome::Failed(Failure::NotFound), 50, None, START_S + 60);
     meter.add_appends(7, START_S + 60);
@@ -31,28 +26,14 @@ fn a_window_counts_what_was_recorded() {
     assert_eq!((delivered.requests, delivered.window_s), (64, 64));
     assert!((delivered.rate_per_s - 1.0).abs() < 1e-9);
     assert_eq!(
-        (
-            delivered.ok,
-            delivered.refused,
-            delivered.rejected,
-            delivered.errors
-        ),
+        (delivered.ok, delivered.refused, delivered.rejected, delivered.errors),
         (60, 2, 1, 1)
     );
     assert_eq!(delivered.outcomes["shelf_empty"], 1);
-    assert_eq!(
-        delivered.outcomes["refused"], 1,
-        "a code that was not declared"
-    );
+    assert_eq!(delivered.outcomes["refused"], 1, "a code that was not declared");
     assert_eq!(delivered.outcomes.len(), 5);
-    assert_eq!(
-        (delivered.appends, delivered.barriers, delivered.replays),
-        (7, 2, 1)
-    );
-    assert_eq!(
-        (delivered.eligible_since_start, delivered.errors_since_start),
-        (63, 1)
-    );
+    assert_eq!((delivered.appends, delivered.barriers, delivered.replays), (7, 2, 1));
+    assert_eq!((delivered.eligible_since_start, delivered.errors_since_start), (63, 1));
     let p99 = delivered.latency_p99_ms.unwrap();
     assert!((p99 - 2.0).abs() <= 2.0 / 16.0, "{p99}");
     assert_eq!(delivered.staleness_p99_ms, Some(3.0));
@@ -64,18 +45,11 @@ fn what_is_older_than_the_window_leaves_it_and_stays_in_the_lifetime() {
     meter.record(Outcome::Failed(Failure::Internal), 10, None, START_S);
     meter.record(Outcome::Ok, 10, None, START_S + 20);
     assert_eq!(meter.snapshot(START_S + 20).requests, 2);
-    assert_eq!(
-        meter.snapshot(START_S + WINDOW_S).requests,
-        1,
-        "the first slot has left"
-    );
+    assert_eq!(meter.snapshot(START_S + WINDOW_S).requests, 1, "the first slot has left");
     let later = meter.snapshot(START_S + 10 * WINDOW_S);
     assert_eq!((later.requests, later.window_s >= WINDOW_S - 10), (0, true));
     assert_eq!(later.latency_p99_ms, None);
-    assert_eq!(
-        (later.eligible_since_start, later.errors_since_start),
-        (2, 1)
-    );
+    assert_eq!((later.eligible_since_start, later.errors_since_start), (2, 1));
     assert_eq!(meter.lifetime().requests, 2);
 }
 
@@ -101,9 +75,7 @@ fn slots_agree_with_a_list_of_everything() {
     let mut all = Vec::new();
     let (mut now_s, mut seed) = (START_S, 12_345_u64);
     for _ in 0..5_000 {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let draw = seed >> 33;
         now_s += match draw % 100 {
             0 => 400 + draw % 1_000,
@@ -146,10 +118,7 @@ fn threads_lose_no_request_while_slots_change() {
     assert_eq!(lifetime.requests, THREADS * EACH);
     assert_eq!(lifetime.outcomes["ok"], THREADS * EACH);
     assert_eq!(lifetime.latency_sum_us, THREADS * (EACH * (EACH - 1) / 2));
-    assert_eq!(
-        meter.snapshot(START_S + EACH / 100).requests,
-        THREADS * EACH
-    );
+    assert_eq!(meter.snapshot(START_S + EACH / 100).requests, THREADS * EACH);
 }
 
 #[test]
@@ -160,10 +129,7 @@ fn the_metrics_page_is_cumulative_and_grouped_by_family() {
     meter.record(Outcome::Refused("shelf_empty"), 1 << 40, None, START_S);
     let mut page = String::new();
     render_prometheus(
-        &[
-            ("library.lend", meter.lifetime()),
-            ("library.shelf", self::meter().lifetime()),
-        ],
+        &[("library.lend", meter.lifetime()), ("library.shelf", self::meter().lifetime())],
         &mut page,
     );
     for line in [
@@ -180,10 +146,8 @@ fn the_metrics_page_is_cumulative_and_grouped_by_family() {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
     for name in metric::EVERY_PATH {
-        let types = page
-            .lines()
-            .filter(|line| line.starts_with(&format!("# TYPE {name} ")))
-            .count();
+        let types =
+            page.lines().filter(|line| line.starts_with(&format!("# TYPE {name} "))).count();
         assert_eq!(types, 1, "{name}");
     }
 }

@@ -10,10 +10,7 @@ use crate::samples::{LEND, SHELF, registry};
 fn refusal(toml: &str) -> String {
     let mut registry = registry();
     let error = registry.override_from_toml(toml).expect_err(toml);
-    assert!(
-        registry.overrides().is_empty(),
-        "a refused text must change nothing: {toml}"
-    );
+    assert!(registry.overrides().is_empty(), "a refused text must change nothing: {toml}");
     error.to_string()
 }
 
@@ -44,22 +41,9 @@ fn the_documented_example_takes_effect() {
     assert_eq!(lend.settings.priority, Priority::Default);
     assert_eq!(lend.settings.idempotency_window_s, Some(3_600));
     assert_eq!(lend.settings.refusals, Some(Refusals::Fenced));
-    assert_eq!(
-        (
-            lend.settings.slo.availability,
-            lend.settings.slo.latency_p99_ms
-        ),
-        (99.0, 10)
-    );
+    assert_eq!((lend.settings.slo.availability, lend.settings.slo.latency_p99_ms), (99.0, 10));
     assert_eq!(lend.settings.consistency, None);
-    assert_eq!(
-        registry
-            .get("library.shelf")
-            .unwrap()
-            .settings
-            .max_staleness_ms,
-        Some(200)
-    );
+    assert_eq!(registry.get("library.shelf").unwrap().settings.max_staleness_ms, Some(200));
     assert_eq!(
         registry.get("library.loan").unwrap().settings,
         Settings::read(Level::Session),
@@ -70,9 +54,7 @@ fn the_documented_example_takes_effect() {
 #[test]
 fn part_of_an_objective_can_be_changed() {
     let mut registry = registry();
-    registry
-        .override_from_toml("[paths.\"library.lend\"]\nslo.latency_p99_ms = 30")
-        .unwrap();
+    registry.override_from_toml("[paths.\"library.lend\"]\nslo.latency_p99_ms = 30").unwrap();
     let slo = registry.get("library.lend").unwrap().settings.slo;
     assert_eq!((slo.availability, slo.latency_p99_ms), (99.95, 30));
 }
@@ -103,46 +85,19 @@ fn unknown_names_are_refused_with_a_suggestion() {
 #[test]
 fn what_has_no_meaning_for_a_path_is_refused_with_the_reason() {
     for (toml, reason) in [
-        (
-            "[paths.\"library.lend\"]\nconsistency = \"eventual\"",
-            "only reads have a level",
-        ),
-        (
-            "[paths.\"library.lend\"]\nmax_staleness_ms = 5",
-            "only reads have a staleness",
-        ),
-        (
-            "[paths.\"library.shelf\"]\nidempotency_window_s = 60",
-            "a read has no effect",
-        ),
-        (
-            "[paths.\"library.shelf\"]\nrefusals = \"fenced\"",
-            "only writes refuse",
-        ),
-        (
-            "[paths.\"library.give_back\"]\nidempotency_window_s = 60",
-            "takes no idempotency key",
-        ),
+        ("[paths.\"library.lend\"]\nconsistency = \"eventual\"", "only reads have a level"),
+        ("[paths.\"library.lend\"]\nmax_staleness_ms = 5", "only reads have a staleness"),
+        ("[paths.\"library.shelf\"]\nidempotency_window_s = 60", "a read has no effect"),
+        ("[paths.\"library.shelf\"]\nrefusals = \"fenced\"", "only writes refuse"),
+        ("[paths.\"library.give_back\"]\nidempotency_window_s = 60", "takes no idempotency key"),
         (
             "[paths.\"library.give_back\"]\nrefusals = \"eventual\"",
             "refusals is \"eventual\", and must be \"fenced\": every \"no\" waits",
         ),
-        (
-            "[paths.\"library.counts\"]\nconsistency = \"session\"",
-            "\"eventual\" on this path",
-        ),
-        (
-            "[paths.\"library.counts\"]\nmax_staleness_ms = 5",
-            "cannot be served at level bounded",
-        ),
-        (
-            "[paths.\"library.loan\"]\nmax_staleness_ms = 5",
-            "needs consistency = \"bounded\"",
-        ),
-        (
-            "[paths.\"library.lend\"]\ndeadline_ms = 19",
-            "longer than deadline_ms (19)",
-        ),
+        ("[paths.\"library.counts\"]\nconsistency = \"session\"", "\"eventual\" on this path"),
+        ("[paths.\"library.counts\"]\nmax_staleness_ms = 5", "cannot be served at level bounded"),
+        ("[paths.\"library.loan\"]\nmax_staleness_ms = 5", "needs consistency = \"bounded\""),
+        ("[paths.\"library.lend\"]\ndeadline_ms = 19", "longer than deadline_ms (19)"),
     ] {
         let message = refusal(toml);
         assert!(message.contains(reason), "{toml}\n{message}");
@@ -157,37 +112,16 @@ fn ranges_are_stated() {
             "deadline_ms = 0",
             "deadline_ms is 0, and must be a whole number from 1 to 60000 (milliseconds)",
         ),
-        (
-            "deadline_ms = 60001",
-            "deadline_ms is 60001, and must be a whole number from 1 to 60000",
-        ),
-        (
-            "deadline_ms = -1",
-            "deadline_ms is -1, and must be a whole number",
-        ),
-        (
-            "deadline_ms = 2.5",
-            "deadline_ms is 2.5, and must be a whole number",
-        ),
-        (
-            "deadline_ms = \"5\"",
-            "deadline_ms is \"5\", and must be a whole number",
-        ),
+        ("deadline_ms = 60001", "deadline_ms is 60001, and must be a whole number from 1 to 60000"),
+        ("deadline_ms = -1", "deadline_ms is -1, and must be a whole number"),
+        ("deadline_ms = 2.5", "deadline_ms is 2.5, and must be a whole number"),
+        ("deadline_ms = \"5\"", "deadline_ms is \"5\", and must be a whole number"),
         ("deadline_ms = 1979-05-27", "and must be a whole number"),
         ("idempotency_window_s = 59", "from 60 to 604800 (seconds)"),
-        (
-            "priority = \"urgent\"",
-            "must be one of \"critical\", \"default\", \"sheddable\"",
-        ),
+        ("priority = \"urgent\"", "must be one of \"critical\", \"default\", \"sheddable\""),
         ("priority = true", "priority is true, and must be one of"),
-        (
-            "slo = { availability = 100 }",
-            "from 50 to 99.999 (percent)",
-        ),
-        (
-            "slo = { availability = nan }",
-            "slo.availability is not a finite number",
-        ),
+        ("slo = { availability = 100 }", "from 50 to 99.999 (percent)"),
+        ("slo = { availability = nan }", "slo.availability is not a finite number"),
         ("slo = { latency_p99_ms = 0 }", "from 1 to 60000"),
         ("slo = 99.9", "must be a table such as"),
     ] {
@@ -203,19 +137,9 @@ fn ranges_are_stated() {
 
 #[test]
 fn what_is_not_a_table_of_tables_is_refused() {
-    for toml in [
-        "[paths",
-        "paths = 5",
-        "paths.\"library.lend\" = 5",
-        "[[paths.\"library.lend\"]]",
-    ] {
-        assert!(
-            matches!(
-                registry().parse_toml(toml),
-                Err(ContractError::Syntax { .. })
-            ),
-            "{toml}"
-        );
+    for toml in ["[paths", "paths = 5", "paths.\"library.lend\" = 5", "[[paths.\"library.lend\"]]"]
+    {
+        assert!(matches!(registry().parse_toml(toml), Err(ContractError::Syntax { .. })), "{toml}");
     }
     assert!(registry().parse_toml("").unwrap().is_empty());
 }
@@ -229,22 +153,8 @@ fn a_level_brings_or_drops_its_bound() {
              [paths.\"library.loan\"]\nconsistency = \"bounded\"",
         )
         .unwrap();
-    assert_eq!(
-        registry
-            .get("library.shelf")
-            .unwrap()
-            .settings
-            .max_staleness_ms,
-        None
-    );
-    assert_eq!(
-        registry
-            .get("library.loan")
-            .unwrap()
-            .settings
-            .max_staleness_ms,
-        Some(1_000)
-    );
+    assert_eq!(registry.get("library.shelf").unwrap().settings.max_staleness_ms, None);
+    assert_eq!(registry.get("library.loan").unwrap().settings.max_staleness_ms, Some(1_000));
 }
 
 #[test]
@@ -258,45 +168,27 @@ fn typed_overrides_are_checked_and_survive_storage() {
     let mut registry = registry();
     let overrides = Overrides {
         deadline_ms: Some(400),
-        slo: SloOverrides {
-            latency_p99_ms: Some(15),
-            ..SloOverrides::default()
-        },
+        slo: SloOverrides { latency_p99_ms: Some(15), ..SloOverrides::default() },
         ..Overrides::default()
     };
     let stored = serde_json::to_string(&overrides).unwrap();
     let read: Overrides = serde_json::from_str(&stored).unwrap();
     assert_eq!(read, overrides);
     let compact = postcard::to_stdvec(&(overrides, LEND.defaults)).unwrap();
-    assert_eq!(
-        postcard::from_bytes(&compact),
-        Ok((overrides, LEND.defaults))
-    );
+    assert_eq!(postcard::from_bytes(&compact), Ok((overrides, LEND.defaults)));
     let contract = registry.set("library.lend", &read).unwrap();
-    assert_eq!(
-        (contract.settings.deadline_ms, contract.overrides),
-        (400, overrides)
-    );
+    assert_eq!((contract.settings.deadline_ms, contract.overrides), (400, overrides));
 
-    let wrong = Overrides {
-        consistency: Some(Level::Eventual),
-        ..Overrides::default()
-    };
+    let wrong = Overrides { consistency: Some(Level::Eventual), ..Overrides::default() };
     assert!(matches!(
         registry.set("library.lend", &wrong),
         Err(ContractError::NotApplicable { .. })
     ));
-    assert_eq!(
-        registry.get("library.lend").unwrap().settings.deadline_ms,
-        400
-    );
+    assert_eq!(registry.get("library.lend").unwrap().settings.deadline_ms, 400);
 
     registry.set("library.lend", &Overrides::default()).unwrap();
     assert!(registry.overrides().is_empty());
-    assert_eq!(
-        registry.get("library.lend").unwrap().settings,
-        LEND.defaults
-    );
+    assert_eq!(registry.get("library.lend").unwrap().settings, LEND.defaults);
 }
 
 #[test]
@@ -313,49 +205,23 @@ fn coordination_follows_the_settings() {
              [paths.\"library.loan\"]\nconsistency = \"eventual\"",
         )
         .unwrap();
-    assert_eq!(
-        spent(&registry, "library.shelf"),
-        Coordination::Linearizable
-    );
+    assert_eq!(spent(&registry, "library.shelf"), Coordination::Linearizable);
     assert_eq!(spent(&registry, "library.loan"), Coordination::None);
 }
 
 #[test]
 fn wrong_declarations_are_found_at_start() {
     static TWICE: [&Path; 2] = [&LEND, &LEND];
-    static NAMELESS: Path = Path {
-        name: "lend",
-        ..LEND
-    };
-    static WRONG_VERB: Path = Path {
-        route: "GET /v1/shelves/{s}/loans",
-        ..LEND
-    };
-    static SILENT: Path = Path {
-        recovery: " ",
-        ..LEND
-    };
-    static READ_THAT_WRITES: Path = Path {
-        facts: LEND.facts,
-        ..SHELF
-    };
-    static NO_WINDOW: Path = Path {
-        defaults: Settings::natural_write(),
-        ..LEND
-    };
-    static NO_SLACK: Path = Path {
-        defaults: LEND.defaults.with_deadline_ms(10),
-        ..LEND
-    };
-    static LEVELLED_WRITE: Path = Path {
-        defaults: Settings::read(Level::Session),
-        ..LEND
-    };
+    static NAMELESS: Path = Path { name: "lend", ..LEND };
+    static WRONG_VERB: Path = Path { route: "GET /v1/shelves/{s}/loans", ..LEND };
+    static SILENT: Path = Path { recovery: " ", ..LEND };
+    static READ_THAT_WRITES: Path = Path { facts: LEND.facts, ..SHELF };
+    static NO_WINDOW: Path = Path { defaults: Settings::natural_write(), ..LEND };
+    static NO_SLACK: Path = Path { defaults: LEND.defaults.with_deadline_ms(10), ..LEND };
+    static LEVELLED_WRITE: Path = Path { defaults: Settings::read(Level::Session), ..LEND };
 
     let why = |paths: &[&'static Path]| {
-        Registry::new(paths.iter().copied())
-            .expect_err("declared wrong")
-            .to_string()
+        Registry::new(paths.iter().copied()).expect_err("declared wrong").to_string()
     };
     for (paths, part) in [
         (&TWICE[..], "declared twice"),
@@ -378,28 +244,13 @@ fn damaged_files_are_refused_or_legal() {
     const GOOD: &str = "[paths.\"library.lend\"]\ndeadline_ms = 250\npriority = \"default\"\n\
         idempotency_window_s = 3600\nslo = { availability = 99, latency_p99_ms = 10 }\n\
         [paths.\"library.shelf\"]\nconsistency = \"bounded\"\nmax_staleness_ms = 200\n";
-    const PIECES: [&str; 12] = [
-        "",
-        "\"",
-        "[",
-        "]",
-        "{",
-        "}",
-        "=",
-        "-1",
-        "1e999",
-        "nan",
-        "\u{0}é",
-        "library.shelf",
-    ];
-    let iterations = std::env::var("EVENKEEL_FUZZ_ITERATIONS").map_or(2_000, |text| {
-        text.parse().expect("EVENKEEL_FUZZ_ITERATIONS is a number")
-    });
+    const PIECES: [&str; 12] =
+        ["", "\"", "[", "]", "{", "}", "=", "-1", "1e999", "nan", "\u{0}é", "library.shelf"];
+    let iterations = std::env::var("EVENKEEL_FUZZ_ITERATIONS")
+        .map_or(2_000, |text| text.parse().expect("EVENKEEL_FUZZ_ITERATIONS is a number"));
     let mut seed = 7_u64;
     let mut draw = |below: usize| {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) as usize % below
     };
     let mut understood = 0;
@@ -417,9 +268,7 @@ fn damaged_files_are_refused_or_legal() {
         let parsed = registry.parse_toml(&text);
         for (path, overrides) in parsed.iter().flatten() {
             understood += 1;
-            registry
-                .set(path, overrides)
-                .expect("what a file may say may be stored");
+            registry.set(path, overrides).expect("what a file may say may be stored");
         }
     }
     assert!(understood > 0, "some damage is harmless");

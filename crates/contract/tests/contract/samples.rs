@@ -14,10 +14,7 @@ const READ_FACTS: Facts = Facts {
     refusal_codes: &[],
     side_effects: &[],
     idempotency: Idempotency::Read,
-    bounds: Bounds {
-        rows_max: 1_000,
-        bytes_max: 1_048_576,
-    },
+    bounds: Bounds { rows_max: 1_000, bytes_max: 1_048_576 },
 };
 
 const WRITE_FACTS: Facts = Facts {
@@ -29,10 +26,7 @@ const WRITE_FACTS: Facts = Facts {
     refusal_codes: &["shelf_empty"],
     side_effects: &["puts a row in loans", "adds event book.lent"],
     idempotency: Idempotency::Keyed,
-    bounds: Bounds {
-        rows_max: 1_024,
-        bytes_max: 262_144,
-    },
+    bounds: Bounds { rows_max: 1_024, bytes_max: 262_144 },
 };
 
 pub(crate) static LEND: Path = Path {
@@ -99,11 +93,7 @@ pub(crate) static COUNTS: Path = Path {
     name: "library.counts",
     route: "GET /v1/shelves",
     defaults: Settings::read(Level::Eventual),
-    facts: Facts {
-        levels: &[Level::Eventual],
-        partition_key: PartitionKey::All,
-        ..READ_FACTS
-    },
+    facts: Facts { levels: &[Level::Eventual], partition_key: PartitionKey::All, ..READ_FACTS },
     ..SHELF
 };
 

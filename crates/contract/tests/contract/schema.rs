@@ -7,13 +7,9 @@ use crate::samples::registry;
 
 fn valid(schema: &Value, value: &Value) -> bool {
     let Some(schema) = schema.as_object() else {
-        return schema
-            .as_bool()
-            .expect("a schema is an object or a boolean");
+        return schema.as_bool().expect("a schema is an object or a boolean");
     };
-    schema
-        .iter()
-        .all(|(word, rule)| holds(schema, word, rule, value))
+    schema.iter().all(|(word, rule)| holds(schema, word, rule, value))
 }
 
 fn holds(schema: &Map<String, Value>, word: &str, rule: &Value, value: &Value) -> bool {
@@ -28,18 +24,15 @@ fn holds(schema: &Map<String, Value>, word: &str, rule: &Value, value: &Value) -
         "enum" => list(rule).contains(value),
         "const" => rule == value,
         "not" => !valid(rule, value),
-        "required" => list(rule)
-            .iter()
-            .filter_map(Value::as_str)
-            .all(|key| value.get(key).is_some()),
+        "required" => {
+            list(rule).iter().filter_map(Value::as_str).all(|key| value.get(key).is_some())
+        }
         "properties" => object(rule)
             .iter()
             .all(|(key, rule)| value.get(key).is_none_or(|value| valid(rule, value))),
         "additionalProperties" if rule == false => {
             let known = object(&schema["properties"]);
-            value
-                .as_object()
-                .is_none_or(|object| object.keys().all(|key| known.contains_key(key)))
+            value.as_object().is_none_or(|object| object.keys().all(|key| known.contains_key(key)))
         }
         "if" => !valid(rule, value) || valid(&schema["then"], value),
         other => panic!("unknown word {other}: {rule}"),
@@ -59,13 +52,9 @@ fn the_schema_admits_what_the_program_admits() {
     let registry = registry();
     let schema = registry.json_schema();
     let mut seen = [0, 0];
-    for path in [
-        "library.lend",
-        "library.give_back",
-        "library.shelf",
-        "library.loan",
-        "library.counts",
-    ] {
+    for path in
+        ["library.lend", "library.give_back", "library.shelf", "library.loan", "library.counts"]
+    {
         for settings in candidates() {
             let toml = format!("[paths.\"{path}\"]\n{settings}");
             let program = registry.parse_toml(&toml);
@@ -75,10 +64,7 @@ fn the_schema_admits_what_the_program_admits() {
             seen[usize::from(by_schema)] += 1;
         }
     }
-    assert!(
-        seen[0] > 50 && seen[1] > 50,
-        "both kinds are tried: {seen:?}"
-    );
+    assert!(seen[0] > 50 && seen[1] > 50, "both kinds are tried: {seen:?}");
 }
 
 /// Legal and illegal values of every setting, and some pairs. The one rule that a schema cannot
@@ -101,26 +87,11 @@ fn candidates() -> Vec<String> {
     .map(str::to_owned)
     .into();
     for (key, values) in [
-        (
-            "deadline_ms",
-            ["0", "50", "60000", "60001", "-1", "1.5", "true"],
-        ),
-        (
-            "idempotency_window_s",
-            ["59", "60", "604800", "604801", "-1", "1.5", "\"60\""],
-        ),
-        (
-            "max_staleness_ms",
-            ["0", "1", "600000", "600001", "-1", "1.5", "\"1\""],
-        ),
-        (
-            "slo.availability",
-            ["49.9", "50", "99.999", "99.9999", "100", "-1", "\"99\""],
-        ),
-        (
-            "slo.latency_p99_ms",
-            ["0", "1", "20", "60001", "-1", "1.5", "\"1\""],
-        ),
+        ("deadline_ms", ["0", "50", "60000", "60001", "-1", "1.5", "true"]),
+        ("idempotency_window_s", ["59", "60", "604800", "604801", "-1", "1.5", "\"60\""]),
+        ("max_staleness_ms", ["0", "1", "600000", "600001", "-1", "1.5", "\"1\""]),
+        ("slo.availability", ["49.9", "50", "99.999", "99.9999", "100", "-1", "\"99\""]),
+        ("slo.latency_p99_ms", ["0", "1", "20", "60001", "-1", "1.5", "\"1\""]),
     ] {
         all.extend(values.map(|value| format!("{key} = {value}")));
     }

@@ -246,8 +246,8 @@ fn events(
         })
         .map(|(sequence, row)| {
             // To leave out an event that cannot be read would be a gap that nobody is told of.
-            let event = postcard::from_bytes(&row.data)
-                .map_err(|_| StateError::Row { table: "events" })?;
+            let event =
+                postcard::from_bytes(&row.data).map_err(|_| StateError::Row { table: "events" })?;
             Ok(EventView { position: Position { incarnation, sequence }, at: row.at, event })
         })
         .collect::<Result<_, StateError>>()?;

@@ -9,8 +9,7 @@ use evenkeel_engine::{Failure, Options};
 
 fn held(driver: &mut Driver) -> u64 {
     driver.reserve("gig", Action::Put(Spec::Quantity(2))).unwrap();
-    let hold =
-        Action::Hold { holder: "u".into(), ttl_ms: 1_000, places: Places::Quantity(2) };
+    let hold = Action::Hold { holder: "u".into(), ttl_ms: 1_000, places: Places::Quantity(2) };
     fence(driver.reserve("gig", hold).unwrap())
 }
 
@@ -29,7 +28,11 @@ fn a_late_payment_is_not_told_of_places_that_were_given_back() {
     let late = Action::Confirm { hold, late: Late::Reacquire };
     let again = fence(driver.reserve("gig", late.clone()).unwrap());
     assert_ne!(again, hold);
-    assert_eq!(fence(driver.reserve("gig", late.clone()).unwrap()), again, "asked twice, told the same");
+    assert_eq!(
+        fence(driver.reserve("gig", late.clone()).unwrap()),
+        again,
+        "asked twice, told the same"
+    );
     driver.reserve("gig", Action::Cancel { hold: again }).unwrap();
     let refused = Failure::Refused(No::Reservations(Refusal::NotHeld(HoldState::Cancelled)));
     assert_eq!(driver.reserve("gig", late).unwrap_err(), refused);
@@ -40,10 +43,7 @@ fn a_late_payment_is_not_told_of_places_that_were_given_back() {
 fn a_repeat_that_changes_nothing_appends_nothing() {
     let mut driver = Driver::new(Options::default());
     let hold = held(&mut driver);
-    let repeat = [
-        Action::Put(Spec::Quantity(2)),
-        Action::Confirm { hold, late: Late::Refuse },
-    ];
+    let repeat = [Action::Put(Spec::Quantity(2)), Action::Confirm { hold, late: Late::Refuse }];
     driver.reserve("gig", repeat[1].clone()).unwrap();
     let records = driver.log.len();
     for action in repeat {

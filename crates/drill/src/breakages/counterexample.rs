@@ -60,11 +60,7 @@ impl fmt::Display for Counterexample {
                 writeln!(f, "  {line}")?;
             }
         }
-        write!(
-            f,
-            "\nAgain: evenkeel drill sim --break {} --seed {}",
-            self.breakage, self.seed
-        )
+        write!(f, "\nAgain: evenkeel drill sim --break {} --seed {}", self.breakage, self.seed)
     }
 }
 
@@ -76,7 +72,9 @@ fn describe((index, operation): (usize, &Operation)) -> String {
         Some((at, outcome)) => (at.to_string(), words(outcome)),
     };
     let asked = asked(request);
-    format!("{index:>2}. [{called:>3}–{when:>3}] client {client} {asked} of {resource}{key}: {heard}")
+    format!(
+        "{index:>2}. [{called:>3}–{when:>3}] client {client} {asked} of {resource}{key}: {heard}"
+    )
 }
 
 fn asked(request: &Request) -> String {

@@ -31,9 +31,7 @@ pub fn check_answers(history: &History, steps_max: usize) -> Answers {
         match linear::check(&prepared.model, &prepared.calls, steps_max) {
             Verdict::Valid => {}
             Verdict::Invalid { placed, stuck } => {
-                answers
-                    .violations
-                    .push(violation(history, &prepared, &placed, stuck));
+                answers.violations.push(violation(history, &prepared, &placed, stuck));
             }
             Verdict::Unknown { .. } => answers.undecided.push(prepared.resource),
         }
@@ -54,21 +52,13 @@ fn violation(history: &History, prepared: &Prepared, placed: &[usize], stuck: us
             shown = vec![index, prepared.operations[before]];
             wrong
         }
-        None => prepared
-            .model
-            .apply(&state, &call.op, ret)
-            .err()
-            .unwrap_or(Wrong::TimeBack),
+        None => prepared.model.apply(&state, &call.op, ret).err().unwrap_or(Wrong::TimeBack),
     };
     let (invariant, promise) = words(wrong);
     Violation {
         invariant,
         promise: promise.to_owned(),
-        whom: format!(
-            "client {}, who asked {}",
-            operation.client,
-            describe(operation)
-        ),
+        whom: format!("client {}, who asked {}", operation.client, describe(operation)),
         events: shown.into_iter().map(Evidence::Operation).collect(),
     }
 }
@@ -84,9 +74,7 @@ fn out_of_turn(prepared: &Prepared, placed: &[usize], stuck: usize) -> Option<(W
     let before = |which: usize| {
         let waiting = (0..prepared.calls.len()).filter(|index| !placed.contains(index));
         let stamped = waiting.filter_map(|index| Some((stamps(index)?[which]?, index)));
-        stamped
-            .min()
-            .filter(|(stamp, _)| own[which].is_some_and(|own| *stamp < own))
+        stamped.min().filter(|(stamp, _)| own[which].is_some_and(|own| *stamp < own))
     };
     let wrong = [Wrong::TimeBack, Wrong::FenceBack];
     (0..STAMPS).find_map(|which| before(which).map(|(_, index)| (wrong[which], index)))
@@ -98,9 +86,7 @@ fn replay(prepared: &Prepared, placed: &[usize]) -> Resource {
     for index in placed {
         let call = &prepared.calls[*index];
         let ret = call.returned.as_ref().map(|(_, told)| told);
-        let after = states
-            .iter()
-            .flat_map(|state| prepared.model.step(state, &call.op, ret));
+        let after = states.iter().flat_map(|state| prepared.model.step(state, &call.op, ret));
         states = after.take(REPLAYED_MAX).collect();
     }
     states.into_iter().next().unwrap_or_default()
@@ -134,23 +120,16 @@ fn related(
             (None, None) => false,
         }
     };
-    let mut shown: Vec<usize> = placed
-        .iter()
-        .map(|call| prepared.operations[*call])
-        .filter(concerns)
-        .collect();
+    let mut shown: Vec<usize> =
+        placed.iter().map(|call| prepared.operations[*call]).filter(concerns).collect();
     shown.split_off(shown.len().saturating_sub(SHOWN_MAX))
 }
 
 fn overlap(places: &Places, request: &Request) -> bool {
     match (places, request) {
-        (
-            Places::Seats(seats),
-            Request::Hold {
-                places: Places::Seats(wanted),
-                ..
-            },
-        ) => seats.iter().any(|seat| wanted.contains(seat)),
+        (Places::Seats(seats), Request::Hold { places: Places::Seats(wanted), .. }) => {
+            seats.iter().any(|seat| wanted.contains(seat))
+        }
         _ => true,
     }
 }
@@ -158,16 +137,10 @@ fn overlap(places: &Places, request: &Request) -> bool {
 fn describe(operation: &Operation) -> String {
     let resource = &operation.resource;
     match &operation.request {
-        Request::Hold {
-            places: Places::Quantity(units),
-            ..
-        } => {
+        Request::Hold { places: Places::Quantity(units), .. } => {
             format!("to hold {units} of {resource}")
         }
-        Request::Hold {
-            places: Places::Seats(seats),
-            ..
-        } => {
+        Request::Hold { places: Places::Seats(seats), .. } => {
             format!("to hold {} of {resource}", seats.join(", "))
         }
         Request::Confirm { hold, .. } => format!("to confirm {hold} of {resource}"),
@@ -180,34 +153,26 @@ fn describe(operation: &Operation) -> String {
 
 fn words(wrong: Wrong) -> (&'static str, &'static str) {
     match wrong {
-        Wrong::NotFree => (
-            "I3",
-            "a place is given to one at a time, but this one was taken.",
-        ),
-        Wrong::StillFree => (
-            "I5",
-            "a refusal rests on the true state, but the places refused were free.",
-        ),
+        Wrong::NotFree => ("I3", "a place is given to one at a time, but this one was taken."),
+        Wrong::StillFree => {
+            ("I5", "a refusal rests on the true state, but the places refused were free.")
+        }
         Wrong::Lost => (
             "I1",
             "what was acknowledged is never lost, but the answer knows another set of holds.",
         ),
-        Wrong::Resolved => (
-            "I4",
-            "a hold resolves once, but the answer contradicts how it was resolved.",
-        ),
-        Wrong::Lapsed => (
-            "I4",
-            "a hold is over at its time, but the answer treats it as held after that.",
-        ),
-        Wrong::StillHeld => (
-            "I4",
-            "a hold is held until its time, but the answer treats it as over before that.",
-        ),
-        Wrong::FenceBack => (
-            "I4",
-            "the fence grows with every hold on a resource, but here it went back.",
-        ),
+        Wrong::Resolved => {
+            ("I4", "a hold resolves once, but the answer contradicts how it was resolved.")
+        }
+        Wrong::Lapsed => {
+            ("I4", "a hold is over at its time, but the answer treats it as held after that.")
+        }
+        Wrong::StillHeld => {
+            ("I4", "a hold is held until its time, but the answer treats it as over before that.")
+        }
+        Wrong::FenceBack => {
+            ("I4", "the fence grows with every hold on a resource, but here it went back.")
+        }
         Wrong::TimeBack => (
             "I4",
             "record time never goes back, but this was decided at a later time than something that \

@@ -14,13 +14,7 @@ pub fn check_keys(history: &History) -> Vec<Violation> {
     let mut fresh: HashMap<(&str, &str), usize> = HashMap::new();
     let mut violations = Vec::new();
     for (index, operation) in history.operations.iter().enumerate() {
-        let Some((
-            _,
-            Outcome::Ok {
-                answer, replayed, ..
-            },
-        )) = &operation.returned
-        else {
+        let Some((_, Outcome::Ok { answer, replayed, .. })) = &operation.returned else {
             continue;
         };
         let Some(key) = operation.key.as_deref() else {
@@ -116,29 +110,18 @@ impl Ledger {
             });
         };
         if event.at_ms < self.at_ms {
-            broke(
-                "I4",
-                "record time never goes back, but it did.".to_owned(),
-                Vec::new(),
-            );
+            broke("I4", "record time never goes back, but it did.".to_owned(), Vec::new());
         }
         self.at_ms = self.at_ms.max(event.at_ms);
         match &event.happened {
             Happened::Capacity(capacity) => self.capacity = *capacity,
-            Happened::Hold {
-                change: Change::Held,
-                ..
-            } => self.held(index, event, &mut broke),
+            Happened::Hold { change: Change::Held, .. } => self.held(index, event, &mut broke),
             Happened::Hold { .. } => self.changed(index, event, &mut broke),
         }
         if self.taken > self.capacity {
             let live =
                 |life: &&Life| matches!(life.state, FinalState::Held | FinalState::Confirmed);
-            let holders = self
-                .lives
-                .values()
-                .filter(live)
-                .filter_map(|life| life.events.first());
+            let holders = self.lives.values().filter(live).filter_map(|life| life.events.first());
             let others = holders.copied().filter(|other| *other != index).collect();
             let promise = format!(
                 "never more is held and confirmed than there is, but {} of {} places were.",
@@ -149,15 +132,7 @@ impl Ledger {
     }
 
     fn held(&mut self, index: usize, event: &Event, broke: &mut Broke<'_>) {
-        let Happened::Hold {
-            hold,
-            fence,
-            key,
-            places,
-            expires_at_ms,
-            ..
-        } = &event.happened
-        else {
+        let Happened::Hold { hold, fence, key, places, expires_at_ms, .. } = &event.happened else {
             return;
         };
         if let Some((last, other)) = self.fence.filter(|(last, _)| last >= fence) {
@@ -171,18 +146,11 @@ impl Ledger {
         if let Some(key) = key.as_ref().filter(|_| !born_late)
             && let Some(other) = self.keys.insert(key.clone(), index)
         {
-            broke(
-                "I2",
-                format!("a key has one effect, but {key} took two holds."),
-                vec![other],
-            );
+            broke("I2", format!("a key has one effect, but {key} took two holds."), vec![other]);
         }
         for seat in places.seats() {
             if let Some(owner) = self.seats.insert(seat.clone(), hold.clone()) {
-                let other = self
-                    .lives
-                    .get(&owner)
-                    .and_then(|life| life.events.first().copied());
+                let other = self.lives.get(&owner).and_then(|life| life.events.first().copied());
                 let promise = format!("a seat has one owner, but {seat} got a second.");
                 broke("I3", promise, other.into_iter().collect());
             }
@@ -196,31 +164,16 @@ impl Ledger {
             events: vec![index],
         };
         if let Some(old) = self.lives.insert(hold.clone(), life) {
-            broke(
-                "I4",
-                format!("a hold is taken once, but {hold} was twice."),
-                old.events,
-            );
+            broke("I4", format!("a hold is taken once, but {hold} was twice."), old.events);
         }
     }
 
     fn changed(&mut self, index: usize, event: &Event, broke: &mut Broke<'_>) {
-        let Happened::Hold {
-            change,
-            hold,
-            expires_at_ms,
-            places,
-            ..
-        } = &event.happened
-        else {
+        let Happened::Hold { change, hold, expires_at_ms, places, .. } = &event.happened else {
             return;
         };
         let Some(life) = self.lives.get_mut(hold) else {
-            broke(
-                "I1",
-                format!("events follow the hold, but {hold} was never taken."),
-                Vec::new(),
-            );
+            broke("I1", format!("events follow the hold, but {hold} was never taken."), Vec::new());
             return;
         };
         let before = life.events.clone();
@@ -279,27 +232,20 @@ fn acknowledged(
         (Answer::Cancelled, Some(hold)) => (hold, Change::Cancelled),
         _ => return None,
     };
-    let events = ledger
-        .and_then(|ledger| ledger.lives.get(hold))
-        .map(|life| &life.events);
+    let events = ledger.and_then(|ledger| ledger.lives.get(hold)).map(|life| &life.events);
     let shows = |index: &usize| match &observed.events[*index].happened {
-        Happened::Hold {
-            change,
-            expires_at_ms: at,
-            ..
-        } if *change == wanted => match operation.answer() {
-            Some(Answer::Extended { expires_at_ms }) => expires_at_ms == at,
-            _ => true,
-        },
+        Happened::Hold { change, expires_at_ms: at, .. } if *change == wanted => {
+            match operation.answer() {
+                Some(Answer::Extended { expires_at_ms }) => expires_at_ms == at,
+                _ => true,
+            }
+        }
         _ => false,
     };
     if events.is_some_and(|events| events.iter().any(shows)) {
         return None;
     }
-    let others = events
-        .into_iter()
-        .flatten()
-        .map(|event| Evidence::Event(*event));
+    let others = events.into_iter().flatten().map(|event| Evidence::Event(*event));
     Some(Violation {
         invariant: "I1",
         promise: format!(
@@ -308,10 +254,7 @@ fn acknowledged(
             operation.resource
         ),
         whom: format!("client {}", operation.client),
-        events: [Evidence::Operation(index)]
-            .into_iter()
-            .chain(others)
-            .collect(),
+        events: [Evidence::Operation(index)].into_iter().chain(others).collect(),
     })
 }
 
@@ -338,24 +281,16 @@ fn check_final_holds(observed: &Observed, resources: &BTreeMap<&str, Ledger>) ->
                         life.state
                     ),
                     whom: format!("everyone who counts on {resource}"),
-                    events: life
-                        .events
-                        .iter()
-                        .map(|event| Evidence::Event(*event))
-                        .collect(),
+                    events: life.events.iter().map(|event| Evidence::Event(*event)).collect(),
                 });
             }
         }
     }
-    violations.extend(
-        states
-            .into_iter()
-            .map(|((resource, hold), state)| Violation {
-                invariant: "I1",
-                promise: format!("every hold has its events, but {hold}, {state:?}, has none."),
-                whom: format!("everyone who counts on {resource}"),
-                events: Vec::new(),
-            }),
-    );
+    violations.extend(states.into_iter().map(|((resource, hold), state)| Violation {
+        invariant: "I1",
+        promise: format!("every hold has its events, but {hold}, {state:?}, has none."),
+        whom: format!("everyone who counts on {resource}"),
+        events: Vec::new(),
+    }));
     violations
 }

@@ -133,11 +133,8 @@ impl<'m, M: Model> Search<'m, M> {
         let mut by_return = by_call.clone();
         by_return.sort_by_key(|index| calls[*index].returned.as_ref().map(|(at, _)| *at));
         let by_stamp = std::array::from_fn(|which| {
-            let mut stamped: Vec<usize> = by_call
-                .iter()
-                .copied()
-                .filter(|index| stamps[*index][which].is_some())
-                .collect();
+            let mut stamped: Vec<usize> =
+                by_call.iter().copied().filter(|index| stamps[*index][which].is_some()).collect();
             stamped.sort_by_key(|index| stamps[*index][which]);
             stamped
         });
@@ -182,9 +179,7 @@ impl<'m, M: Model> Search<'m, M> {
             self.mark(index, true);
             match self.first_new(&mut alternatives) {
                 Some(state) => {
-                    let cursors = path
-                        .last()
-                        .map_or_else(Cursors::default, |frame| frame.cursors);
+                    let cursors = path.last().map_or_else(Cursors::default, |frame| frame.cursors);
                     path.push(self.frame(Some(index), state, alternatives, cursors));
                 }
                 None => self.mark(index, false),
@@ -248,10 +243,7 @@ impl<'m, M: Model> Search<'m, M> {
             (set, state).hash(&mut hasher);
             hasher.finish()
         };
-        let pair = (
-            with_state(self.placed_hash.0),
-            with_state(self.placed_hash.1),
-        );
+        let pair = (with_state(self.placed_hash.0), with_state(self.placed_hash.1));
         self.seen.insert(pair)
     }
 
@@ -267,18 +259,10 @@ impl<'m, M: Model> Search<'m, M> {
         let cursors = self.advance(before);
         let mut candidates = Vec::new();
         if let Some(deadline) = self.by_return.get(cursors.by_return) {
-            let deadline = self.calls[*deadline]
-                .returned
-                .as_ref()
-                .map_or(u64::MAX, |at| at.0);
+            let deadline = self.calls[*deadline].returned.as_ref().map_or(u64::MAX, |at| at.0);
             let waiting = |list: &[usize]| -> Vec<usize> {
-                let in_time = list
-                    .iter()
-                    .take_while(|index| self.calls[**index].called < deadline);
-                in_time
-                    .copied()
-                    .filter(|index| !self.placed[*index])
-                    .collect()
+                let in_time = list.iter().take_while(|index| self.calls[**index].called < deadline);
+                in_time.copied().filter(|index| !self.placed[*index]).collect()
             };
             candidates = waiting(&self.by_call[cursors.by_call..]);
             candidates.retain(|index| self.is_in_turn(*index, cursors));
@@ -287,21 +271,12 @@ impl<'m, M: Model> Search<'m, M> {
             candidates.extend(waiting(&self.open[cursors.open..]));
             candidates.reverse();
         }
-        Frame {
-            placed,
-            alternatives,
-            state,
-            candidates,
-            cursors,
-        }
+        Frame { placed, alternatives, state, candidates, cursors }
     }
 
     fn advance(&self, before: Cursors) -> Cursors {
         let skip = |list: &[usize], from: usize| {
-            from + list[from..]
-                .iter()
-                .take_while(|index| self.placed[**index])
-                .count()
+            from + list[from..].iter().take_while(|index| self.placed[**index]).count()
         };
         Cursors {
             by_call: skip(&self.by_call, before.by_call),
@@ -324,11 +299,7 @@ impl<'m, M: Model> Search<'m, M> {
 
     fn note_dead_end(&mut self, path: &[Frame<M::State>]) {
         let depth = self.placed_answered;
-        if self
-            .deepest
-            .as_ref()
-            .is_some_and(|(deepest, ..)| *deepest >= depth)
-        {
+        if self.deepest.as_ref().is_some_and(|(deepest, ..)| *deepest >= depth) {
             return;
         }
         let Some(last) = path.last() else { return };
@@ -343,9 +314,8 @@ impl<'m, M: Model> Search<'m, M> {
     }
 
     fn invalid(self) -> Verdict {
-        let (_, placed, stuck) = self
-            .deepest
-            .expect("a search gives up only after a dead end, which was noted");
+        let (_, placed, stuck) =
+            self.deepest.expect("a search gives up only after a dead end, which was noted");
         Verdict::Invalid { placed, stuck }
     }
 }

@@ -52,16 +52,10 @@ impl Report {
 /// `steps_max` steps of the model.
 #[must_use]
 pub fn check(history: &History, observed: Option<&Observed>, steps_max: usize) -> Report {
-    let Answers {
-        mut violations,
-        undecided,
-    } = check_answers(history, steps_max);
+    let Answers { mut violations, undecided } = check_answers(history, steps_max);
     violations.extend(check_keys(history));
     if let Some(observed) = observed {
         violations.extend(check_observed(history, observed));
     }
-    Report {
-        violations,
-        undecided,
-    }
+    Report { violations, undecided }
 }

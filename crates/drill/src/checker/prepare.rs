@@ -26,20 +26,13 @@ type Numbered<'h> = (usize, &'h Operation);
 pub(super) fn prepare(history: &History) -> Vec<Prepared> {
     let mut by_resource: BTreeMap<&str, Vec<Numbered<'_>>> = BTreeMap::new();
     for (index, operation) in history.operations.iter().enumerate() {
-        by_resource
-            .entry(&operation.resource)
-            .or_default()
-            .push((index, operation));
+        by_resource.entry(&operation.resource).or_default().push((index, operation));
     }
     by_resource
         .into_iter()
         .map(|(resource, operations)| {
             let capacity = history.inventory.get(resource).cloned();
-            one_resource(
-                resource,
-                capacity.unwrap_or(Capacity::Quantity(0)),
-                &operations,
-            )
+            one_resource(resource, capacity.unwrap_or(Capacity::Quantity(0)), &operations)
         })
         .collect()
 }
@@ -48,31 +41,17 @@ fn one_resource(resource: &str, capacity: Capacity, operations: &[Numbered<'_>])
     let mut groups: BTreeMap<(Option<&str>, usize), Vec<Numbered<'_>>> = BTreeMap::new();
     for (index, operation) in operations {
         let alone = if operation.key.is_some() { 0 } else { *index };
-        groups
-            .entry((operation.key.as_deref(), alone))
-            .or_default()
-            .push((*index, operation));
+        groups.entry((operation.key.as_deref(), alone)).or_default().push((*index, operation));
     }
     let mut calls: Vec<(usize, Call<Asked, Told>)> =
         groups.values().flat_map(|g| group(g)).collect();
     calls.sort_by_key(|(index, _)| *index);
-    let named = calls
-        .iter()
-        .filter_map(|(_, call)| call.op.request.hold().map(Arc::from));
+    let named = calls.iter().filter_map(|(_, call)| call.op.request.hold().map(Arc::from));
     let named: BTreeSet<Arc<str>> = named.collect();
     let untold = untold(&calls, &named);
     let (operations, calls) = calls.into_iter().unzip();
-    let model = Reservations {
-        capacity,
-        named,
-        untold,
-    };
-    Prepared {
-        resource: resource.to_owned(),
-        model,
-        calls,
-        operations,
-    }
+    let model = Reservations { capacity, named, untold };
+    Prepared { resource: resource.to_owned(), model, calls, operations }
 }
 
 /// The calls of the attempts that share a key, or of one without.
@@ -83,19 +62,9 @@ fn group(attempts: &[Numbered<'_>]) -> Vec<(usize, Call<Asked, Told>)> {
     for attempt @ (index, operation) in attempts {
         match &operation.returned {
             Some((at, Outcome::Refused { refusal, at_ms })) => {
-                let told = Told {
-                    answer: Err(refusal.clone()),
-                    at_ms: *at_ms,
-                };
+                let told = Told { answer: Err(refusal.clone()), at_ms: *at_ms };
                 let (op, called) = (asked(*index, operation, shared), operation.called);
-                calls.push((
-                    *index,
-                    Call {
-                        op,
-                        called,
-                        returned: Some((*at, told)),
-                    },
-                ));
+                calls.push((*index, Call { op, called, returned: Some((*at, told)) }));
             }
             Some((_, Outcome::TurnedAway(_))) => {}
             Some((_, Outcome::Ok { .. } | Outcome::Unknown)) | None => possible.push(*attempt),
@@ -114,37 +83,19 @@ fn effect(possible: &[Numbered<'_>], shared: bool) -> Option<(usize, Call<Asked,
         let (index, operation) = *possible.first()?;
         let changes = operation.request != Request::Read;
         let (op, called) = (asked(index, operation, shared), operation.called);
-        return changes.then_some((
-            index,
-            Call {
-                op,
-                called,
-                returned: None,
-            },
-        ));
+        return changes.then_some((index, Call { op, called, returned: None }));
     };
     let chosen = fresh.unwrap_or(first);
     let earliest = possible.iter().map(|(_, operation)| operation.called).min();
     let own = chosen.operation.called;
-    let called = if !chosen.replayed && own < first.at {
-        own
-    } else {
-        earliest.unwrap_or(own)
-    };
+    let called = if !chosen.replayed && own < first.at { own } else { earliest.unwrap_or(own) };
     let told = Told {
         answer: Ok(chosen.answer.clone()),
         // A stored answer may carry the time of its effect or that of its replay.
         at_ms: chosen.at_ms.filter(|_| !chosen.replayed),
     };
     let op = asked(chosen.index, chosen.operation, shared);
-    Some((
-        chosen.index,
-        Call {
-            op,
-            called,
-            returned: Some((first.at, told)),
-        },
-    ))
+    Some((chosen.index, Call { op, called, returned: Some((first.at, told)) }))
 }
 
 #[derive(Clone, Copy)]
@@ -159,21 +110,9 @@ struct Yes<'h> {
 
 fn ok((index, operation): Numbered<'_>) -> Option<Yes<'_>> {
     match &operation.returned {
-        Some((
-            at,
-            Outcome::Ok {
-                answer,
-                replayed,
-                at_ms,
-            },
-        )) => Some(Yes {
-            index,
-            operation,
-            at: *at,
-            answer,
-            replayed: *replayed,
-            at_ms: *at_ms,
-        }),
+        Some((at, Outcome::Ok { answer, replayed, at_ms })) => {
+            Some(Yes { index, operation, at: *at, answer, replayed: *replayed, at_ms: *at_ms })
+        }
         _ => None,
     }
 }
@@ -196,10 +135,7 @@ fn asked(index: usize, operation: &Operation, shared: bool) -> Asked {
 fn untold(calls: &[(usize, Call<Asked, Told>)], named: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
     let mut untold = named.clone();
     for (_, call) in calls {
-        let answer = call
-            .returned
-            .as_ref()
-            .and_then(|(_, told)| told.answer.as_ref().ok());
+        let answer = call.returned.as_ref().and_then(|(_, told)| told.answer.as_ref().ok());
         if let Some(Answer::Held { hold, .. } | Answer::Confirmed { hold, .. }) = answer
             && call.op.request.hold() != Some(hold)
         {

@@ -52,21 +52,13 @@ impl Model for Reservations {
     /// By record time, and new holds also by fence.
     fn stamps(&self, op: &Asked, ret: &Told) -> [Option<u64>; STAMPS] {
         match (&op.request, &ret.answer) {
-            (
-                Request::Hold { ttl_ms, .. },
-                Ok(Answer::Held {
-                    fence,
-                    expires_at_ms,
-                    ..
-                }),
-            ) => {
+            (Request::Hold { ttl_ms, .. }, Ok(Answer::Held { fence, expires_at_ms, .. })) => {
                 let at_ms = ret.at_ms.or_else(|| expires_at_ms.checked_sub(*ttl_ms));
                 [at_ms, Some(*fence)]
             }
-            (Request::Extend { ttl_ms, .. }, Ok(Answer::Extended { expires_at_ms })) => [
-                ret.at_ms.or_else(|| expires_at_ms.checked_sub(*ttl_ms)),
-                None,
-            ],
+            (Request::Extend { ttl_ms, .. }, Ok(Answer::Extended { expires_at_ms })) => {
+                [ret.at_ms.or_else(|| expires_at_ms.checked_sub(*ttl_ms)), None]
+            }
             _ => [ret.at_ms, None],
         }
     }
@@ -109,17 +101,11 @@ impl Reservations {
         }
         let mut next = state.clone();
         let mut after = match ret {
-            Some(Told {
-                answer: Err(refusal),
-                at_ms,
-            }) => {
+            Some(Told { answer: Err(refusal), at_ms }) => {
                 self.refused(&mut next, op, refusal, *at_ms)?;
                 return Ok(vec![next]);
             }
-            Some(Told {
-                answer: Ok(answer),
-                at_ms,
-            }) => {
+            Some(Told { answer: Ok(answer), at_ms }) => {
                 self.answered(&mut next, op, answer, *at_ms)?;
                 vec![next]
             }
@@ -144,14 +130,7 @@ impl Reservations {
         at_ms: Option<u64>,
     ) -> Result<(), Wrong> {
         match (&op.request, answer) {
-            (
-                Request::Hold { ttl_ms, .. },
-                Answer::Held {
-                    hold,
-                    fence,
-                    expires_at_ms,
-                },
-            ) => {
+            (Request::Hold { ttl_ms, .. }, Answer::Held { hold, fence, expires_at_ms }) => {
                 let decided = expires_at_ms.checked_sub(*ttl_ms).ok_or(Wrong::Nonsense)?;
                 if at_ms.is_some_and(|at_ms| at_ms != decided) {
                     return Err(Wrong::Nonsense);
@@ -181,14 +160,7 @@ impl Reservations {
                 Ok(())
             }
             (Request::Cancel { hold }, Answer::Cancelled) => cancel(next, hold, at_ms),
-            (
-                Request::Read,
-                Answer::Counted {
-                    available,
-                    held,
-                    confirmed,
-                },
-            ) => {
+            (Request::Read, Answer::Counted { available, held, confirmed }) => {
                 let at_ms = match at_ms {
                     Some(at_ms) => Some(at_ms).filter(|at| next.counts(*at, *held, *confirmed)),
                     None => next.counts_from(*held, *confirmed),
@@ -206,21 +178,14 @@ impl Reservations {
         let mut late = next.clone();
         match &op.request {
             Request::Hold { ttl_ms, places } => {
-                let from = next
-                    .fits_from(&self.capacity, places)
-                    .ok_or(Wrong::NotFree)?;
+                let from = next.fits_from(&self.capacity, places).ok_or(Wrong::NotFree)?;
                 next.advance(from)?;
                 let expiry = Expiry::NotBefore(from.saturating_add(*ttl_ms));
                 self.take(&mut next, None, op, op.places.clone(), Phase::Held, expiry)?;
             }
-            Request::Confirm {
-                hold,
-                reacquire: true,
-            } => {
+            Request::Confirm { hold, reacquire: true } => {
                 let in_time = resolve(&mut next, hold, None, Phase::Confirmed).map(|()| next);
-                let again = self
-                    .reacquire(&mut late, hold, op, None, None)
-                    .map(|()| late);
+                let again = self.reacquire(&mut late, hold, op, None, None).map(|()| late);
                 return match (in_time, again) {
                     (Ok(next), Ok(late)) => Ok(vec![late, next]),
                     (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(vec![only]),
@@ -269,20 +234,11 @@ impl Reservations {
             next.raise_fence(*fence)?;
         }
         if at_ms.is_none() {
-            let from = next
-                .fits_from(&self.capacity, &places)
-                .ok_or(Wrong::NotFree)?;
+            let from = next.fits_from(&self.capacity, &places).ok_or(Wrong::NotFree)?;
             next.advance(from)?;
         }
         let expiry = Expiry::At(next.now_ms);
-        self.take(
-            next,
-            told.map(|told| told.0),
-            op,
-            Some(places),
-            Phase::Confirmed,
-            expiry,
-        )
+        self.take(next, told.map(|told| told.0), op, Some(places), Phase::Confirmed, expiry)
     }
 
     fn take(
@@ -298,13 +254,7 @@ impl Reservations {
         if !next.may_fit(&self.capacity, &places) {
             return Err(Wrong::NotFree);
         }
-        let hold = Hold {
-            places,
-            phase,
-            expiry,
-            again: None,
-            told: told.is_some(),
-        };
+        let hold = Hold { places, phase, expiry, again: None, told: told.is_some() };
         next.take(&told.unwrap_or_else(|| op.name.clone()), hold)
     }
 
@@ -356,12 +306,7 @@ impl Reservations {
     ) -> Result<(), Wrong> {
         let places = match (&op.request, op.request.hold()) {
             (Request::Hold { places, .. }, _) => Arc::new(places.clone()),
-            (
-                Request::Confirm {
-                    reacquire: true, ..
-                },
-                Some(hold),
-            ) => {
+            (Request::Confirm { reacquire: true, .. }, Some(hold)) => {
                 next.advance(at_ms.unwrap_or_else(|| end_of(next, hold)))?;
                 lapse(next, hold);
                 let hold = next.holds.get(hold).ok_or(Wrong::Lost)?;
@@ -417,9 +362,7 @@ fn held<'n>(next: &'n mut Resource, hold: &str) -> Result<&'n mut Hold, Wrong> {
 fn end_of(next: &Resource, hold: &str) -> u64 {
     match next.holds.get(hold) {
         Some(Hold {
-            phase: Phase::Held,
-            expiry: Expiry::At(at) | Expiry::NotBefore(at),
-            ..
+            phase: Phase::Held, expiry: Expiry::At(at) | Expiry::NotBefore(at), ..
         }) => next.now_ms.max(*at),
         _ => next.now_ms,
     }

@@ -113,9 +113,7 @@ impl Resource {
     }
 
     fn possible(&self) -> impl Iterator<Item = &Hold> {
-        self.holds
-            .values()
-            .filter(|hold| matches!(hold.phase, Phase::Held | Phase::Confirmed))
+        self.holds.values().filter(|hold| matches!(hold.phase, Phase::Held | Phase::Confirmed))
     }
 
     /// Whether `places` may be free: nobody has them for certain.
@@ -124,9 +122,9 @@ impl Resource {
             (Capacity::Quantity(capacity), Places::Quantity(units)) => {
                 self.certain().map(|hold| hold.places.units()).sum::<u64>() + units <= *capacity
             }
-            (Capacity::Seats(all), Places::Seats(seats)) => seats
-                .iter()
-                .all(|seat| all.contains(seat) && !has(self.certain(), seat)),
+            (Capacity::Seats(all), Places::Seats(seats)) => {
+                seats.iter().all(|seat| all.contains(seat) && !has(self.certain(), seat))
+            }
             _ => false,
         }
     }
@@ -148,10 +146,8 @@ impl Resource {
         let ends = held.map(|hold| match hold.expiry {
             Expiry::At(at) | Expiry::NotBefore(at) => at,
         });
-        let mut times: Vec<u64> = ends
-            .filter(|at| *at > self.now_ms)
-            .chain([self.now_ms])
-            .collect();
+        let mut times: Vec<u64> =
+            ends.filter(|at| *at > self.now_ms).chain([self.now_ms]).collect();
         times.sort_unstable();
         times
     }
@@ -166,9 +162,7 @@ impl Resource {
 
     /// The first time from now on at which a count of places may be right.
     pub(crate) fn counts_from(&self, held: u64, confirmed: u64) -> Option<u64> {
-        self.times()
-            .into_iter()
-            .find(|at| self.counts(*at, held, confirmed))
+        self.times().into_iter().find(|at| self.counts(*at, held, confirmed))
     }
 
     /// Takes places that [`Resource::may_fit`].
@@ -193,11 +187,7 @@ impl Resource {
             hold.told = true;
             self.holds.insert(id.clone(), hold);
         }
-        for hold in self
-            .holds
-            .values_mut()
-            .filter(|hold| hold.again.as_ref() == Some(name))
-        {
+        for hold in self.holds.values_mut().filter(|hold| hold.again.as_ref() == Some(name)) {
             hold.again = Some(id.clone());
         }
     }
@@ -214,10 +204,7 @@ impl Resource {
     /// Whether a count of places may be right. It may still count what is due at `at_ms`.
     pub(crate) fn counts(&self, at_ms: u64, held: u64, confirmed: u64) -> bool {
         let sum = |phase: Phase, over: &dyn Fn(&Hold) -> bool| -> u64 {
-            let in_phase = self
-                .holds
-                .values()
-                .filter(|hold| hold.phase == phase && !over(hold));
+            let in_phase = self.holds.values().filter(|hold| hold.phase == phase && !over(hold));
             in_phase.map(|hold| hold.places.units()).sum()
         };
         let due = |hold: &Hold| match hold.expiry {
@@ -230,7 +217,5 @@ impl Resource {
 }
 
 fn has<'h>(holds: impl IntoIterator<Item = &'h Hold>, seat: &String) -> bool {
-    holds
-        .into_iter()
-        .any(|hold| hold.places.seats().contains(seat))
+    holds.into_iter().any(|hold| hold.places.seats().contains(seat))
 }

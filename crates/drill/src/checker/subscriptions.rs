@@ -39,15 +39,8 @@ fn check_one(
     let broke = |promise: String, seqs: &[u64]| Violation {
         invariant: "I7",
         promise,
-        whom: format!(
-            "{}, who watches {}",
-            subscription.subscriber, subscription.resource
-        ),
-        events: seqs
-            .iter()
-            .filter_map(|seq| at(*seq))
-            .map(Evidence::Event)
-            .collect(),
+        whom: format!("{}, who watches {}", subscription.subscriber, subscription.resource),
+        events: seqs.iter().filter_map(|seq| at(*seq)).map(Evidence::Event).collect(),
     };
     let mut last = subscription.after;
     for delivery in &subscription.received {
@@ -63,17 +56,12 @@ fn check_one(
             }
         };
         if event.seq <= last {
-            let promise = format!(
-                "each event comes once, but {} came after {last}.",
-                event.seq
-            );
+            let promise = format!("each event comes once, but {} came after {last}.", event.seq);
             return Some(broke(promise, &[event.seq, last]));
         }
         if event.seq > last + 1 {
-            let promise = format!(
-                "no event is left out, but {} came right after {last}.",
-                event.seq
-            );
+            let promise =
+                format!("no event is left out, but {} came right after {last}.", event.seq);
             return Some(broke(promise, &[last + 1, event.seq]));
         }
         if at(event.seq).is_none_or(|index| observed.events[index] != *event) {
@@ -84,9 +72,6 @@ fn check_one(
     }
     let until = subscription.until;
     (last < until).then(|| {
-        broke(
-            format!("every event comes, but none came after {last} of {until}."),
-            &[last + 1],
-        )
+        broke(format!("every event comes, but none came after {last} of {until}."), &[last + 1])
     })
 }

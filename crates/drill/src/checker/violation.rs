@@ -37,11 +37,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} broke for {}: {}",
-            self.invariant, self.whom, self.promise
-        )?;
+        write!(f, "{} broke for {}: {}", self.invariant, self.whom, self.promise)?;
         for (number, evidence) in self.events.iter().enumerate() {
             let before = if number == 0 { " See " } else { ", " };
             write!(f, "{before}{evidence}")?;

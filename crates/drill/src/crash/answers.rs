@@ -57,7 +57,9 @@ pub(super) fn request<'w>(
             let path = format!("{resource_path}/holds");
             return writer.post(&path, Some(key), body.to_string().as_bytes());
         }
-        Request::Confirm { hold, reacquire: true } => ("confirm", hold, json!({"late": "reacquire"})),
+        Request::Confirm { hold, reacquire: true } => {
+            ("confirm", hold, json!({"late": "reacquire"}))
+        }
         Request::Confirm { hold, .. } => ("confirm", hold, json!({})),
         Request::Release { hold } => ("release", hold, json!({})),
         Request::Extend { hold, ttl_ms } => ("extend", hold, json!({"ttl_ms": ttl_ms})),
@@ -94,9 +96,7 @@ fn hold_answer(request: &Request, body: HoldBody) -> Option<(Answer, Option<u64>
         }
         Request::Extend { .. } => (Answer::Extended { expires_at_ms }, None),
         // A hold that was resolved already answers when that was, not when this was asked.
-        Request::Confirm { .. } => {
-            (Answer::Confirmed { hold: body.hold, fence: body.fence }, None)
-        }
+        Request::Confirm { .. } => (Answer::Confirmed { hold: body.hold, fence: body.fence }, None),
         Request::Release { .. } => (Answer::Released, None),
         Request::Cancel { .. } => (Answer::Cancelled, None),
         Request::Read => return None,

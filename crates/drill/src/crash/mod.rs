@@ -172,7 +172,8 @@ pub async fn run(
         history: Mutex::new(History::new(inventory.clone())),
         stop: AtomicBool::new(false),
     });
-    let names: Arc<Vec<String>> = Arc::new(inventory.iter().map(|(name, _)| name.clone()).collect());
+    let names: Arc<Vec<String>> =
+        Arc::new(inventory.iter().map(|(name, _)| name.clone()).collect());
     let cycle = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let clients: Vec<_> = (0..options.clients as u64)
         .map(|id| {

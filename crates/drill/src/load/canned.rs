@@ -19,10 +19,7 @@ pub(super) enum Canned {
 
 impl Canned {
     pub(super) fn pieces(text: &str, piece: usize) -> Self {
-        Self::Bytes {
-            bytes: text.as_bytes().to_vec(),
-            piece,
-        }
+        Self::Bytes { bytes: text.as_bytes().to_vec(), piece }
     }
 }
 

@@ -24,10 +24,7 @@ pub(super) struct Chunked {
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self {
-            state: State::Size { size: 0, digits: 0 },
-            line_bytes: 0,
-        }
+        Self { state: State::Size { size: 0, digits: 0 }, line_bytes: 0 }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -76,10 +73,7 @@ impl Chunked {
                 let digit = char::from(byte)
                     .to_digit(16)
                     .ok_or(ClientError::Malformed("a chunk size is not hexadecimal"))?;
-                State::Size {
-                    size: size * 16 + digit as usize,
-                    digits: digits + 1,
-                }
+                State::Size { size: size * 16 + digit as usize, digits: digits + 1 }
             }
             (State::Extension { size }, b'\n') => self.after_size(size),
             (State::Extension { size }, _) => State::Extension { size },
@@ -99,11 +93,7 @@ impl Chunked {
 
     fn after_size(&mut self, size: usize) -> State {
         self.line_bytes = 0;
-        if size == 0 {
-            State::Trailer { bytes: 0 }
-        } else {
-            State::Data { left: size }
-        }
+        if size == 0 { State::Trailer { bytes: 0 } } else { State::Data { left: size } }
     }
 }
 

@@ -61,10 +61,7 @@ impl ClientError {
     /// effect unknown.
     #[must_use]
     pub fn has_no_side_effects(&self) -> bool {
-        matches!(
-            self,
-            Self::Connect(_) | Self::ConnectTimedOut | Self::Unusable
-        )
+        matches!(self, Self::Connect(_) | Self::ConnectTimedOut | Self::Unusable)
     }
 }
 
@@ -94,10 +91,8 @@ impl<'a> Reply<'a> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
         response.parse(self.head).ok()?;
-        let found = response
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(name))?;
+        let found =
+            response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(found.value).ok()
     }
 
@@ -178,11 +173,7 @@ impl Client {
             });
         }
         self.connection.consume(head.bytes);
-        Ok(EventStream::new(
-            self.connection,
-            head.framing,
-            self.timeout,
-        ))
+        Ok(EventStream::new(self.connection, head.framing, self.timeout))
     }
 
     async fn read_head(&mut self) -> Result<Head, ClientError> {
@@ -207,9 +198,7 @@ impl Client {
             Framing::Length(length) => {
                 let whole = head.bytes.saturating_add(length);
                 if whole > REPLY_BYTES_MAX {
-                    return Err(ClientError::TooLarge {
-                        bytes_max: REPLY_BYTES_MAX,
-                    });
+                    return Err(ClientError::TooLarge { bytes_max: REPLY_BYTES_MAX });
                 }
                 while self.connection.bytes().len() < whole {
                     if self.connection.fill(REPLY_BYTES_MAX).await? == 0 {

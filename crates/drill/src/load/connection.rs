@@ -65,19 +65,14 @@ impl Connection {
 
     pub(super) async fn send(&mut self, mut bytes: &[u8]) -> Result<(), ClientError> {
         while !bytes.is_empty() {
-            let Self {
-                stream, deadline, ..
-            } = self;
+            let Self { stream, deadline, .. } = self;
             let written =
-                poll_fn(
-                    |context| match Pin::new(&mut *stream).poll_write(context, bytes) {
-                        Poll::Ready(result) => Poll::Ready(result.map_err(ClientError::Io)),
-                        Poll::Pending => deadline
-                            .as_mut()
-                            .poll(context)
-                            .map(|()| Err(ClientError::TimedOut)),
-                    },
-                )
+                poll_fn(|context| match Pin::new(&mut *stream).poll_write(context, bytes) {
+                    Poll::Ready(result) => Poll::Ready(result.map_err(ClientError::Io)),
+                    Poll::Pending => {
+                        deadline.as_mut().poll(context).map(|()| Err(ClientError::TimedOut))
+                    }
+                })
                 .await?;
             if written == 0 {
                 return Err(ClientError::Closed);
@@ -96,21 +91,15 @@ impl Connection {
             let larger = (self.buffer.len() * 2).min(bytes_max.max(BUFFER_BYTES));
             self.buffer.resize(larger, 0);
         }
-        let Self {
-            stream,
-            buffer,
-            filled,
-            deadline,
-        } = self;
+        let Self { stream, buffer, filled, deadline } = self;
         let count = poll_fn(|context| {
             let mut unfilled = ReadBuf::new(&mut buffer[*filled..]);
             match Pin::new(&mut *stream).poll_read(context, &mut unfilled) {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(unfilled.filled().len())),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(ClientError::Io(error))),
-                Poll::Pending => deadline
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Err(ClientError::TimedOut)),
+                Poll::Pending => {
+                    deadline.as_mut().poll(context).map(|()| Err(ClientError::TimedOut))
+                }
             }
         })
         .await?;

@@ -151,9 +151,9 @@ impl Plan {
             return Err(DriveError::Plan("it measures nothing"));
         }
         match self.pace {
-            Pace::Open { rate_per_s } if !(0.01..=10_000_000.0).contains(&rate_per_s) => Err(
-                DriveError::Plan("the rate must be 0.01–10,000,000 a second"),
-            ),
+            Pace::Open { rate_per_s } if !(0.01..=10_000_000.0).contains(&rate_per_s) => {
+                Err(DriveError::Plan("the rate must be 0.01–10,000,000 a second"))
+            }
             _ => Ok(()),
         }
     }
@@ -167,10 +167,7 @@ pub async fn drive<W: Workload>(workload: Arc<W>, plan: Plan) -> Result<Report, 
     plan.check()?;
     let mut runs = Vec::with_capacity(plan.repeats as usize);
     for repeat in 0..plan.repeats {
-        workload
-            .prepare(repeat)
-            .await
-            .map_err(DriveError::Prepare)?;
+        workload.prepare(repeat).await.map_err(DriveError::Prepare)?;
         runs.push(run_once(&workload, &plan).await?);
     }
     Ok(Report::new(workload.name(), &plan, runs))
@@ -200,9 +197,7 @@ async fn run_once<W: Workload>(workload: &Arc<W>, plan: &Plan) -> Result<Run, Dr
     }
     if !plan.warmup.is_zero() {
         if wait(&mut workers, plan.warmup).await? {
-            return Err(DriveError::Exhausted {
-                calls: shared.calls_max,
-            });
+            return Err(DriveError::Exhausted { calls: shared.calls_max });
         }
         start = Instant::now();
         shared.take_tally();
@@ -252,10 +247,7 @@ async fn work<W: Workload>(shared: Arc<Shared<W>>, index: usize, connection: W::
                     let open = connection.insert(open);
                     shared.workload.call(open, call).await
                 }
-                Err(error) => Done {
-                    kind: 0,
-                    outcome: Outcome::Error(error.0.into()),
-                },
+                Err(error) => Done { kind: 0, outcome: Outcome::Error(error.0.into()) },
             },
         };
         let due = due.unwrap_or(begun);
@@ -351,11 +343,7 @@ impl Tally {
                 latency: Histogram::new(),
             })
             .collect();
-        Self {
-            kinds,
-            first_error: None,
-            lag_max: Duration::ZERO,
-        }
+        Self { kinds, first_error: None, lag_max: Duration::ZERO }
     }
 
     fn fresh(&self) -> Self {

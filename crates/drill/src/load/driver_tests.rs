@@ -36,10 +36,7 @@ impl Workload for Scripted {
     }
 
     async fn prepare(&self, repeat: u32) -> Result<(), WorkloadError> {
-        assert_eq!(
-            u64::from(repeat),
-            self.prepared.fetch_add(1, Ordering::Relaxed)
-        );
+        assert_eq!(u64::from(repeat), self.prepared.fetch_add(1, Ordering::Relaxed));
         Ok(())
     }
 
@@ -64,32 +61,18 @@ impl Workload for Scripted {
             call if call % 10 == 9 => Outcome::Shed,
             _ => Outcome::Ok,
         };
-        Done {
-            kind: (call % 2) as usize,
-            outcome,
-        }
+        Done { kind: (call % 2) as usize, outcome }
     }
 }
 
 fn plan(connections: usize, repeats: u32, pace: Pace) -> Plan {
-    Plan {
-        connections,
-        warmup: Duration::ZERO,
-        duration: ENDLESS,
-        repeats,
-        pace,
-    }
+    Plan { connections, warmup: Duration::ZERO, duration: ENDLESS, repeats, pace }
 }
 
 #[tokio::test]
 async fn a_workload_with_an_end_is_run_to_its_end_in_each_repeat() {
-    let scripted = Arc::new(Scripted {
-        calls_max: Some(1000),
-        ..Scripted::default()
-    });
-    let report = drive(Arc::clone(&scripted), plan(7, 3, Pace::Closed))
-        .await
-        .unwrap();
+    let scripted = Arc::new(Scripted { calls_max: Some(1000), ..Scripted::default() });
+    let report = drive(Arc::clone(&scripted), plan(7, 3, Pace::Closed)).await.unwrap();
     assert_eq!(scripted.prepared.load(Ordering::Relaxed), 3);
     assert_eq!(report.runs.len(), 3);
     for run in &report.runs {
@@ -98,28 +81,16 @@ async fn a_workload_with_an_end_is_run_to_its_end_in_each_repeat() {
         assert_eq!((odd.ok, odd.refused, odd.shed), (300, 100, 100));
     }
     let summary = &report.summary;
-    assert_eq!(
-        (summary.ok, summary.refused, summary.shed),
-        (2400, 300, 300)
-    );
+    assert_eq!((summary.ok, summary.refused, summary.shed), (2400, 300, 300));
     assert_eq!(summary.errors, 0);
     let text = report.to_string();
-    assert!(
-        text.contains("scripted · closed loop · 7 connections · 3 ×"),
-        "{text}"
-    );
-    assert!(
-        text.contains("ok 2,400 · refused 300 · shed 300 · errors 0"),
-        "{text}"
-    );
+    assert!(text.contains("scripted · closed loop · 7 connections · 3 ×"), "{text}");
+    assert!(text.contains("ok 2,400 · refused 300 · shed 300 · errors 0"), "{text}");
 }
 
 #[tokio::test]
 async fn the_rate_counts_operations_not_calls() {
-    let short = Plan {
-        duration: Duration::from_millis(50),
-        ..plan(2, 1, Pace::Closed)
-    };
+    let short = Plan { duration: Duration::from_millis(50), ..plan(2, 1, Pace::Closed) };
     let report = drive(Arc::new(Scripted::default()), short).await.unwrap();
     let run = &report.runs[0];
     let ok: u64 = run.kinds.iter().map(|kind| kind.ok).sum();
@@ -130,14 +101,9 @@ async fn the_rate_counts_operations_not_calls() {
 
 #[tokio::test]
 async fn an_error_costs_its_connection_and_is_quoted() {
-    let scripted = Arc::new(Scripted {
-        calls_max: Some(100),
-        fail_every: Some(10),
-        ..Scripted::default()
-    });
-    let report = drive(Arc::clone(&scripted), plan(1, 1, Pace::Closed))
-        .await
-        .unwrap();
+    let scripted =
+        Arc::new(Scripted { calls_max: Some(100), fail_every: Some(10), ..Scripted::default() });
+    let report = drive(Arc::clone(&scripted), plan(1, 1, Pace::Closed)).await.unwrap();
     assert_eq!(report.summary.errors, 10);
     assert_eq!(report.first_error(), Some("as told"));
     // The first, and one after each error: each is followed by another call.
@@ -152,18 +118,13 @@ async fn a_server_that_goes_away_gives_errors_not_a_hang() {
         connects_max: Some(2),
         ..Scripted::default()
     };
-    let report = drive(Arc::new(scripted), plan(1, 1, Pace::Closed))
-        .await
-        .unwrap();
+    let report = drive(Arc::new(scripted), plan(1, 1, Pace::Closed)).await.unwrap();
     assert_eq!(report.summary.errors, 1 + 1 + 14);
 }
 
 #[tokio::test]
 async fn the_open_loop_makes_the_calls_that_are_due() {
-    let scripted = Arc::new(Scripted {
-        calls_max: Some(200),
-        ..Scripted::default()
-    });
+    let scripted = Arc::new(Scripted { calls_max: Some(200), ..Scripted::default() });
     let paced = plan(4, 1, Pace::Open { rate_per_s: 2000.0 });
     let report = drive(scripted, paced).await.unwrap();
     let summary = &report.summary;
@@ -174,11 +135,7 @@ async fn the_open_loop_makes_the_calls_that_are_due() {
 /// Coordinated omission: a stall must show in the latency of the calls behind it.
 #[tokio::test]
 async fn calls_behind_a_stall_are_charged_for_it() {
-    let scripted = Arc::new(Scripted {
-        stuck: true,
-        calls_max: Some(6),
-        ..Scripted::default()
-    });
+    let scripted = Arc::new(Scripted { stuck: true, calls_max: Some(6), ..Scripted::default() });
     let paced = plan(1, 1, Pace::Open { rate_per_s: 1000.0 });
     let report = drive(scripted, paced).await.unwrap();
     let run = &report.runs[0];
@@ -189,11 +146,7 @@ async fn calls_behind_a_stall_are_charged_for_it() {
     let open = run.open.unwrap();
     assert!(!open.kept_up && open.backlog_calls > 20, "{open:?}");
     assert!(!report.summary.kept_up);
-    assert!(
-        report
-            .to_string()
-            .contains("COULD NOT KEEP UP with 1,000/s")
-    );
+    assert!(report.to_string().contains("COULD NOT KEEP UP with 1,000/s"));
 }
 
 #[tokio::test]
@@ -203,25 +156,13 @@ async fn nonsense_plans_are_refused() {
         plan(CONNECTIONS_MAX + 1, 1, Pace::Closed),
         plan(1, 0, Pace::Closed),
         plan(1, 1, Pace::Open { rate_per_s: 0.0 }),
-        plan(
-            1,
-            1,
-            Pace::Open {
-                rate_per_s: f64::NAN,
-            },
-        ),
+        plan(1, 1, Pace::Open { rate_per_s: f64::NAN }),
     ] {
         let error = drive(Arc::new(Scripted::default()), nonsense).await;
         assert!(matches!(error, Err(DriveError::Plan(_))));
     }
-    let exhausted = Plan {
-        warmup: ENDLESS,
-        ..plan(1, 1, Pace::Closed)
-    };
-    let scripted = Scripted {
-        calls_max: Some(5),
-        ..Scripted::default()
-    };
+    let exhausted = Plan { warmup: ENDLESS, ..plan(1, 1, Pace::Closed) };
+    let scripted = Scripted { calls_max: Some(5), ..Scripted::default() };
     let error = drive(Arc::new(scripted), exhausted).await;
     assert!(matches!(error, Err(DriveError::Exhausted { calls: 5 })));
 }

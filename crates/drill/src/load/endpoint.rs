@@ -45,10 +45,7 @@ impl Endpoint {
         api_key: Option<&str>,
         timeout: Duration,
     ) -> Result<Self, EndpointError> {
-        let authority = target
-            .strip_prefix("http://")
-            .unwrap_or(target)
-            .trim_end_matches('/');
+        let authority = target.strip_prefix("http://").unwrap_or(target).trim_end_matches('/');
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
         if authority.is_empty() || !authority.bytes().all(is_plain) || !authority.contains(':') {
             return Err(EndpointError::NotATarget(target.to_owned()));
@@ -56,10 +53,7 @@ impl Endpoint {
         if api_key.is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(EndpointError::BadKey);
         }
-        let unresolved = |source| EndpointError::Unresolved {
-            target: target.to_owned(),
-            source,
-        };
+        let unresolved = |source| EndpointError::Unresolved { target: target.to_owned(), source };
         let address = tokio::net::lookup_host(authority)
             .await
             .map_err(unresolved)?
@@ -102,13 +96,7 @@ mod tests {
             let endpoint = resolve(target, None).await.unwrap();
             assert_eq!(endpoint.authority, "127.0.0.1:7480");
         }
-        for target in [
-            "",
-            "7480",
-            "https://127.0.0.1:7480",
-            "a b:1",
-            "http://h:1/path",
-        ] {
+        for target in ["", "7480", "https://127.0.0.1:7480", "a b:1", "http://h:1/path"] {
             assert!(resolve(target, None).await.is_err(), "{target}");
         }
         let error = resolve("127.0.0.1:1", Some("a\r\nb")).await.unwrap_err();

@@ -43,13 +43,7 @@ impl EventStream {
             Framing::Length(length) => Body::Plain { left: Some(length) },
             Framing::UntilClose => Body::Plain { left: None },
         };
-        Self {
-            connection,
-            body,
-            parser: Parser::default(),
-            quiet_max,
-            ended: false,
-        }
+        Self { connection, body, parser: Parser::default(), quiet_max, ended: false }
     }
 
     /// How long [`EventStream::next`] waits while nothing at all arrives, not even a comment.
@@ -130,9 +124,7 @@ impl Parser {
             self.take_line(line);
         }
         if rest.len() + self.open.data.len() > EVENT_BYTES_MAX {
-            return Err(ClientError::TooLarge {
-                bytes_max: EVENT_BYTES_MAX,
-            });
+            return Err(ClientError::TooLarge { bytes_max: EVENT_BYTES_MAX });
         }
         self.text = rest.to_vec();
         Ok(())
@@ -182,11 +174,7 @@ mod tests {
     }
 
     fn event(id: &str, event: &str, data: &str) -> Event {
-        Event {
-            id: id.into(),
-            event: event.into(),
-            data: data.into(),
-        }
+        Event { id: id.into(), event: event.into(), data: data.into() }
     }
 
     #[tokio::test]

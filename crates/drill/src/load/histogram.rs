@@ -45,9 +45,7 @@ impl Histogram {
 
     /// Adds all that another counted.
     pub fn merge(&mut self, other: &Self) {
-        self.0
-            .add(&other.0)
-            .expect("both histograms have the same bounds");
+        self.0.add(&other.0).expect("both histograms have the same bounds");
     }
 
     /// How many latencies were counted.

@@ -40,13 +40,9 @@ impl Pacer {
             stopped: AtomicBool::new(false),
         });
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("pacer".into())
-            .spawn(move || theirs.keep_time())?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread =
+            thread::Builder::new().name("pacer".into()).spawn(move || theirs.keep_time())?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Waits until the next call is due: its number and the instant it was due at. None once

@@ -149,19 +149,11 @@ impl Spread {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let (Some(min), Some(max)) = (values.first(), values.last()) else {
-            return Self {
-                median: 0.0,
-                min: 0.0,
-                max: 0.0,
-            };
+            return Self { median: 0.0, min: 0.0, max: 0.0 };
         };
         let upper = values[values.len() / 2];
         let lower = values[(values.len() - 1) / 2];
-        Self {
-            median: f64::midpoint(lower, upper),
-            min: *min,
-            max: *max,
-        }
+        Self { median: f64::midpoint(lower, upper), min: *min, max: *max }
     }
 }
 
@@ -204,9 +196,7 @@ impl Summary {
             refused: count(|kind| kind.refused),
             shed: count(|kind| kind.shed),
             errors: count(|kind| kind.errors),
-            kept_up: runs
-                .iter()
-                .all(|run| run.open.is_none_or(|open| open.kept_up)),
+            kept_up: runs.iter().all(|run| run.open.is_none_or(|open| open.kept_up)),
         }
     }
 }
@@ -225,9 +215,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(out, "{:<14}{:>12}{:>12}{:>12}", "", "median", "min", "max")?;
         let summary = &self.summary;
-        write_row(out, "ok/s", &summary.rate_per_s, |rate| {
-            grouped(rate.round() as u64)
-        })?;
+        write_row(out, "ok/s", &summary.rate_per_s, |rate| grouped(rate.round() as u64))?;
         let ms = |latency_us: f64| format!("{:.2}", latency_us / 1e3);
         write_row(out, "p50 ms", &summary.p50_us, ms)?;
         write_row(out, "p90 ms", &summary.p90_us, ms)?;

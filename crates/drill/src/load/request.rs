@@ -17,10 +17,7 @@ impl RequestWriter {
             let _ = write!(fixed, "Authorization: Bearer {key}\r\n");
         }
         debug_assert!(!fixed.contains("\n\r"));
-        Self {
-            fixed,
-            bytes: Vec::with_capacity(1024),
-        }
+        Self { fixed, bytes: Vec::with_capacity(1024) }
     }
 
     /// A request without a body.
@@ -89,11 +86,7 @@ impl KeyMint {
     #[must_use]
     pub fn new() -> Self {
         let key = format!("{:016x}-", fastrand::u64(..)).into_bytes();
-        Self {
-            prefix: key.len(),
-            key,
-            next: 0,
-        }
+        Self { prefix: key.len(), key, next: 0 }
     }
 
     /// A key that was not given out before.
@@ -147,9 +140,8 @@ mod tests {
     #[test]
     fn keys_are_fresh() {
         let (mut one, mut other) = (KeyMint::new(), KeyMint::new());
-        let keys: std::collections::BTreeSet<String> = (0..1000)
-            .flat_map(|_| [one.mint().to_owned(), other.mint().to_owned()])
-            .collect();
+        let keys: std::collections::BTreeSet<String> =
+            (0..1000).flat_map(|_| [one.mint().to_owned(), other.mint().to_owned()]).collect();
         assert_eq!(keys.len(), 2000);
     }
 

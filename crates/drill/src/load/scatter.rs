@@ -19,11 +19,7 @@ impl Scatter {
         while greatest_common_divisor(stride, places) != 1 {
             stride += 1;
         }
-        Self {
-            places,
-            stride,
-            offset: seed % places,
-        }
+        Self { places, stride, offset: seed % places }
     }
 
     /// The place of the n-th step; repeats after all places were given.

@@ -76,8 +76,10 @@ impl Client {
 
     /// Takes note of an answer that names a hold.
     pub(super) fn learn(&mut self, resource: usize, outcome: &Outcome) {
-        if let Outcome::Ok { answer: Answer::Held { hold, .. } | Answer::Confirmed { hold, .. }, .. } =
-            outcome
+        if let Outcome::Ok {
+            answer: Answer::Held { hold, .. } | Answer::Confirmed { hold, .. },
+            ..
+        } = outcome
         {
             self.holds[resource] = Some(hold.clone());
         }
@@ -121,11 +123,9 @@ pub(super) fn outcome(request: &Request, answer: engine::Answer<Domains>) -> Out
         Ok(Reply::Reservations(reservations::Reply::Hold(view))) => {
             let hold = view.fence.to_string();
             let answer = match request {
-                Request::Hold { .. } => Answer::Held {
-                    hold,
-                    fence: view.fence,
-                    expires_at_ms: view.expires_at.0,
-                },
+                Request::Hold { .. } => {
+                    Answer::Held { hold, fence: view.fence, expires_at_ms: view.expires_at.0 }
+                }
                 Request::Confirm { .. } => Answer::Confirmed { hold, fence: view.fence },
                 Request::Release { .. } => Answer::Released,
                 Request::Extend { .. } => Answer::Extended { expires_at_ms: view.expires_at.0 },

@@ -9,8 +9,7 @@ use super::{
     world::{Run, World},
 };
 use crate::checker::{
-    self, Event, FinalHold, FinalState, Observed, STEPS_MAX_DEFAULT,
-    Subscription, Violation,
+    self, Event, FinalHold, FinalState, Observed, STEPS_MAX_DEFAULT, Subscription, Violation,
 };
 use crate::history::{Answer, History, Outcome, Refusal, Request};
 use evenkeel_domains::{
@@ -182,7 +181,8 @@ fn expired_early(world: &World) -> Option<Violation> {
         }
         let told_at = world.times_ms[index].1?;
         // The oldest attempt with this key is the earliest that the hold can have begun.
-        let first = operations.iter().position(|other| other.key.is_some() && other.key == held.key);
+        let first =
+            operations.iter().position(|other| other.key.is_some() && other.key == held.key);
         let asked_at = world.times_ms[first.unwrap_or(asked)].0;
         (told_at < asked_at + ttl_ms).then(|| Violation {
             invariant: "I4",
@@ -192,10 +192,7 @@ fn expired_early(world: &World) -> Option<Violation> {
                 told_at - asked_at
             ),
             whom: format!("the holder of {}", held.request_name()),
-            events: vec![
-                checker::Evidence::Operation(asked),
-                checker::Evidence::Operation(index),
-            ],
+            events: vec![checker::Evidence::Operation(asked), checker::Evidence::Operation(index)],
         })
     })
 }
@@ -262,4 +259,3 @@ fn fingerprint(log: &SimLog, history: &History) -> Hash {
     hasher.update(&text);
     hasher.finalize().into()
 }
-

@@ -3,8 +3,7 @@
 
 use evenkeel_engine::Outcome;
 use evenkeel_log::{
-    AppendError, Offset, PartitionId, Record, Tail, Wal, WalOptions,
-    faults::FaultFiles,
+    AppendError, Offset, PartitionId, Record, Tail, Wal, WalOptions, faults::FaultFiles,
     sim::SimCore,
 };
 use std::sync::Arc;
@@ -78,7 +77,12 @@ impl SimLog {
             Self::Disk { wal, .. } => {
                 let wal = wal.as_mut()?;
                 match wal.admit(record, &mut evenkeel_log::Staged::default()) {
-                    Ok(()) => return wal.write_group(std::slice::from_ref(record)).ok().map(|()| Outcome::Appended),
+                    Ok(()) => {
+                        return wal
+                            .write_group(std::slice::from_ref(record))
+                            .ok()
+                            .map(|()| Outcome::Appended);
+                    }
                     Err(error) => Err(error),
                 }
             }

@@ -154,7 +154,14 @@ pub(super) fn request(
         window_ms: WINDOW_MS,
     });
     let priority = Priority::Default;
-    Request { ticket, tenant: TenantId(0), priority, deadline: Some(deadline), idempotency, command }
+    Request {
+        ticket,
+        tenant: TenantId(0),
+        priority,
+        deadline: Some(deadline),
+        idempotency,
+        command,
+    }
 }
 
 /// The commands that create the inventory.

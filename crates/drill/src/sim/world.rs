@@ -10,9 +10,7 @@ use super::{
 };
 use crate::history::{History, Outcome as Heard, Request};
 use evenkeel_domains::{Domains, Found, Query, reservations};
-use evenkeel_engine::{
-    Answer, Barrier, Failure, Options, Outcome, Output, Role, Switches, Time,
-};
+use evenkeel_engine::{Answer, Barrier, Failure, Options, Outcome, Output, Role, Switches, Time};
 use evenkeel_log::{Incarnation, Record};
 use evenkeel_state::Frozen;
 use fastrand::Rng;
@@ -104,12 +102,8 @@ impl World {
             Scene::Cluster => (SimLog::shared(!broken.no_tail_check), 2, Barrier::Append),
             Scene::Local => (SimLog::disk(plan.seed, broken.no_fsync), 1, Barrier::Free),
         };
-        let options = Options {
-            depth: plan.depth,
-            barrier,
-            switches: broken.engine,
-            ..Options::default()
-        };
+        let options =
+            Options { depth: plan.depth, barrier, switches: broken.engine, ..Options::default() };
         let nodes =
             (0..nodes).map(|node| SimNode::new(node, options.clone(), broken.wall_clock)).collect();
         let clients = plan.clients.iter().cloned().enumerate();
@@ -133,11 +127,8 @@ impl World {
 
     /// Brings the partition and its resources into being before anything goes wrong.
     fn set_up(&mut self) {
-        let genesis = node::SimPartition::genesis(
-            super::logs::PARTITION,
-            Incarnation(1),
-            Time(self.now_ms),
-        );
+        let genesis =
+            node::SimPartition::genesis(super::logs::PARTITION, Incarnation(1), Time(self.now_ms));
         self.log.append(&genesis);
         for node in 0..self.nodes.len() {
             self.nodes[node].start().expect("an empty store opens");
@@ -202,7 +193,8 @@ impl World {
                 return;
             }
             if at_ms > END_MS {
-                self.failure = Some("a request was never answered, though all faults were over".into());
+                self.failure =
+                    Some("a request was never answered, though all faults were over".into());
                 return;
             }
             self.handle(event);
@@ -211,9 +203,10 @@ impl World {
 
     fn is_done(&self) -> bool {
         let faults_over = self.now_ms > 1_000 + FAULTS_END_MS.min(self.last_fault_ms());
-        let clients_done = self.clients.iter().all(|client| {
-            client.current.is_none() && client.steps.as_slice().is_empty()
-        });
+        let clients_done = self
+            .clients
+            .iter()
+            .all(|client| client.current.is_none() && client.steps.as_slice().is_empty());
         faults_over && clients_done && judge::is_quiet(self)
     }
 
@@ -436,8 +429,12 @@ impl World {
     fn ask(&mut self, client: usize) {
         let Some(attempt) = self.clients[client].current.clone() else { return };
         let (name, _) = inventory().swap_remove(attempt.resource);
-        let operation =
-            self.history.call(client as u64, &name, attempt.key.as_deref(), attempt.request.clone());
+        let operation = self.history.call(
+            client as u64,
+            &name,
+            attempt.key.as_deref(),
+            attempt.request.clone(),
+        );
         self.times_ms.push((self.now_ms, None));
         let current = Attempt { operation, number: attempt.number + 1, ..attempt };
         self.clients[client].current = Some(current);

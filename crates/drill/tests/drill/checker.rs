@@ -23,15 +23,8 @@ fn assert_breaks(history: &History, invariant: &str, shown: usize) {
         panic!("one violation expected: {report:#?}");
     };
     assert_eq!(violation.invariant, invariant, "{violation}");
-    assert!(
-        violation.events.contains(&Evidence::Operation(shown)),
-        "{violation}"
-    );
-    assert!(
-        violation
-            .to_string()
-            .starts_with(&format!("{invariant} broke for client "))
-    );
+    assert!(violation.events.contains(&Evidence::Operation(shown)), "{violation}");
+    assert!(violation.to_string().starts_with(&format!("{invariant} broke for client ")));
 }
 
 #[test]
@@ -39,11 +32,7 @@ fn a_hold_lives_from_taken_to_confirmed_to_cancelled() {
     let mut history = counted(1);
     history.does(1, units(1), held(1, 10));
     history.does(2, units(1), refused(Refusal::SoldOut, 20));
-    history.does(
-        1,
-        extend(1, 200),
-        ok(Answer::Extended { expires_at_ms: 230 }, 30),
-    );
+    history.does(1, extend(1, 200), ok(Answer::Extended { expires_at_ms: 230 }, 30));
     history.does(1, confirm(1), confirmed(1, 229));
     history.does(1, confirm(1), confirmed(1, 500));
     history.does(2, Request::Read, counts(0, 0, 1, 510));
@@ -166,11 +155,7 @@ fn a_hold_is_not_both_confirmed_and_expired() {
 fn a_hold_is_not_over_before_its_time() {
     let mut history = counted(1);
     history.does(1, units(1), held(1, 10));
-    history.does(
-        1,
-        confirm(1),
-        refused(Refusal::HoldExpired, 10 + TTL_MS - 1),
-    );
+    history.does(1, confirm(1), refused(Refusal::HoldExpired, 10 + TTL_MS - 1));
     assert_breaks(&history, "I4", 1);
 }
 
@@ -226,11 +211,7 @@ fn an_unanswered_hold_does_not_take_effect_and_then_not() {
     history.does(2, units(1), refused(Refusal::SoldOut, 20));
     history.does(2, units(1), held(1, 50));
     let found = check_answers(&history, STEPS_MAX);
-    assert_eq!(
-        found.violations.len(),
-        1,
-        "a hold of {TTL_MS} ms is over after 30 ms"
-    );
+    assert_eq!(found.violations.len(), 1, "a hold of {TTL_MS} ms is over after 30 ms");
     let mut history = counted(1);
     history.does(1, units(1), Outcome::Unknown);
     history.does(2, units(1), refused(Refusal::SoldOut, 20));
@@ -240,18 +221,11 @@ fn an_unanswered_hold_does_not_take_effect_and_then_not() {
 
 #[test]
 fn an_unanswered_confirmation_may_have_its_effect_or_not() {
-    for late in [
-        refused(Refusal::HoldExpired, 500),
-        ok(Answer::Cancelled, 500),
-    ] {
+    for late in [refused(Refusal::HoldExpired, 500), ok(Answer::Cancelled, 500)] {
         let mut history = counted(1);
         history.does(1, units(1), held(1, 10));
         history.does(1, confirm(1), Outcome::Unknown);
-        let request = if matches!(late, Outcome::Ok { .. }) {
-            cancel(1)
-        } else {
-            release(1)
-        };
+        let request = if matches!(late, Outcome::Ok { .. }) { cancel(1) } else { release(1) };
         history.does(1, request, late);
         assert_valid(&history);
     }
@@ -276,10 +250,7 @@ fn a_key_does_not_have_two_effects() {
     let violations = check_keys(&history);
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].invariant, "I2");
-    assert_eq!(
-        violations[0].events,
-        [Evidence::Operation(0), Evidence::Operation(1)]
-    );
+    assert_eq!(violations[0].events, [Evidence::Operation(0), Evidence::Operation(1)]);
 }
 
 #[test]
@@ -314,10 +285,7 @@ fn a_refusal_is_not_remembered() {
 
 #[test]
 fn an_expired_hold_takes_its_place_again() {
-    let again = Answer::Confirmed {
-        hold: id(2),
-        fence: 2,
-    };
+    let again = Answer::Confirmed { hold: id(2), fence: 2 };
     let mut history = counted(1);
     history.does(1, units(1), held(1, 10));
     history.does(1, reacquire(1), ok(again.clone(), 300));
@@ -332,31 +300,13 @@ fn an_expired_hold_takes_its_place_again() {
     let taken = refused(Refusal::SoldOut, 250);
     history.does(1, reacquire(1), taken);
     assert_valid(&history);
-    history.does(
-        1,
-        reacquire(1),
-        ok(
-            Answer::Confirmed {
-                hold: id(3),
-                fence: 3,
-            },
-            300,
-        ),
-    );
+    history.does(1, reacquire(1), ok(Answer::Confirmed { hold: id(3), fence: 3 }, 300));
     assert_breaks(&history, "I3", 4);
 }
 
 #[test]
 fn a_place_taken_again_unheard_is_told_of_later() {
-    let again = |at_ms| {
-        ok(
-            Answer::Confirmed {
-                hold: id(2),
-                fence: 2,
-            },
-            at_ms,
-        )
-    };
+    let again = |at_ms| ok(Answer::Confirmed { hold: id(2), fence: 2 }, at_ms);
     let mut history = counted(1);
     history.does(1, units(1), held(1, 10));
     history.does(1, reacquire(1), Outcome::Unknown);
@@ -366,17 +316,7 @@ fn a_place_taken_again_unheard_is_told_of_later() {
     history.does(1, reacquire(1), again(600));
     history.does(2, Request::Read, counts(1, 0, 0, 700));
     assert_valid(&history);
-    history.does(
-        1,
-        reacquire(1),
-        ok(
-            Answer::Confirmed {
-                hold: id(3),
-                fence: 3,
-            },
-            800,
-        ),
-    );
+    history.does(1, reacquire(1), ok(Answer::Confirmed { hold: id(3), fence: 3 }, 800));
     assert_breaks(&history, "I4", 7);
 }
 
@@ -408,19 +348,14 @@ fn many_clients_at_once_are_judged_quickly() {
     let mut history = counted(1_000);
     let mut fence = 0;
     for _ in 0..10 {
-        let waiting: Vec<usize> = (0..64)
-            .map(|client| history.asks(client, units(1)))
-            .collect();
+        let waiting: Vec<usize> = (0..64).map(|client| history.asks(client, units(1))).collect();
         for operation in waiting.into_iter().rev() {
             fence += 1;
             history.returns(operation, held(fence, 10));
         }
     }
     let found = check_answers(&history, 2_000);
-    assert!(
-        found.undecided.is_empty() && found.violations.is_empty(),
-        "{found:?}"
-    );
+    assert!(found.undecided.is_empty() && found.violations.is_empty(), "{found:?}");
     history.does(1, Request::Read, counts(1_000, 0, 0, 11));
     let found = check_answers(&history, 2_000);
     assert_eq!(found.violations.len(), 1, "{:?}", found.undecided);
@@ -439,10 +374,7 @@ fn a_spent_budget_is_not_a_verdict() {
 #[test]
 fn resources_are_judged_apart() {
     let mut history = counted(1);
-    history.inventory.insert(
-        "s".to_owned(),
-        evenkeel_drill::history::Capacity::Quantity(1),
-    );
+    history.inventory.insert("s".to_owned(), evenkeel_drill::history::Capacity::Quantity(1));
     history.does(1, units(1), held(1, 10));
     let other = history.call(2, "s", None, units(1));
     history.returns(other, held(1, 10));
@@ -453,17 +385,9 @@ fn resources_are_judged_apart() {
 fn a_history_survives_being_written_down() {
     let mut history = seats(&["A1", "A2"]);
     history.keyed(1, "k", seat("A1"), held(1, 10));
-    history.does(
-        2,
-        seat("A1"),
-        refused(Refusal::SeatTaken(vec!["A1".to_owned()]), 20),
-    );
+    history.does(2, seat("A1"), refused(Refusal::SeatTaken(vec!["A1".to_owned()]), 20));
     history.does(1, confirm(1), Outcome::Unknown);
-    history.does(
-        1,
-        extend(1, 5),
-        Outcome::TurnedAway("overloaded".to_owned()),
-    );
+    history.does(1, extend(1, 5), Outcome::TurnedAway("overloaded".to_owned()));
     history.asks(3, Request::Read);
     let mut text = Vec::new();
     history.write_ndjson(&mut text).unwrap();
@@ -471,8 +395,5 @@ fn a_history_survives_being_written_down() {
     assert_eq!(History::read_ndjson(text.as_slice()).unwrap(), history);
     text.extend_from_slice(b"{\"operation\":{}}\n");
     let error = History::read_ndjson(text.as_slice()).unwrap_err();
-    assert!(
-        matches!(error, HistoryError::Line { line: 7, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, HistoryError::Line { line: 7, .. }), "{error}");
 }

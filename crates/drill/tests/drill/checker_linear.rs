@@ -28,29 +28,17 @@ impl Model for Register {
             Op::Write(number) => (*number, *number),
             Op::Add => (state + 1, state + 1),
         };
-        if ret.is_none_or(|ret| *ret == answer) {
-            vec![next]
-        } else {
-            Vec::new()
-        }
+        if ret.is_none_or(|ret| *ret == answer) { vec![next] } else { Vec::new() }
     }
 }
 
 /// An operation from `called` to `returned`.
 fn at(called: u64, returned: u64, op: Op, ret: u64) -> Call<Op, u64> {
-    Call {
-        op,
-        called,
-        returned: Some((returned, ret)),
-    }
+    Call { op, called, returned: Some((returned, ret)) }
 }
 
 fn open(called: u64, op: Op) -> Call<Op, u64> {
-    Call {
-        op,
-        called,
-        returned: None,
-    }
+    Call { op, called, returned: None }
 }
 
 fn judge(calls: &[Call<Op, u64>]) -> Verdict {
@@ -61,11 +49,7 @@ fn judge(calls: &[Call<Op, u64>]) -> Verdict {
 fn nothing_and_one_after_another_are_fine() {
     assert_eq!(judge(&[]), Verdict::Valid);
     assert_eq!(
-        judge(&[
-            at(1, 2, Op::Write(5), 5),
-            at(3, 4, Op::Read, 5),
-            at(5, 6, Op::Add, 6)
-        ]),
+        judge(&[at(1, 2, Op::Write(5), 5), at(3, 4, Op::Read, 5), at(5, 6, Op::Add, 6)]),
         Verdict::Valid
     );
 }
@@ -73,13 +57,7 @@ fn nothing_and_one_after_another_are_fine() {
 #[test]
 fn a_stale_read_is_not() {
     let verdict = judge(&[at(1, 2, Op::Write(5), 5), at(3, 4, Op::Read, 0)]);
-    assert_eq!(
-        verdict,
-        Verdict::Invalid {
-            placed: vec![0],
-            stuck: 1
-        }
-    );
+    assert_eq!(verdict, Verdict::Invalid { placed: vec![0], stuck: 1 });
 }
 
 #[test]
@@ -114,21 +92,13 @@ fn but_in_one_order_for_all() {
 
 #[test]
 fn an_unanswered_write_may_have_its_effect_at_any_later_time() {
-    let calls = [
-        open(1, Op::Write(7)),
-        at(2, 3, Op::Read, 0),
-        at(4, 5, Op::Read, 7),
-    ];
+    let calls = [open(1, Op::Write(7)), at(2, 3, Op::Read, 0), at(4, 5, Op::Read, 7)];
     assert_eq!(judge(&calls), Verdict::Valid);
 }
 
 #[test]
 fn or_never() {
-    let calls = [
-        open(1, Op::Write(7)),
-        at(2, 3, Op::Read, 0),
-        at(4, 5, Op::Read, 0),
-    ];
+    let calls = [open(1, Op::Write(7)), at(2, 3, Op::Read, 0), at(4, 5, Op::Read, 0)];
     assert_eq!(judge(&calls), Verdict::Valid);
 }
 
@@ -155,9 +125,7 @@ fn a_spent_budget_says_so() {
 #[test]
 fn what_was_seen_is_not_looked_at_again() {
     // Twelve writes at once and a read of none of them: 12! orders, but only 12 · 2^11 places.
-    let mut calls: Vec<_> = (1..=12)
-        .map(|number| at(number, 100, Op::Write(1), 1))
-        .collect();
+    let mut calls: Vec<_> = (1..=12).map(|number| at(number, 100, Op::Write(1), 1)).collect();
     calls.push(at(101, 102, Op::Read, 2));
     assert!(matches!(judge(&calls), Verdict::Invalid { stuck: 12, .. }));
 }
@@ -186,16 +154,8 @@ impl Model for Stamped {
 #[test]
 fn stamps_forbid_what_overlap_would_allow() {
     let judge = |stamps: [u64; 2]| {
-        let write = Call {
-            op: (Op::Write(1), stamps[0]),
-            called: 1,
-            returned: Some((9, 1)),
-        };
-        let read = Call {
-            op: (Op::Read, stamps[1]),
-            called: 2,
-            returned: Some((8, 1)),
-        };
+        let write = Call { op: (Op::Write(1), stamps[0]), called: 1, returned: Some((9, 1)) };
+        let read = Call { op: (Op::Read, stamps[1]), called: 2, returned: Some((8, 1)) };
         check(&Stamped, &[write, read], 100)
     };
     assert_eq!(judge([1, 2]), Verdict::Valid);

@@ -24,18 +24,13 @@ fn capacity() -> impl Strategy<Value = Capacity> {
 
 fn text(history: &History) -> String {
     let mut text = Vec::new();
-    history
-        .write_ndjson(&mut text)
-        .expect("memory takes every write");
+    history.write_ndjson(&mut text).expect("memory takes every write");
     String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 fn run(capacity: &Capacity, choices: &[Choice]) -> Vec<(Request, Outcome)> {
     let mut reference = Reference::new(capacity.clone());
-    choices
-        .iter()
-        .map(|choice| reference.does(*choice))
-        .collect()
+    choices.iter().map(|choice| reference.does(*choice)).collect()
 }
 
 fn history(capacity: Capacity, mut operations: Vec<Operation>) -> History {
@@ -76,17 +71,12 @@ fn seen(number: u64, (request, outcome): (Request, Outcome), view: &View) -> Vec
     let (called, returned) = (decided - view.before - 1, decided + view.after + 1);
     let key = view.retried.then(|| format!("key {number}"));
     let outcome = match outcome {
-        Outcome::Ok {
-            answer, replayed, ..
-        } if view.timeless => Outcome::Ok {
-            answer,
-            replayed,
-            at_ms: None,
-        },
-        Outcome::Refused { refusal, .. } if view.timeless => Outcome::Refused {
-            refusal,
-            at_ms: None,
-        },
+        Outcome::Ok { answer, replayed, .. } if view.timeless => {
+            Outcome::Ok { answer, replayed, at_ms: None }
+        }
+        Outcome::Refused { refusal, .. } if view.timeless => {
+            Outcome::Refused { refusal, at_ms: None }
+        }
         other => other,
     };
     let mut seen = Vec::new();
@@ -108,13 +98,7 @@ fn wrong(request: &Request, outcome: &Outcome) -> Option<Outcome> {
         Outcome::Refused { refusal, at_ms } => (None, Some(refusal), *at_ms),
         Outcome::TurnedAway(_) | Outcome::Unknown => return None,
     };
-    let yes = |answer: Answer| {
-        Some(Outcome::Ok {
-            answer,
-            replayed: false,
-            at_ms,
-        })
-    };
+    let yes = |answer: Answer| Some(Outcome::Ok { answer, replayed: false, at_ms });
     let no = |refusal: Refusal| Some(Outcome::Refused { refusal, at_ms });
     match (request, answer, refusal) {
         (Request::Hold { .. }, Some(_), _) => no(Refusal::SoldOut),
@@ -130,35 +114,18 @@ fn wrong(request: &Request, outcome: &Outcome) -> Option<Outcome> {
         ) => no(Refusal::HoldExpired),
         (Request::Cancel { .. }, Some(_), _) => no(Refusal::NoHold),
         (Request::Release { .. }, _, Some(Refusal::HoldExpired)) => yes(Answer::Released),
-        (Request::Confirm { hold, .. }, _, Some(_)) => yes(Answer::Confirmed {
-            hold: hold.clone(),
-            fence: 0,
-        }),
+        (Request::Confirm { hold, .. }, _, Some(_)) => {
+            yes(Answer::Confirmed { hold: hold.clone(), fence: 0 })
+        }
         (Request::Cancel { hold }, _, Some(Refusal::NoHold)) if !hold.is_empty() => {
             yes(Answer::Cancelled)
         }
-        (
-            Request::Read,
-            Some(Answer::Counted {
-                available,
-                held,
-                confirmed,
-            }),
-            _,
-        ) => {
+        (Request::Read, Some(Answer::Counted { available, held, confirmed }), _) => {
             let confirmed = confirmed + 1;
             if *available > 0 {
-                yes(Answer::Counted {
-                    available: available - 1,
-                    held: *held,
-                    confirmed,
-                })
+                yes(Answer::Counted { available: available - 1, held: *held, confirmed })
             } else {
-                yes(Answer::Counted {
-                    available: 0,
-                    held: held.checked_sub(1)?,
-                    confirmed,
-                })
+                yes(Answer::Counted { available: 0, held: held.checked_sub(1)?, confirmed })
             }
         }
         _ => None,

@@ -30,11 +30,7 @@ pub(crate) type Choice = (u8, u8, u8);
 
 impl Reference {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Self {
-            capacity,
-            now_ms: 1_000,
-            holds: Vec::new(),
-        }
+        Self { capacity, now_ms: 1_000, holds: Vec::new() }
     }
 
     /// Does something random, some time later.
@@ -48,11 +44,7 @@ impl Reference {
         let request = self.request(what, usize::from(which));
         let at_ms = Some(self.now_ms);
         let outcome = match self.decide(&request) {
-            Ok(answer) => Outcome::Ok {
-                answer,
-                replayed: false,
-                at_ms,
-            },
+            Ok(answer) => Outcome::Ok { answer, replayed: false, at_ms },
             Err(refusal) => Outcome::Refused { refusal, at_ms },
         };
         (request, outcome)
@@ -62,19 +54,10 @@ impl Reference {
         let fence = which as u64 % (self.holds.len() as u64 + 2);
         let hold = id(fence);
         match what % 10 {
-            0..=3 => Request::Hold {
-                places: self.some_places(which),
-                ttl_ms: TTL_MS,
-            },
-            4 | 5 => Request::Confirm {
-                hold,
-                reacquire: which.is_multiple_of(3),
-            },
+            0..=3 => Request::Hold { places: self.some_places(which), ttl_ms: TTL_MS },
+            4 | 5 => Request::Confirm { hold, reacquire: which.is_multiple_of(3) },
             6 => Request::Release { hold },
-            7 => Request::Extend {
-                hold,
-                ttl_ms: TTL_MS / 2,
-            },
+            7 => Request::Extend { hold, ttl_ms: TTL_MS / 2 },
             8 => Request::Cancel { hold },
             _ => Request::Read,
         }
@@ -85,14 +68,7 @@ impl Reference {
             Capacity::Quantity(_) => Places::Quantity(1 + which as u64 % 3),
             Capacity::Seats(seats) => {
                 let first = which % seats.len();
-                Places::Seats(
-                    seats
-                        .iter()
-                        .skip(first)
-                        .take(1 + which % 2)
-                        .cloned()
-                        .collect(),
-                )
+                Places::Seats(seats.iter().skip(first).take(1 + which % 2).cloned().collect())
             }
         }
     }
@@ -111,11 +87,7 @@ impl Reference {
             Request::Hold { places, ttl_ms } => {
                 let expires_at_ms = self.now_ms + ttl_ms;
                 let fence = self.take(places.clone(), State::Held, expires_at_ms)?;
-                Ok(Answer::Held {
-                    hold: id(fence),
-                    fence,
-                    expires_at_ms,
-                })
+                Ok(Answer::Held { hold: id(fence), fence, expires_at_ms })
             }
             Request::Confirm { hold, reacquire } => {
                 let index = self.find(hold)?;
@@ -126,10 +98,7 @@ impl Reference {
                     State::Expired => return Err(Refusal::HoldExpired),
                     State::Gone => return Err(Refusal::WrongState),
                 }
-                Ok(Answer::Confirmed {
-                    hold: hold.clone(),
-                    fence,
-                })
+                Ok(Answer::Confirmed { hold: hold.clone(), fence })
             }
             Request::Release { hold } => {
                 self.held(hold)?.state = State::Gone;
@@ -161,10 +130,7 @@ impl Reference {
         let fence = self.take(places, State::Confirmed, self.now_ms)?;
         // Asked again, the old hold is one of which nothing is left.
         self.holds[index].state = State::Gone;
-        Ok(Answer::Confirmed {
-            hold: id(fence),
-            fence,
-        })
+        Ok(Answer::Confirmed { hold: id(fence), fence })
     }
 
     fn take(&mut self, places: Places, state: State, expires_at_ms: u64) -> Result<u64, Refusal> {
@@ -177,11 +143,8 @@ impl Reference {
                     Places::Quantity(_) => &[],
                 })
                 .collect();
-            let taken: Vec<String> = seats
-                .iter()
-                .filter(|seat| taken.contains(seat))
-                .cloned()
-                .collect();
+            let taken: Vec<String> =
+                seats.iter().filter(|seat| taken.contains(seat)).cloned().collect();
             if !taken.is_empty() {
                 return Err(Refusal::SeatTaken(taken));
             }
@@ -189,18 +152,12 @@ impl Reference {
         if places.units() > self.available() {
             return Err(Refusal::SoldOut);
         }
-        self.holds.push(Hold {
-            places,
-            state,
-            expires_at_ms,
-        });
+        self.holds.push(Hold { places, state, expires_at_ms });
         Ok(self.holds.len() as u64)
     }
 
     fn find(&self, hold: &str) -> Result<usize, Refusal> {
-        (0..self.holds.len())
-            .find(|index| id(*index as u64 + 1) == hold)
-            .ok_or(Refusal::NoHold)
+        (0..self.holds.len()).find(|index| id(*index as u64 + 1) == hold).ok_or(Refusal::NoHold)
     }
 
     fn held(&mut self, hold: &str) -> Result<&mut Hold, Refusal> {
@@ -220,12 +177,5 @@ pub(crate) fn operation(
     called: u64,
     returned: Option<(u64, Outcome)>,
 ) -> Operation {
-    Operation {
-        client: called,
-        resource: RESOURCE.to_owned(),
-        key,
-        request,
-        called,
-        returned,
-    }
+    Operation { client: called, resource: RESOURCE.to_owned(), key, request, called, returned }
 }

@@ -16,31 +16,19 @@ pub(crate) fn seats(names: &[&str]) -> History {
 }
 
 pub(crate) fn units(quantity: u64) -> Request {
-    Request::Hold {
-        places: Places::Quantity(quantity),
-        ttl_ms: TTL_MS,
-    }
+    Request::Hold { places: Places::Quantity(quantity), ttl_ms: TTL_MS }
 }
 
 pub(crate) fn seat(name: &str) -> Request {
-    Request::Hold {
-        places: Places::Seats(vec![name.to_owned()]),
-        ttl_ms: TTL_MS,
-    }
+    Request::Hold { places: Places::Seats(vec![name.to_owned()]), ttl_ms: TTL_MS }
 }
 
 pub(crate) fn confirm(fence: u64) -> Request {
-    Request::Confirm {
-        hold: id(fence),
-        reacquire: false,
-    }
+    Request::Confirm { hold: id(fence), reacquire: false }
 }
 
 pub(crate) fn reacquire(fence: u64) -> Request {
-    Request::Confirm {
-        hold: id(fence),
-        reacquire: true,
-    }
+    Request::Confirm { hold: id(fence), reacquire: true }
 }
 
 pub(crate) fn release(fence: u64) -> Request {
@@ -48,10 +36,7 @@ pub(crate) fn release(fence: u64) -> Request {
 }
 
 pub(crate) fn extend(fence: u64, ttl_ms: u64) -> Request {
-    Request::Extend {
-        hold: id(fence),
-        ttl_ms,
-    }
+    Request::Extend { hold: id(fence), ttl_ms }
 }
 
 pub(crate) fn cancel(fence: u64) -> Request {
@@ -64,59 +49,28 @@ pub(crate) fn id(fence: u64) -> String {
 
 /// The hold with this fence was taken at this time.
 pub(crate) fn held(fence: u64, at_ms: u64) -> Outcome {
-    ok(
-        Answer::Held {
-            hold: id(fence),
-            fence,
-            expires_at_ms: at_ms + TTL_MS,
-        },
-        at_ms,
-    )
+    ok(Answer::Held { hold: id(fence), fence, expires_at_ms: at_ms + TTL_MS }, at_ms)
 }
 
 pub(crate) fn confirmed(fence: u64, at_ms: u64) -> Outcome {
-    ok(
-        Answer::Confirmed {
-            hold: id(fence),
-            fence,
-        },
-        at_ms,
-    )
+    ok(Answer::Confirmed { hold: id(fence), fence }, at_ms)
 }
 
 pub(crate) fn counts(available: u64, held: u64, confirmed: u64, at_ms: u64) -> Outcome {
-    ok(
-        Answer::Counted {
-            available,
-            held,
-            confirmed,
-        },
-        at_ms,
-    )
+    ok(Answer::Counted { available, held, confirmed }, at_ms)
 }
 
 pub(crate) fn ok(answer: Answer, at_ms: u64) -> Outcome {
-    Outcome::Ok {
-        answer,
-        replayed: false,
-        at_ms: Some(at_ms),
-    }
+    Outcome::Ok { answer, replayed: false, at_ms: Some(at_ms) }
 }
 
 pub(crate) fn refused(refusal: Refusal, at_ms: u64) -> Outcome {
-    Outcome::Refused {
-        refusal,
-        at_ms: Some(at_ms),
-    }
+    Outcome::Refused { refusal, at_ms: Some(at_ms) }
 }
 
 pub(crate) fn replayed(outcome: Outcome) -> Outcome {
     match outcome {
-        Outcome::Ok { answer, at_ms, .. } => Outcome::Ok {
-            answer,
-            at_ms,
-            replayed: true,
-        },
+        Outcome::Ok { answer, at_ms, .. } => Outcome::Ok { answer, at_ms, replayed: true },
         other => other,
     }
 }

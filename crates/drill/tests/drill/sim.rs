@@ -13,9 +13,8 @@ const BREAKAGE_SEEDS_MAX: u64 = 4_000;
 
 #[test]
 fn every_promise_is_kept_under_faults() {
-    let seeds = std::env::var("EVENKEEL_SIM_SEEDS").map_or(SEEDS, |seeds| {
-        seeds.parse().expect("EVENKEEL_SIM_SEEDS is a number")
-    });
+    let seeds = std::env::var("EVENKEEL_SIM_SEEDS")
+        .map_or(SEEDS, |seeds| seeds.parse().expect("EVENKEEL_SIM_SEEDS is a number"));
     let found = sweep(0..seeds, |_| {});
     assert!(found.is_valid(), "{found}");
     assert!(found.operations > seeds * 40, "clients were busy: {} requests", found.operations);

@@ -35,11 +35,7 @@ pub(crate) fn explore(protocol: &Protocol, promises: &[Promise]) -> Exploration 
             if let Some(promise) = promises.iter().find(|promise| !state.keeps(**promise)) {
                 let steps = path(protocol, &origins, origin);
                 let counterexample = Some((*promise, steps));
-                return Exploration {
-                    states: origins.len(),
-                    events,
-                    counterexample,
-                };
+                return Exploration { states: origins.len(), events, counterexample };
             }
             protocol.enabled(&state, &mut actions);
             for action in actions.drain(..) {
@@ -50,18 +46,11 @@ pub(crate) fn explore(protocol: &Protocol, promises: &[Promise]) -> Exploration 
                     origin
                 });
             }
-            assert!(
-                origins.len() < STATES_MAX,
-                "the bounds leave too much to explore"
-            );
+            assert!(origins.len() < STATES_MAX, "the bounds leave too much to explore");
         }
         level = next_level;
     }
-    Exploration {
-        states: origins.len(),
-        events,
-        counterexample: None,
-    }
+    Exploration { states: origins.len(), events, counterexample: None }
 }
 
 fn fingerprint(state: &State) -> u64 {

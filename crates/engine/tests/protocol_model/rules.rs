@@ -43,20 +43,10 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    pub(crate) const FULL: Self = Self {
-        log: 6,
-        in_flight: 2,
-        takeovers: 3,
-        arrivals: 2,
-        reads: 1,
-    };
-    pub(crate) const SMALL: Self = Self {
-        log: 6,
-        in_flight: 2,
-        takeovers: 2,
-        arrivals: 2,
-        reads: 1,
-    };
+    pub(crate) const FULL: Self =
+        Self { log: 6, in_flight: 2, takeovers: 3, arrivals: 2, reads: 1 };
+    pub(crate) const SMALL: Self =
+        Self { log: 6, in_flight: 2, takeovers: 2, arrivals: 2, reads: 1 };
 }
 
 /// One step of the world. Owners and pending records are named by their index.
@@ -92,11 +82,7 @@ impl fmt::Display for Action {
             Self::Land(record) => write!(f, "{} lands", name(record)),
             Self::Lose(record) => write!(f, "{} is lost on its way", name(record)),
             Self::Resubmit(index, number) => {
-                write!(
-                    f,
-                    "{} submits its record in flight {number} again",
-                    owner(index)
-                )
+                write!(f, "{} submits its record in flight {number} again", owner(index))
             }
             Self::Learn(index) => write!(f, "{} learns of its oldest record", owner(index)),
             Self::GiveUp(index) => write!(f, "{} gives up on its records", owner(index)),
@@ -249,10 +235,7 @@ impl Protocol {
             mode: Mode::Announcing,
             epoch: record.epoch,
             applied: state.log.len(),
-            pending: vec![Pending {
-                record,
-                answers: Vec::new(),
-            }],
+            pending: vec![Pending { record, answers: Vec::new() }],
         };
     }
 
@@ -276,10 +259,7 @@ impl Protocol {
             Request::Hold(key) => key,
             Request::Read => 2,
         }] += 1;
-        let answer = Answer {
-            says,
-            since: state.log.len(),
-        };
+        let answer = Answer { says, since: state.log.len() };
         self.submit(state, index, body, answer);
     }
 
@@ -293,11 +273,9 @@ impl Protocol {
             state.answer(answer);
             return;
         }
-        if let (true, true, Some(last)) = (
-            barrier,
-            self.is(Mutation::BarrierInFlight),
-            owner.pending.last_mut(),
-        ) {
+        if let (true, true, Some(last)) =
+            (barrier, self.is(Mutation::BarrierInFlight), owner.pending.last_mut())
+        {
             last.answers.push(answer);
             return;
         }
@@ -318,9 +296,7 @@ impl Protocol {
     /// Something occupies the offset of the oldest submission: ours, another's, or unreadable.
     fn learn(&self, state: &mut State, index: usize, events: &mut Events) {
         let record = state.owners[index].pending[0].record;
-        let occupant = *state
-            .at(record.offset)
-            .expect("learning is enabled by an occupant");
+        let occupant = *state.at(record.offset).expect("learning is enabled by an occupant");
         let blind =
             self.is(Mutation::ConflictMeansNoEffect) && matches!(record.body, Body::Take(_));
         if record.offset <= state.trimmed {

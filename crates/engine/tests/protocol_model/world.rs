@@ -36,13 +36,7 @@ impl Record {
     pub(crate) fn new(offset: u8, epoch: u8, body: Body, prev: u64) -> Self {
         let mut hasher = DefaultHasher::new();
         (offset, epoch, body, prev).hash(&mut hasher);
-        Self {
-            offset,
-            epoch,
-            body,
-            prev,
-            hash: hasher.finish(),
-        }
+        Self { offset, epoch, body, prev, hash: hasher.finish() }
     }
 
     pub(crate) fn after(self, epoch: u8, body: Body) -> Self {
@@ -119,11 +113,7 @@ impl View {
     }
 
     pub(crate) fn taken(self) -> u8 {
-        self.effects
-            .iter()
-            .zip(PLACES)
-            .map(|(effects, places)| effects * places)
-            .sum()
+        self.effects.iter().zip(PLACES).map(|(effects, places)| effects * places).sum()
     }
 
     pub(crate) fn fits(self, key: Key) -> bool {
@@ -229,8 +219,7 @@ impl State {
         self.wire.sort_unstable();
         self.wire.dedup();
         let log = &self.log;
-        self.denied
-            .retain(|record| record.offset > tail || log.contains(record));
+        self.denied.retain(|record| record.offset > tail || log.contains(record));
         self.denied.sort_unstable();
         self.denied.dedup();
     }

@@ -112,11 +112,7 @@ impl Disk {
     }
 
     pub(super) fn on(&self) -> io::Result<()> {
-        if self.powered {
-            Ok(())
-        } else {
-            Err(io::Error::other("the power is off"))
-        }
+        if self.powered { Ok(()) } else { Err(io::Error::other("the power is off")) }
     }
 
     /// Counts one operation towards its injected error.
@@ -137,9 +133,7 @@ impl Disk {
         let contents = self.files.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
         let growth = end.saturating_sub(contents.cache.len()) as u64;
         if let Some(space) = &mut self.space_bytes {
-            *space = space
-                .checked_sub(growth)
-                .ok_or(io::ErrorKind::StorageFull)?;
+            *space = space.checked_sub(growth).ok_or(io::ErrorKind::StorageFull)?;
         }
         if growth > 0 {
             contents.cache.resize(end, 0);
@@ -152,11 +146,7 @@ impl Disk {
         let ordered = self.rng.below(2) == 0;
         let mut kept = true;
         for change in std::mem::take(&mut self.changes) {
-            kept = if ordered {
-                kept && self.rng.below(4) > 0
-            } else {
-                self.rng.below(2) == 0
-            };
+            kept = if ordered { kept && self.rng.below(4) > 0 } else { self.rng.below(2) == 0 };
             if kept {
                 change.apply(&mut self.durable_names);
             }
@@ -168,11 +158,8 @@ impl Disk {
 
     pub(super) fn lose_sectors(&mut self) {
         for contents in self.files.values_mut() {
-            let length = if self.rng.below(2) == 0 {
-                contents.cache.len()
-            } else {
-                contents.durable.len()
-            };
+            let length =
+                if self.rng.below(2) == 0 { contents.cache.len() } else { contents.durable.len() };
             contents.durable.resize(length, 0);
             for sector in std::mem::take(&mut contents.dirty) {
                 let start = sector * SECTOR_BYTES;

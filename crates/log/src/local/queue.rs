@@ -39,11 +39,7 @@ struct State {
 
 impl Queue {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            filled: Condvar::new(),
-            bytes_max,
-        }
+        Self { state: Mutex::default(), filled: Condvar::new(), bytes_max }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -58,9 +54,7 @@ impl Queue {
             return Err(AppendError::Quarantined(reason.clone()));
         }
         if state.bytes + pending.bytes() > self.bytes_max {
-            return Err(AppendError::Full(
-                "the queue to the log's writer is full".to_owned(),
-            ));
+            return Err(AppendError::Full("the queue to the log's writer is full".to_owned()));
         }
         state.bytes += pending.bytes();
         state.pending.push_back(pending);
@@ -75,10 +69,7 @@ impl Queue {
     pub(super) fn take(&self, taken: &mut VecDeque<Pending>) {
         let mut state = self.lock();
         while state.pending.is_empty() && state.closed.is_none() {
-            state = self
-                .filled
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(taken, &mut state.pending);
     }

@@ -16,9 +16,7 @@ struct Guard<'a> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if !self.in_order {
-            self.board
-                .queue
-                .refuse_all("the log's writer ended unexpectedly; restart");
+            self.board.queue.refuse_all("the log's writer ended unexpectedly; restart");
             self.board.fail("the log's writer ended unexpectedly");
         }
     }
@@ -26,10 +24,7 @@ impl Drop for Guard<'_> {
 
 /// Runs until the queue is closed and drained, or the log fails.
 pub(super) fn run<F: Files>(wal: Wal<F>, board: &Board, group_bytes_max: usize) -> Wal<F> {
-    let mut guard = Guard {
-        board,
-        in_order: false,
-    };
+    let mut guard = Guard { board, in_order: false };
     let mut writer = Writer {
         wal,
         board,
@@ -119,8 +114,7 @@ impl<F: Files> Writer<'_, F> {
 
     fn publish(&mut self) {
         for record in &self.records {
-            self.board
-                .publish(record.header().partition, record.header().offset);
+            self.board.publish(record.header().partition, record.header().offset);
         }
         for pending in self.admitted.drain(..) {
             let tail = pending.record.tail();

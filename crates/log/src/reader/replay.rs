@@ -64,10 +64,7 @@ impl<F: Files> WalReader<F> {
                     return Ok(());
                 }
             }
-            place = Place {
-                segment: number + 1,
-                position: 0,
-            };
+            place = Place { segment: number + 1, position: 0 };
         }
         Ok(())
     }
@@ -76,9 +73,7 @@ impl<F: Files> WalReader<F> {
 fn wants(wanted: &Wanted, header: &GroupHeader) -> bool {
     header.table.iter().any(|line| {
         let last = line.first.0 + u64::from(line.records);
-        wanted
-            .get(&line.partition)
-            .is_some_and(|(next, _)| last > next.0)
+        wanted.get(&line.partition).is_some_and(|(next, _)| last > next.0)
     })
 }
 

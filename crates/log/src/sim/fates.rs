@@ -76,10 +76,7 @@ impl SimLog {
             chosen: VecDeque::new(),
             late: Vec::new(),
         };
-        Self {
-            state: Mutex::new(state),
-            landed: watch::Sender::new(0),
-        }
+        Self { state: Mutex::new(state), landed: watch::Sender::new(0) }
     }
 
     /// The next append that has none chosen yet meets `fate`.
@@ -146,9 +143,9 @@ impl SimLog {
                 Err(unknown())
             }
             Fate::Lost => Err(unknown()),
-            Fate::Conflict => Err(AppendError::Conflict {
-                tail: state.core.tail(record.header().partition),
-            }),
+            Fate::Conflict => {
+                Err(AppendError::Conflict { tail: state.core.tail(record.header().partition) })
+            }
             Fate::Full => Err(AppendError::Full("the simulated disk is full".to_owned())),
         };
         drop(state);

@@ -9,11 +9,7 @@ use std::sync::Arc;
 
 /// Small enough to rotate often; one record may need a larger segment of its own.
 fn small_segments() -> LocalOptions {
-    LocalOptions {
-        init: true,
-        segment_bytes: 64 * 1024,
-        ..LocalOptions::default()
-    }
+    LocalOptions { init: true, segment_bytes: 64 * 1024, ..LocalOptions::default() }
 }
 
 #[test]
@@ -48,10 +44,7 @@ fn fails_without_tail_check(property: impl AsyncFn(&SimLog) + std::panic::RefUnw
         log.with_core(|core| core.check_tail = false);
         block_on(property(&log));
     });
-    assert!(
-        outcome.is_err(),
-        "a log that does not check its tail must not conform"
-    );
+    assert!(outcome.is_err(), "a log that does not check its tail must not conform");
 }
 
 #[test]

@@ -34,10 +34,7 @@ fn find(written: &Written, partition: u16, offset: u64) -> Place {
 }
 
 fn quarantined(recovered: &Recovered) -> Vec<u16> {
-    let bad = recovered
-        .partitions
-        .iter()
-        .filter(|found| found.quarantined.is_some());
+    let bad = recovered.partitions.iter().filter(|found| found.quarantined.is_some());
     bad.map(|found| found.partition.0).collect()
 }
 
@@ -191,18 +188,10 @@ fn the_end_of_a_segment_that_has_a_successor_is_no_torn_end() {
     let place = find(&written, 1, last_of_first);
     assert!(place.segment.ends_with('1'), "{}", place.segment);
     for byte in [0, place.position - place.group_start + 100] {
-        written
-            .files
-            .flip(&place.segment, place.group_start + byte, 3);
+        written.files.flip(&place.segment, place.group_start + byte, 3);
         let found = verify(&written.files).unwrap();
-        assert_eq!(
-            (quarantined(&found), found.torn.clone()),
-            (vec![1], None),
-            "{found:?}"
-        );
-        written
-            .files
-            .flip(&place.segment, place.group_start + byte, 3);
+        assert_eq!((quarantined(&found), found.torn.clone()), (vec![1], None), "{found:?}");
+        written.files.flip(&place.segment, place.group_start + byte, 3);
     }
     assert!(verify(&written.files).unwrap().is_whole());
 }
@@ -211,38 +200,22 @@ fn the_end_of_a_segment_that_has_a_successor_is_no_torn_end() {
 fn any_damage_to_the_last_group_is_a_torn_end() {
     let reference = four_groups();
     let place = find(&reference, 1, 3);
-    let end = reference
-        .files
-        .contents(&place.segment)
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .unwrap();
+    let end = reference.files.contents(&place.segment).iter().rposition(|byte| *byte != 0).unwrap();
     for byte in (place.group_start..=end as u64).step_by(7) {
         let mut written = four_groups();
         written.files.flip(&place.segment, byte, 5);
         let (mut wal, recovered) = open(&written.files).unwrap();
         assert!(recovered.is_whole(), "byte {byte}: {recovered:?}");
-        assert_eq!(
-            recovered.torn.unwrap().position,
-            place.group_start,
-            "byte {byte}"
-        );
+        assert_eq!(recovered.torn.unwrap().position, place.group_start, "byte {byte}");
         for partition in [1, 2] {
-            written
-                .records
-                .get_mut(&PartitionId(partition))
-                .unwrap()
-                .pop();
+            written.records.get_mut(&PartitionId(partition)).unwrap().pop();
             written.check(&wal, partition, 1000);
         }
         // What was cut off cannot come back behind what is written now.
         written.group(&mut wal, &[3], 10);
         drop(wal);
         let (wal, recovered) = open(&written.files).unwrap();
-        assert!(
-            recovered.is_whole() && recovered.torn.is_none(),
-            "byte {byte}: {recovered:?}"
-        );
+        assert!(recovered.is_whole() && recovered.torn.is_none(), "byte {byte}: {recovered:?}");
         written.check(&wal, 3, 1000);
     }
 }
@@ -260,11 +233,7 @@ fn one_damaged_copy_of_a_segments_header_harms_nobody_two_are_reported() {
     assert!(verify(&written.files).unwrap().is_whole());
     written.files.flip(&last, 512 + 20, 1);
     let found = verify(&written.files).unwrap();
-    assert_eq!(
-        quarantined(&found),
-        [0u16; 0],
-        "the chain of groups shows that nothing is lost"
-    );
+    assert_eq!(quarantined(&found), [0u16; 0], "the chain of groups shows that nothing is lost");
     assert_eq!(found.damage.len(), 1);
     let (wal, _) = open(&written.files).unwrap();
     for partition in [1, 2, 3] {
@@ -296,14 +265,8 @@ fn damage_that_appears_later_is_noticed_by_reading() {
     let name = written.files.list().unwrap().into_iter().max().unwrap();
     let zeroes = vec![0xFF; 100];
     written.files.overwrite(&name, 1024 + 512 + 150, &zeroes);
-    let error = wal
-        .reader()
-        .read(PartitionId(1), Offset(1), 1 << 20)
-        .unwrap_err();
-    assert!(
-        matches!(&error, ReadError::Quarantined(reason) if reason.contains(&name)),
-        "{error}"
-    );
+    let error = wal.reader().read(PartitionId(1), Offset(1), 1 << 20).unwrap_err();
+    assert!(matches!(&error, ReadError::Quarantined(reason) if reason.contains(&name)), "{error}");
     assert_refused(&wal, &written, 1, &name);
     written.check(&wal, 2, 1000);
     written.group(&mut wal, &[2], 100);
@@ -341,10 +304,7 @@ fn one_flipped_bit_anywhere_is_harmless_or_noticed() {
                 expected.truncate(shown.len().max(expected.len() - 1));
             }
             let shown = read_all(&wal, PartitionId(partition), 2000);
-            assert_eq!(
-                shown, expected,
-                "round {round}: {name}, byte {position}: {recovered:?}"
-            );
+            assert_eq!(shown, expected, "round {round}: {name}, byte {position}: {recovered:?}");
         }
     }
 }

@@ -12,11 +12,7 @@ use std::sync::Arc;
 /// The record after `at`; `Genesis` if there is none.
 pub(crate) fn record(partition: PartitionId, at: Tail, body: &[u8]) -> Record {
     let header = Header {
-        kind: if at == Tail::EMPTY {
-            Kind::Genesis
-        } else {
-            Kind::Batch
-        },
+        kind: if at == Tail::EMPTY { Kind::Genesis } else { Kind::Batch },
         partition,
         incarnation: Incarnation(1),
         epoch: Epoch(1),
@@ -30,12 +26,7 @@ pub(crate) fn record(partition: PartitionId, at: Tail, body: &[u8]) -> Record {
 
 /// Small segments, so that tests rotate.
 pub(crate) fn small() -> WalOptions {
-    WalOptions {
-        init: true,
-        segment_bytes: 16 * 1024,
-        prepare_ahead: false,
-        identity: [9; 16],
-    }
+    WalOptions { init: true, segment_bytes: 16 * 1024, prepare_ahead: false, identity: [9; 16] }
 }
 
 pub(crate) type FaultWal = Wal<FaultFiles>;
@@ -52,17 +43,12 @@ pub(crate) struct Written {
 
 impl Written {
     pub(crate) fn new() -> Self {
-        Self {
-            files: FaultFiles::new(1),
-            records: BTreeMap::new(),
-        }
+        Self { files: FaultFiles::new(1), records: BTreeMap::new() }
     }
 
     pub(crate) fn tail(&self, partition: u16) -> Tail {
         let records = self.records.get(&PartitionId(partition));
-        records
-            .and_then(|records| records.last())
-            .map_or(Tail::EMPTY, Record::tail)
+        records.and_then(|records| records.last()).map_or(Tail::EMPTY, Record::tail)
     }
 
     /// Writes one group with one record of `bytes` for each of `partitions`.
@@ -70,15 +56,8 @@ impl Written {
         let mut group = Vec::new();
         for partition in partitions {
             let fill = u8::try_from(self.tail(*partition).offset.0 % 256).unwrap();
-            let next = record(
-                PartitionId(*partition),
-                self.tail(*partition),
-                &vec![fill; bytes],
-            );
-            self.records
-                .entry(PartitionId(*partition))
-                .or_default()
-                .push(next.clone());
+            let next = record(PartitionId(*partition), self.tail(*partition), &vec![fill; bytes]);
+            self.records.entry(PartitionId(*partition)).or_default().push(next.clone());
             group.push(next);
         }
         wal.write_group(&group).expect("nothing fails here");
@@ -111,10 +90,7 @@ pub(crate) fn read_all(wal: &FaultWal, partition: PartitionId, bytes_max: usize)
 
 /// Runs a future with the runtime that the log needs.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 /// Polls once, so that what can happen at once has happened.
@@ -131,9 +107,7 @@ pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Ou
 /// How many iterations a fuzz-like test makes.
 pub(crate) fn iterations(default: u64) -> u64 {
     let set = std::env::var("EVENKEEL_FUZZ_ITERATIONS").ok();
-    set.map_or(default, |set| {
-        set.parse().expect("EVENKEEL_FUZZ_ITERATIONS is a number")
-    })
+    set.map_or(default, |set| set.parse().expect("EVENKEEL_FUZZ_ITERATIONS is a number"))
 }
 
 /// A seeded sequence of numbers.

@@ -26,10 +26,7 @@ fn a_full_disk_shows_at_rotation_and_passes() {
         }
     }
     assert!(matches!(refused, Some(WalError::Full(_))), "{refused:?}");
-    assert!(
-        written.records[&P].len() > 5,
-        "the space that was reserved is used first"
-    );
+    assert!(written.records[&P].len() > 5, "the space that was reserved is used first");
     assert_eq!(wal.reader().tail(P).unwrap(), written.tail(1));
     written.check(&wal, 1, 3000);
 
@@ -76,7 +73,11 @@ fn no_space_while_a_segment_begins_is_the_end_of_the_process() {
                 outcome => assert!(!passes && outcome.is_err_and(|error| fatal(&error)), "{what}"),
             }
             // Both ends of a process: what it left is whole.
-            if seed % 2 == 0 { written.files.kill() } else { written.files.power_loss() }
+            if seed % 2 == 0 {
+                written.files.kill()
+            } else {
+                written.files.power_loss()
+            }
             drop(wal);
             let (mut wal, recovered) = open(&written.files).unwrap();
             assert!(recovered.is_whole(), "{what}: {recovered:?}");
@@ -91,11 +92,7 @@ fn no_space_while_a_segment_begins_is_the_end_of_the_process() {
 fn local_answers_full_to_all_in_flight_and_goes_on_when_space_returns() {
     block_on(async {
         let files = Arc::new(FaultFiles::new(1));
-        let options = LocalOptions {
-            init: true,
-            segment_bytes: 1 << 16,
-            ..Default::default()
-        };
+        let options = LocalOptions { init: true, segment_bytes: 1 << 16, ..Default::default() };
         let (log, _) = LocalLog::over(Arc::clone(&files), &options, [1; 16]).unwrap();
         let mut at = log.append(record(P, Tail::EMPTY, b"")).await.unwrap();
         files.space(Some(0));
@@ -115,18 +112,13 @@ fn local_answers_full_to_all_in_flight_and_goes_on_when_space_returns() {
         for flight in flights {
             let outcome = flight.await;
             // The second may come in a group of its own, and then its predecessor is missing.
-            let refused = matches!(
-                outcome,
-                Err(AppendError::Full(_) | AppendError::Conflict { .. })
-            );
+            let refused =
+                matches!(outcome, Err(AppendError::Full(_) | AppendError::Conflict { .. }));
             assert!(refused, "{outcome:?}");
         }
         files.space(None);
         assert_eq!(log.append(first.clone()).await.unwrap(), first.tail());
         assert_eq!(log.append(second.clone()).await.unwrap(), second.tail());
-        assert_eq!(
-            log.read(P, first.header().offset, 1 << 20).await.unwrap(),
-            [first, second]
-        );
+        assert_eq!(log.read(P, first.header().offset, 1 << 20).await.unwrap(), [first, second]);
     });
 }

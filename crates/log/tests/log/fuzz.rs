@@ -53,14 +53,10 @@ fn mangle(written: &Written, step: &[u8]) {
     let bytes = (usize::from(step[5]) * 8).min(length - at);
     match step[1] % 8 {
         0..3 if length > 0 => written.files.flip(name, position, step[6]),
-        3 => written
-            .files
-            .overwrite(name, position, &vec![step[6]; bytes]),
+        3 => written.files.overwrite(name, position, &vec![step[6]; bytes]),
         4 => {
             // Bytes of another place, aligned as groups are.
-            let other = written
-                .files
-                .contents(&names[usize::from(step[6]) % names.len()]);
+            let other = written.files.contents(&names[usize::from(step[6]) % names.len()]);
             let from = (usize::from(step[7]) * 512).min(other.len());
             let chunk = &other[from..other.len().min(from + 2048)];
             let to = at / 512 * 512;
@@ -87,10 +83,7 @@ fn check(wal: &FaultWal, written: &Written, partition: u16) {
         return;
     };
     let known = all.iter().any(|record| record.tail() == tail);
-    assert!(
-        known || tail == Tail::EMPTY,
-        "partition {partition} ends at {tail:?}"
-    );
+    assert!(known || tail == Tail::EMPTY, "partition {partition} ends at {tail:?}");
     let mut from = 1;
     while from <= tail.offset.0 {
         match reader.read(PartitionId(partition), Offset(from), 700) {
@@ -109,9 +102,7 @@ fn check(wal: &FaultWal, written: &Written, partition: u16) {
 #[test]
 fn records_of_hostile_bytes() {
     let mut numbers = Numbers::new(1);
-    let whole = record(PartitionId(1), Tail::EMPTY, b"some effects")
-        .as_bytes()
-        .to_vec();
+    let whole = record(PartitionId(1), Tail::EMPTY, b"some effects").as_bytes().to_vec();
     for _ in 0..iterations(20_000) {
         let mut data = whole.clone();
         for _ in 0..=numbers.below(3) {
@@ -120,9 +111,8 @@ fn records_of_hostile_bytes() {
         }
         data.truncate(numbers.index(data.len() + 1));
         fuzz_record(&data);
-        let noise: Vec<u8> = (0..numbers.below(300))
-            .map(|_| u8::try_from(numbers.below(256)).unwrap())
-            .collect();
+        let noise: Vec<u8> =
+            (0..numbers.below(300)).map(|_| u8::try_from(numbers.below(256)).unwrap()).collect();
         fuzz_record(&noise);
     }
     fuzz_record(&whole);
@@ -133,9 +123,8 @@ fn directories_of_hostile_bytes() {
     let mut numbers = Numbers::new(2);
     for _ in 0..iterations(400) {
         let steps = 1 + numbers.below(4);
-        let data: Vec<u8> = (0..steps * 8)
-            .map(|_| u8::try_from(numbers.below(256)).unwrap())
-            .collect();
+        let data: Vec<u8> =
+            (0..steps * 8).map(|_| u8::try_from(numbers.below(256)).unwrap()).collect();
         fuzz_directory(&data);
     }
 }

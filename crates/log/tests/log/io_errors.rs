@@ -18,15 +18,8 @@ fn after_a_failed_sync_nothing_is_written_again() {
         let error = wal.write_group(std::slice::from_ref(&lost)).unwrap_err();
         assert!(matches!(error, WalError::Fatal(_)), "{error:?}");
         let again = wal.write_group(&[lost]).unwrap_err();
-        assert!(
-            matches!(again, WalError::Fatal(_)),
-            "never tried again: {again:?}"
-        );
-        assert_eq!(
-            wal.reader().tail(P).unwrap(),
-            written.tail(1),
-            "and not shown"
-        );
+        assert!(matches!(again, WalError::Fatal(_)), "never tried again: {again:?}");
+        assert_eq!(wal.reader().tail(P).unwrap(), written.tail(1), "and not shown");
         written.check(&wal, 1, 1000);
     }
 }
@@ -60,11 +53,7 @@ fn what_a_restart_shows_after_a_failed_sync_survives_power_loss() {
 fn local_fails_for_good_and_says_so() {
     block_on(async {
         let files = Arc::new(FaultFiles::new(1));
-        let options = LocalOptions {
-            init: true,
-            segment_bytes: 1 << 16,
-            ..Default::default()
-        };
+        let options = LocalOptions { init: true, segment_bytes: 1 << 16, ..Default::default() };
         let (log, _) = LocalLog::over(Arc::clone(&files), &options, [1; 16]).unwrap();
         let first = record(P, Tail::EMPTY, b"");
         log.append(first.clone()).await.unwrap();
@@ -73,25 +62,13 @@ fn local_fails_for_good_and_says_so() {
         files.fail(Operation::Sync, 1);
         let second = record(P, first.tail(), b"second");
         let outcome = log.append(second.clone()).await;
-        assert!(
-            matches!(outcome, Err(AppendError::Indeterminate(_))),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(AppendError::Indeterminate(_))), "{outcome:?}");
         assert!(failed.await.contains("cannot sync a group"));
         let later = log.append(second).await;
-        assert!(
-            matches!(later, Err(AppendError::Quarantined(_))),
-            "{later:?}"
-        );
-        assert!(
-            log.tail_past(P, first.tail().offset).await.is_err(),
-            "nobody waits for ever"
-        );
+        assert!(matches!(later, Err(AppendError::Quarantined(_))), "{later:?}");
+        assert!(log.tail_past(P, first.tail().offset).await.is_err(), "nobody waits for ever");
         assert_eq!(log.tail(P).await.unwrap(), first.tail(), "reads go on");
-        assert_eq!(
-            log.read(P, first.tail().offset, 1000).await.unwrap(),
-            [first]
-        );
+        assert_eq!(log.read(P, first.tail().offset, 1000).await.unwrap(), [first]);
     });
 }
 
@@ -101,10 +78,7 @@ fn a_failed_read_is_an_error_not_damage() {
     let (mut wal, _) = open(&written.files).unwrap();
     written.group(&mut wal, &[1], 100);
     written.files.fail(Operation::Read, 1);
-    let error = wal
-        .reader()
-        .read(P, evenkeel_log::Offset(1), 1000)
-        .unwrap_err();
+    let error = wal.reader().read(P, evenkeel_log::Offset(1), 1000).unwrap_err();
     assert!(matches!(error, evenkeel_log::ReadError::Io(_)), "{error:?}");
     written.check(&wal, 1, 1000);
     written.group(&mut wal, &[1], 100);
@@ -121,10 +95,7 @@ fn short_writes_are_completed() {
     drop(wal);
     written.files.power_loss();
     let (wal, recovered) = open(&written.files).unwrap();
-    assert!(
-        recovered.is_whole() && recovered.torn.is_none(),
-        "{recovered:?}"
-    );
+    assert!(recovered.is_whole() && recovered.torn.is_none(), "{recovered:?}");
     written.check(&wal, 1, 5000);
     written.check(&wal, 2, 1);
 }

@@ -7,17 +7,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 fn options() -> LocalOptions {
-    LocalOptions {
-        init: true,
-        segment_bytes: 1 << 20,
-        ..LocalOptions::default()
-    }
+    LocalOptions { init: true, segment_bytes: 1 << 20, ..LocalOptions::default() }
 }
 
 fn in_memory(options: &LocalOptions) -> LocalLog<FaultFiles> {
-    LocalLog::over(Arc::new(FaultFiles::new(1)), options, [1; 16])
-        .unwrap()
-        .0
+    LocalLog::over(Arc::new(FaultFiles::new(1)), options, [1; 16]).unwrap().0
 }
 
 #[test]
@@ -25,10 +19,7 @@ fn many_owners_append_at_once_and_everything_survives_a_reopening() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = LocalLog::open(directory.path(), &options()).unwrap();
     let log = Arc::new(log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let owners: Vec<_> = (0..8u16)
         .map(|partition| {
             let log = Arc::clone(&log);
@@ -48,10 +39,8 @@ fn many_owners_append_at_once_and_everything_survives_a_reopening() {
             })
         })
         .collect();
-    let written: Vec<Vec<Record>> = owners
-        .into_iter()
-        .map(|owner| runtime.block_on(owner).unwrap())
-        .collect();
+    let written: Vec<Vec<Record>> =
+        owners.into_iter().map(|owner| runtime.block_on(owner).unwrap()).collect();
     let stats = log.stats();
     assert_eq!(stats.records, 8 * 80);
     assert_eq!(stats.groups, stats.syncs);
@@ -60,10 +49,7 @@ fn many_owners_append_at_once_and_everything_survives_a_reopening() {
     drop(log);
 
     let (log, recovered) = LocalLog::open(directory.path(), &options()).unwrap();
-    assert!(
-        recovered.is_whole() && recovered.torn.is_none(),
-        "{recovered:?}"
-    );
+    assert!(recovered.is_whole() && recovered.torn.is_none(), "{recovered:?}");
     for (partition, records) in (0u16..).zip(&written) {
         let read = log.read(PartitionId(partition), Offset(1), usize::MAX);
         assert_eq!(&runtime.block_on(read).unwrap(), records);
@@ -81,10 +67,7 @@ fn append_submits_when_it_is_called() {
         // Giving up the answer does not withdraw the append.
         drop(dropped);
         assert_eq!(kept.await.unwrap(), second.tail());
-        assert_eq!(
-            log.read(PartitionId(1), Offset(1), 1000).await.unwrap(),
-            [first, second]
-        );
+        assert_eq!(log.read(PartitionId(1), Offset(1), 1000).await.unwrap(), [first, second]);
     });
 }
 
@@ -106,10 +89,7 @@ fn closing_writes_what_is_pending_and_refuses_what_comes_later() {
             flight.await.unwrap();
         }
         assert_eq!(log.tail(PartitionId(1)).await.unwrap(), at);
-        assert!(
-            waiting.await.is_err(),
-            "who waits for what cannot come learns it"
-        );
+        assert!(waiting.await.is_err(), "who waits for what cannot come learns it");
         let late = log.append(record(PartitionId(1), at, b"late")).await;
         assert!(matches!(late, Err(AppendError::Quarantined(_))), "{late:?}");
         log.close();
@@ -119,22 +99,12 @@ fn closing_writes_what_is_pending_and_refuses_what_comes_later() {
 #[test]
 fn the_queue_is_bounded() {
     block_on(async {
-        let log = in_memory(&LocalOptions {
-            queue_bytes_max: 100,
-            ..options()
-        });
-        let too_much = log
-            .append(record(PartitionId(1), Tail::EMPTY, &[1; 200]))
-            .await;
-        assert!(
-            matches!(too_much, Err(AppendError::Full(_))),
-            "{too_much:?}"
-        );
+        let log = in_memory(&LocalOptions { queue_bytes_max: 100, ..options() });
+        let too_much = log.append(record(PartitionId(1), Tail::EMPTY, &[1; 200])).await;
+        assert!(matches!(too_much, Err(AppendError::Full(_))), "{too_much:?}");
         for partition in 1..50 {
             // Each gives back its place once it is answered.
-            log.append(record(PartitionId(partition), Tail::EMPTY, b""))
-                .await
-                .unwrap();
+            log.append(record(PartitionId(partition), Tail::EMPTY, b"")).await.unwrap();
         }
     });
 }
@@ -142,10 +112,7 @@ fn the_queue_is_bounded() {
 #[test]
 fn small_groups_are_not_mixed_up() {
     block_on(async {
-        let log = in_memory(&LocalOptions {
-            group_bytes_max: 1000,
-            ..options()
-        });
+        let log = in_memory(&LocalOptions { group_bytes_max: 1000, ..options() });
         let mut at = Tail::EMPTY;
         let mut flights = Vec::new();
         for size in 0..60 {
@@ -156,10 +123,7 @@ fn small_groups_are_not_mixed_up() {
         for flight in flights {
             flight.await.unwrap();
         }
-        let read = log
-            .read(PartitionId(1), Offset(1), usize::MAX)
-            .await
-            .unwrap();
+        let read = log.read(PartitionId(1), Offset(1), usize::MAX).await.unwrap();
         assert_eq!(read.len(), 60);
         assert_eq!(log.tail(PartitionId(1)).await.unwrap(), at);
     });

@@ -19,18 +19,12 @@ struct Promised {
 
 impl Promised {
     fn tail(&self, partition: PartitionId) -> Tail {
-        self.records
-            .get(&partition)
-            .and_then(|all| all.last())
-            .map_or(Tail::EMPTY, Record::tail)
+        self.records.get(&partition).and_then(|all| all.last()).map_or(Tail::EMPTY, Record::tail)
     }
 
     fn promise(&mut self, group: Vec<Record>) {
         for record in group {
-            self.records
-                .entry(record.header().partition)
-                .or_default()
-                .push(record);
+            self.records.entry(record.header().partition).or_default().push(record);
         }
     }
 
@@ -41,9 +35,7 @@ impl Promised {
             .map(|_| {
                 let partition =
                     PartitionId(u16::try_from(numbers.below(PARTITIONS.into())).unwrap());
-                let tail = tails
-                    .entry(partition)
-                    .or_insert_with(|| self.tail(partition));
+                let tail = tails.entry(partition).or_insert_with(|| self.tail(partition));
                 let fill = u8::try_from(numbers.below(256)).unwrap();
                 let next = record(partition, *tail, &vec![fill; numbers.index(2500)]);
                 *tail = next.tail();
@@ -63,28 +55,18 @@ impl Promised {
             self.promise(unknown);
         }
         for partition in (0..PARTITIONS).map(PartitionId) {
-            let tail = wal
-                .reader()
-                .tail(partition)
-                .map_err(|error| error.to_string())?;
+            let tail = wal.reader().tail(partition).map_err(|error| error.to_string())?;
             if tail != self.tail(partition) {
                 let expected = self.tail(partition);
-                return Err(format!(
-                    "partition {partition} ends at {tail:?}, not {expected:?}"
-                ));
+                return Err(format!("partition {partition} ends at {tail:?}, not {expected:?}"));
             }
             let empty = Vec::new();
             let all = self.records.get(&partition).unwrap_or(&empty);
             let shown = read(wal, partition)?;
             let trimmed = self.trimmed.get(&partition).copied().unwrap_or(Offset(1));
-            let wanted = all
-                .iter()
-                .filter(|record| record.header().offset >= trimmed)
-                .count();
+            let wanted = all.iter().filter(|record| record.header().offset >= trimmed).count();
             if shown.len() < wanted || shown[..] != all[all.len() - shown.len()..] {
-                return Err(format!(
-                    "partition {partition} shows other records than were written"
-                ));
+                return Err(format!("partition {partition} shows other records than were written"));
             }
         }
         Ok(())
@@ -143,11 +125,7 @@ fn reopen(files: &FaultFiles, numbers: &mut Numbers) -> Result<FaultWal, String>
         files.power_loss();
     }
     let (wal, recovered) = open(files).map_err(|error| format!("cannot be opened: {error}"))?;
-    if recovered.is_whole() {
-        Ok(wal)
-    } else {
-        Err(format!("taken for damage: {recovered:?}"))
-    }
+    if recovered.is_whole() { Ok(wal) } else { Err(format!("taken for damage: {recovered:?}")) }
 }
 
 /// Several lives of one directory.
@@ -184,8 +162,5 @@ fn nothing_acknowledged_is_lost() {
 #[test]
 fn without_fsync_something_is_lost() {
     let broken = (0..20).filter(|seed| lives(*seed, true).is_err()).count();
-    assert!(
-        broken > 10,
-        "a lying sync is noticed; it was in {broken} of 20 runs only"
-    );
+    assert!(broken > 10, "a lying sync is noticed; it was in {broken} of 20 runs only");
 }

@@ -8,19 +8,9 @@ use evenkeel_log::{
 use proptest::prelude::*;
 
 fn headers() -> impl Strategy<Value = Header> {
-    let kinds = prop_oneof![
-        Just(Kind::Announce),
-        Just(Kind::Batch),
-        Just(Kind::Checkpoint)
-    ];
-    let numbers = (
-        any::<u16>(),
-        any::<u32>(),
-        any::<u64>(),
-        1..u64::MAX,
-        any::<u64>(),
-        any::<u32>(),
-    );
+    let kinds = prop_oneof![Just(Kind::Announce), Just(Kind::Batch), Just(Kind::Checkpoint)];
+    let numbers =
+        (any::<u16>(), any::<u32>(), any::<u64>(), 1..u64::MAX, any::<u64>(), any::<u32>());
     (kinds, numbers, any::<[u8; 16]>()).prop_map(|(kind, numbers, prev)| {
         let (partition, incarnation, epoch, offset, time_ms, writer) = numbers;
         Header {

@@ -21,10 +21,7 @@ fn each_fate_answers_and_lands_as_it_says() {
             let log = SimLog::new();
             log.choose(fate);
             let outcome = log.append(record(P, Tail::EMPTY, b"")).await;
-            assert!(
-                format!("{outcome:?}").contains(answer),
-                "{fate:?}: {outcome:?}"
-            );
+            assert!(format!("{outcome:?}").contains(answer), "{fate:?}: {outcome:?}");
             let there = log.with_core(|core| core.tail(P)) != Tail::EMPTY;
             assert_eq!(there, lands, "{fate:?}");
         }
@@ -54,13 +51,7 @@ fn a_late_append_lands_later_unless_something_else_did() {
 
 #[test]
 fn the_same_seed_gives_the_same_outcomes() {
-    let rates = FateRates {
-        answer_lost: 100,
-        late: 100,
-        lost: 100,
-        conflict: 100,
-        full: 100,
-    };
+    let rates = FateRates { answer_lost: 100, late: 100, lost: 100, conflict: 100, full: 100 };
     let run = |seed| {
         block_on(async {
             let log = SimLog::seeded(seed, rates);
@@ -84,10 +75,7 @@ fn without_the_tail_check_a_deposed_owner_overwrites() {
     let at = core.tail(P);
     core.append(record(P, at, b"acknowledged")).unwrap();
     let stale = record(P, at, b"stale");
-    assert!(matches!(
-        core.append(stale.clone()),
-        Err(AppendError::Conflict { .. })
-    ));
+    assert!(matches!(core.append(stale.clone()), Err(AppendError::Conflict { .. })));
     core.check_tail = false;
     assert_eq!(core.append(stale.clone()).unwrap(), stale.tail());
     assert_eq!(core.record(P, Offset(2)), Some(&stale));

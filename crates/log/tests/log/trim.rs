@@ -5,10 +5,7 @@ use evenkeel_log::{Offset, PartitionId, ReadError};
 
 fn segments(written: &Written) -> usize {
     let names = evenkeel_log::Files::list(&written.files).unwrap();
-    names
-        .iter()
-        .filter(|name| name.starts_with("segment-"))
-        .count()
+    names.iter().filter(|name| name.starts_with("segment-")).count()
 }
 
 #[test]
@@ -25,17 +22,9 @@ fn a_partition_whose_records_are_all_gone_keeps_its_tail() {
     let below = Offset(190);
     reader.trim(PartitionId(2), below).unwrap();
     reader.trim(PartitionId(1), Offset(2)).unwrap();
-    assert_eq!(
-        segments(&written),
-        before,
-        "partition 3 still wants the first segment"
-    );
+    assert_eq!(segments(&written), before, "partition 3 still wants the first segment");
     reader.trim(PartitionId(3), Offset(u64::MAX)).unwrap();
-    assert!(
-        segments(&written) <= 3,
-        "{} segments of {before} are left",
-        segments(&written)
-    );
+    assert!(segments(&written) <= 3, "{} segments of {before} are left", segments(&written));
 
     for _ in 0..2 {
         drop(wal);
@@ -48,20 +37,11 @@ fn a_partition_whose_records_are_all_gone_keeps_its_tail() {
             let tail = wal.reader().tail(PartitionId(partition)).unwrap();
             assert_eq!(tail, written.tail(partition), "partition {partition}");
         }
-        let gone = wal
-            .reader()
-            .read(PartitionId(1), Offset(1), 1000)
-            .unwrap_err();
-        assert!(
-            matches!(gone, ReadError::Trimmed { first: Offset(2) }),
-            "{gone:?}"
-        );
+        let gone = wal.reader().read(PartitionId(1), Offset(1), 1000).unwrap_err();
+        assert!(matches!(gone, ReadError::Trimmed { first: Offset(2) }), "{gone:?}");
         let kept = read_all(&wal, PartitionId(2), 2000);
         let all = &written.records[&PartitionId(2)];
-        assert!(
-            kept.len() >= all.len() + 1 - 190,
-            "only what was trimmed may go"
-        );
+        assert!(kept.len() >= all.len() + 1 - 190, "only what was trimmed may go");
         assert_eq!(kept, all[all.len() - kept.len()..]);
     }
     written.group(&mut wal, &[1, 3], 300);
@@ -73,11 +53,7 @@ fn reading_across_many_segments_from_anywhere() {
     let mut written = Written::new();
     let (mut wal, _) = open(&written.files).unwrap();
     for round in 0..300usize {
-        written.group(
-            &mut wal,
-            if round % 7 == 0 { &[1, 2] } else { &[2] },
-            round % 900,
-        );
+        written.group(&mut wal, if round % 7 == 0 { &[1, 2] } else { &[2] }, round % 900);
     }
     for bytes_max in [1, 1000, 1 << 20] {
         written.check(&wal, 1, bytes_max);
@@ -85,10 +61,7 @@ fn reading_across_many_segments_from_anywhere() {
     }
     let all = &written.records[&PartitionId(2)];
     for from in (1..=all.len()).rev().step_by(17) {
-        let some = wal
-            .reader()
-            .read(PartitionId(2), Offset(from as u64), 5000)
-            .unwrap();
+        let some = wal.reader().read(PartitionId(2), Offset(from as u64), 5000).unwrap();
         assert_eq!(some, all[from - 1..from - 1 + some.len()], "from {from}");
     }
     drop(wal);

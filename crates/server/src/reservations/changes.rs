@@ -73,19 +73,13 @@ pub(crate) async fn add_seats(mut call: Call) -> Answered {
 pub(super) fn hold_of(call: &Call) -> Result<(String, u64), Problem> {
     let resource = call.name(0)?;
     let name = call.name(1)?;
-    let fence = name
-        .parse::<u64>()
-        .ok()
-        .filter(|fence| fence.to_string() == name);
+    let fence = name.parse::<u64>().ok().filter(|fence| fence.to_string() == name);
     let fence = fence.ok_or_else(|| Problem::new(Code::NotFound, "there is no such hold"))?;
     Ok((resource, fence))
 }
 
 async fn change(call: &Call, resource: String, action: Action, status: StatusCode) -> Answered {
-    let command = reservations::Command {
-        resource: resource.clone(),
-        action,
-    };
+    let command = reservations::Command { resource: resource.clone(), action };
     let (reply, delivered) = call.command(Command::Reservations(command)).await?;
     let answer = match reply {
         Reply::Reservations(reservations::Reply::Hold(hold)) => {
@@ -102,9 +96,5 @@ async fn change(call: &Call, resource: String, action: Action, status: StatusCod
 
 /// The life of the log that an answer is from; all partitions share it.
 pub(super) fn incarnation(delivered: &Delivered) -> evenkeel_log::Incarnation {
-    delivered
-        .as_of
-        .first()
-        .map(|token| token.incarnation)
-        .unwrap_or_default()
+    delivered.as_of.first().map(|token| token.incarnation).unwrap_or_default()
 }

@@ -77,10 +77,7 @@ pub(crate) async fn events(call: Call) -> Result<Answer, Problem> {
         // Something to read at once, so that the reader knows that it is connected.
         first.extend_from_slice(b": following\n\n");
     }
-    let body = Body::Pulled(Stream::new(Begun {
-        first: first.into(),
-        follower,
-    }));
+    let body = Body::Pulled(Stream::new(Begun { first: first.into(), follower }));
     Ok(Answer::new(StatusCode::OK, EVENT_STREAM, body).delivered(delivered))
 }
 
@@ -89,18 +86,14 @@ fn begin(parameters: &Parameters<'_>, headers: &HeaderMap) -> Result<From, Probl
     let rule = "must be a position that an event carried";
     if let Some(id) = headers.get(LAST_EVENT_ID) {
         let position = id.to_str().ok().and_then(|id| id.parse().ok());
-        return position
-            .map(From::After)
-            .ok_or_else(|| Problem::bad_header("Last-Event-ID", rule));
+        return position.map(From::After).ok_or_else(|| Problem::bad_header("Last-Event-ID", rule));
     }
     match parameters.get("since") {
         None => Ok(From::Now),
         Some("start") => Ok(From::Start),
         Some(since) => {
             let position = since.parse();
-            position
-                .map(From::After)
-                .map_err(|()| query::bad("since", rule))
+            position.map(From::After).map_err(|()| query::bad("since", rule))
         }
     }
 }
@@ -131,22 +124,10 @@ impl Pull for Begun {
     async fn pull(self) -> Option<(Bytes, Self)> {
         let Self { first, follower } = self;
         if !first.is_empty() {
-            return Some((
-                first,
-                Self {
-                    first: Bytes::new(),
-                    follower,
-                },
-            ));
+            return Some((first, Self { first: Bytes::new(), follower }));
         }
         let (piece, follower) = follower.next().await?;
-        Some((
-            piece,
-            Self {
-                first: Bytes::new(),
-                follower,
-            },
-        ))
+        Some((piece, Self { first: Bytes::new(), follower }))
     }
 }
 
@@ -168,9 +149,7 @@ impl Follower {
             let Some(grown) = &mut self.grown else {
                 let tenant = &self.tenant;
                 let watched =
-                    self.edge
-                        .node
-                        .watch(tenant, "reservations", &self.resource, page.entity);
+                    self.edge.node.watch(tenant, "reservations", &self.resource, page.entity);
                 self.grown = Some(watched.await?);
                 continue;
             };
@@ -199,28 +178,13 @@ impl Follower {
             from_start: matches!(from, From::Start),
             limit: PAGE_EVENTS_MAX,
         };
-        let called = self
-            .edge
-            .node
-            .query(&self.tenant, Query::Reservations(query), options)
-            .await;
-        let Called {
-            answer,
-            replayed,
-            as_of,
-            staleness_ms,
-            at,
-        } = called.map_err(failure::problem)?;
+        let called = self.edge.node.query(&self.tenant, Query::Reservations(query), options).await;
+        let Called { answer, replayed, as_of, staleness_ms, at } =
+            called.map_err(failure::problem)?;
         let Found::Reservations(Read::Events(answer)) = answer else {
             unreachable!("events are answered")
         };
-        Ok(Called {
-            answer,
-            replayed,
-            as_of,
-            staleness_ms,
-            at,
-        })
+        Ok(Called { answer, replayed, as_of, staleness_ms, at })
     }
 
     /// Writes what `page` says and remembers where it ends.
@@ -237,9 +201,7 @@ impl Follower {
     }
 
     fn is_welcome(&self) -> bool {
-        self.key
-            .as_ref()
-            .is_none_or(|key| self.edge.node.meta().meta.keys.contains_key(key))
+        self.key.as_ref().is_none_or(|key| self.edge.node.meta().meta.keys.contains_key(key))
     }
 }
 
@@ -248,9 +210,7 @@ fn open_frame(out: &mut Vec<u8>, position: Position) {
     struct Open {
         position: String,
     }
-    let open = Open {
-        position: position.to_string(),
-    };
+    let open = Open { position: position.to_string() };
     frame(out, position, "open", &open);
 }
 
@@ -303,27 +263,14 @@ struct EventData<'e> {
 
 fn event_frame(out: &mut Vec<u8>, resource: &str, event: &EventView) {
     let (kind, data) = match &event.event {
-        ReservationEvent::Created { capacity } => (
-            "reservations.created",
-            EventData {
-                capacity: Some(*capacity),
-                ..Default::default()
-            },
-        ),
+        ReservationEvent::Created { capacity } => {
+            ("reservations.created", EventData { capacity: Some(*capacity), ..Default::default() })
+        }
         ReservationEvent::CapacityChanged { capacity } => (
             "reservations.capacity_changed",
-            EventData {
-                capacity: Some(*capacity),
-                ..Default::default()
-            },
+            EventData { capacity: Some(*capacity), ..Default::default() },
         ),
-        ReservationEvent::Hold {
-            change,
-            fence,
-            holder,
-            places: taken,
-            expires_at,
-        } => {
+        ReservationEvent::Hold { change, fence, holder, places: taken, expires_at } => {
             let (seats, quantity) = places(taken);
             let data = EventData {
                 capacity: None,

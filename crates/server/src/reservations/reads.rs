@@ -27,9 +27,7 @@ pub(crate) async fn get_resource(call: Call) -> Answered {
     call.parameters()?;
     let resource = call.name(0)?;
     let (found, delivered) = read(&call, reservations::Query::Resource { resource }).await?;
-    let Read::Resource(view) = found else {
-        unreachable!("a resource is answered")
-    };
+    let Read::Resource(view) = found else { unreachable!("a resource is answered") };
     let body = ResourceBody::new(&view, incarnation(&delivered));
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }
@@ -38,14 +36,9 @@ pub(crate) async fn get_resource(call: Call) -> Answered {
 pub(crate) async fn get_hold(call: Call) -> Answered {
     call.parameters()?;
     let (resource, hold) = hold_of(&call)?;
-    let query = reservations::Query::Hold {
-        resource: resource.clone(),
-        hold,
-    };
+    let query = reservations::Query::Hold { resource: resource.clone(), hold };
     let (found, delivered) = read(&call, query).await?;
-    let Read::Hold(view) = found else {
-        unreachable!("a hold is answered")
-    };
+    let Read::Hold(view) = found else { unreachable!("a hold is answered") };
     Ok(Answer::json(StatusCode::OK, &HoldBody::new(&resource, &view)).delivered(delivered))
 }
 
@@ -56,18 +49,10 @@ pub(crate) async fn list_resources(call: Call) -> Answered {
     let Page { limit, after } = Page::of(&parameters, &list)?;
     let query = reservations::Query::Resources { after, limit };
     let (found, delivered) = read(&call, query).await?;
-    let Read::Resources(views, next) = found else {
-        unreachable!("resources are answered")
-    };
+    let Read::Resources(views, next) = found else { unreachable!("resources are answered") };
     let life = incarnation(&delivered);
-    let items = views
-        .iter()
-        .map(|view| ResourceBody::new(view, life))
-        .collect();
-    let body = ResourceList {
-        items,
-        cursor: next.map(|last| list.cursor(&last)),
-    };
+    let items = views.iter().map(|view| ResourceBody::new(view, life)).collect();
+    let body = ResourceList { items, cursor: next.map(|last| list.cursor(&last)) };
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }
 
@@ -79,21 +64,11 @@ pub(crate) async fn list_seats(call: Call) -> Answered {
     let (word, state) = filter(&parameters, seat_state_from, rule)?;
     let list = List(&["seats", &call.caller.tenant.name, &resource, word]);
     let Page { limit, after } = Page::of(&parameters, &list)?;
-    let query = reservations::Query::Seats {
-        resource: resource.clone(),
-        state,
-        after,
-        limit,
-    };
+    let query = reservations::Query::Seats { resource: resource.clone(), state, after, limit };
     let (found, delivered) = read(&call, query).await?;
-    let Read::Seats(views, next) = found else {
-        unreachable!("seats are answered")
-    };
+    let Read::Seats(views, next) = found else { unreachable!("seats are answered") };
     let items = views.iter().map(SeatBody::new).collect();
-    let body = SeatList {
-        items,
-        cursor: next.map(|last| list.cursor(&last)),
-    };
+    let body = SeatList { items, cursor: next.map(|last| list.cursor(&last)) };
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }
 
@@ -106,30 +81,13 @@ pub(crate) async fn list_holds(call: Call) -> Answered {
     let list = List(&["holds", &call.caller.tenant.name, &resource, word]);
     let Page { limit, after } = Page::of(&parameters, &list)?;
     let after = after
-        .map(|fence| {
-            fence
-                .parse()
-                .map_err(|_| query::bad("cursor", "is not one of this list"))
-        })
+        .map(|fence| fence.parse().map_err(|_| query::bad("cursor", "is not one of this list")))
         .transpose()?;
-    let query = reservations::Query::Holds {
-        resource: resource.clone(),
-        state,
-        after,
-        limit,
-    };
+    let query = reservations::Query::Holds { resource: resource.clone(), state, after, limit };
     let (found, delivered) = read(&call, query).await?;
-    let Read::Holds(views, next) = found else {
-        unreachable!("holds are answered")
-    };
-    let items = views
-        .iter()
-        .map(|view| HoldBody::new(&resource, view))
-        .collect();
-    let body = HoldList {
-        items,
-        cursor: next.map(|last| list.cursor(&last.to_string())),
-    };
+    let Read::Holds(views, next) = found else { unreachable!("holds are answered") };
+    let items = views.iter().map(|view| HoldBody::new(&resource, view)).collect();
+    let body = HoldList { items, cursor: next.map(|last| list.cursor(&last.to_string())) };
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }
 

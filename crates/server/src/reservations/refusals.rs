@@ -8,10 +8,9 @@ use evenkeel_domains::reservations::{HoldState, Kind, Refusal};
 pub(crate) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NoResource => Problem::new(Code::NotFound, "there is no such resource"),
-        Refusal::NoHold => Problem::new(
-            Code::NotFound,
-            "there is no such hold, or it was resolved long ago",
-        ),
+        Refusal::NoHold => {
+            Problem::new(Code::NotFound, "there is no such hold, or it was resolved long ago")
+        }
         Refusal::NoSeat(seats) => {
             Problem::new(Code::NotFound, "the resource has no seats of these names")
                 .with("seats", seats)

@@ -107,12 +107,7 @@ documents! {
 
 impl PutRequest {
     pub(crate) fn action(self) -> Result<Action, Problem> {
-        let Self {
-            kind,
-            seats,
-            capacity,
-            protects,
-        } = self;
+        let Self { kind, seats, capacity, protects } = self;
         let foreign = [
             ("seats", seats.is_some() && kind != KindName::Seats),
             ("capacity", capacity.is_some() && kind != KindName::Quantity),
@@ -137,9 +132,7 @@ impl PutRequest {
                 }
                 Spec::Quantity(capacity)
             }
-            KindName::Lock => Spec::Lock {
-                protects: checked_protects(protects)?,
-            },
+            KindName::Lock => Spec::Lock { protects: checked_protects(protects)? },
         };
         Ok(Action::Put(spec))
     }
@@ -147,48 +140,30 @@ impl PutRequest {
 
 impl SeatsRequest {
     pub(crate) fn action(self) -> Result<Action, Problem> {
-        Ok(Action::AddSeats(checked_seats(
-            self.seats,
-            SEATS_A_CALL_MAX,
-        )?))
+        Ok(Action::AddSeats(checked_seats(self.seats, SEATS_A_CALL_MAX)?))
     }
 }
 
 impl HoldRequest {
     pub(crate) fn action(self) -> Result<Action, Problem> {
-        let Self {
-            holder,
-            ttl_ms,
-            seats,
-            quantity,
-        } = self;
+        let Self { holder, ttl_ms, seats, quantity } = self;
         if !is_name(&holder) {
             return Err(Problem::field("holder", NAME_RULE));
         }
         let places = match (seats, quantity) {
             (Some(_), Some(_)) => {
-                return Err(Problem::field(
-                    "quantity",
-                    "does not go together with seats",
-                ));
+                return Err(Problem::field("quantity", "does not go together with seats"));
             }
             (Some(seats), None) => Places::Seats(checked_seats(seats, HOLD_SEATS_MAX)?),
             (None, Some(quantity)) if (1..=QUANTITY_MAX).contains(&quantity) => {
                 Places::Quantity(quantity)
             }
             (None, Some(_)) => {
-                return Err(Problem::field(
-                    "quantity",
-                    &format!("must be 1 to {QUANTITY_MAX}"),
-                ));
+                return Err(Problem::field("quantity", &format!("must be 1 to {QUANTITY_MAX}")));
             }
             (None, None) => Places::Lock,
         };
-        Ok(Action::Hold {
-            holder,
-            ttl_ms: checked_ttl(ttl_ms)?,
-            places,
-        })
+        Ok(Action::Hold { holder, ttl_ms: checked_ttl(ttl_ms)?, places })
     }
 }
 
@@ -204,10 +179,7 @@ impl ConfirmRequest {
 
 impl ExtendRequest {
     pub(crate) fn action(&self, hold: u64) -> Result<Action, Problem> {
-        Ok(Action::Extend {
-            hold,
-            ttl_ms: checked_ttl(self.ttl_ms)?,
-        })
+        Ok(Action::Extend { hold, ttl_ms: checked_ttl(self.ttl_ms)? })
     }
 }
 
@@ -221,10 +193,7 @@ fn checked_ttl(ttl_ms: u64) -> Result<u64, Problem> {
 
 fn checked_seats(seats: Vec<String>, count_max: usize) -> Result<Vec<String>, Problem> {
     if seats.is_empty() || seats.len() > count_max {
-        return Err(Problem::field(
-            "seats",
-            &format!("must be 1 to {count_max} names"),
-        ));
+        return Err(Problem::field("seats", &format!("must be 1 to {count_max} names")));
     }
     if let Some(at) = seats.iter().position(|seat| !is_name(seat)) {
         return Err(Problem::field(

@@ -120,11 +120,7 @@ pub(crate) struct SeatBody<'s> {
 
 impl<'s> SeatBody<'s> {
     pub(crate) fn new(seat: &'s SeatView) -> Self {
-        Self {
-            seat: &seat.seat,
-            state: seat_state(seat.state),
-            hold: seat.hold.map(Decimal),
-        }
+        Self { seat: &seat.seat, state: seat_state(seat.state), hold: seat.hold.map(Decimal) }
     }
 }
 

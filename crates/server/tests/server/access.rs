@@ -16,8 +16,7 @@ impl Keyed {
 
     fn send(&self, key: &str, method: &str, path: &str, body: Option<&str>) -> Answer {
         let bearer = format!("Bearer {key}");
-        self.server
-            .send(method, path, &[("Authorization", &bearer)], body)
+        self.server.send(method, path, &[("Authorization", &bearer)], body)
     }
 
     fn make_key(&self, by: &str, body: &str) -> String {
@@ -66,91 +65,42 @@ fn without_a_valid_key_only_what_is_open() {
         wrong_secret
     };
     let truncated = &admin[..admin.len() - 1];
-    for key in [
-        unknown,
-        wrong_secret.as_str(),
-        truncated,
-        "",
-        "ek_",
-        "nonsense",
-    ] {
+    for key in [unknown, wrong_secret.as_str(), truncated, "", "ek_", "nonsense"] {
         let refused = keyed.send(key, "GET", "/v1/resources", None);
-        assert_eq!(
-            (refused.status, refused.code().as_str()),
-            (401, "unauthenticated"),
-            "{key}"
-        );
+        assert_eq!((refused.status, refused.code().as_str()), (401, "unauthenticated"), "{key}");
         assert!(refused.header("www-authenticate").is_some());
     }
     assert_eq!(keyed.server.get("/v1/resources").status, 401);
     let basic = [("Authorization", "Basic dTpw")];
-    assert_eq!(
-        keyed
-            .server
-            .send("GET", "/v1/resources", &basic, None)
-            .status,
-        401
-    );
-    for open in [
-        "/",
-        "/healthz",
-        "/readyz",
-        "/openapi.json",
-        "/docs/problems/sold_out",
-    ] {
+    assert_eq!(keyed.server.send("GET", "/v1/resources", &basic, None).status, 401);
+    for open in ["/", "/healthz", "/readyz", "/openapi.json", "/docs/problems/sold_out"] {
         assert_eq!(keyed.server.get(open).status, 200, "{open}");
     }
     let metrics = keyed.send(&admin, "GET", "/metrics", None).body;
-    assert!(
-        metrics.contains("evenkeel_unauthenticated_total 8\n"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("evenkeel_unauthenticated_total 8\n"), "{metrics}");
 }
 
 #[test]
 fn tenants_do_not_see_each_other() {
     let (keyed, admin) = Keyed::start();
     let [one, other] = ["one", "other"].map(|tenant| {
-        keyed.make_key(
-            &admin,
-            &format!("{{\"tenant\":\"{tenant}\",\"scopes\":[\"admin\"]}}"),
-        )
+        keyed.make_key(&admin, &format!("{{\"tenant\":\"{tenant}\",\"scopes\":[\"admin\"]}}"))
     });
-    assert_eq!(
-        keyed.send(&one, "PUT", "/v1/resources/gig", SPEC).status,
-        201
-    );
-    assert_eq!(
-        keyed.send(&other, "GET", "/v1/resources/gig", None).status,
-        404
-    );
-    assert_eq!(
-        keyed.send(&other, "PUT", "/v1/resources/gig", SPEC).status,
-        201,
-        "another gig"
-    );
+    assert_eq!(keyed.send(&one, "PUT", "/v1/resources/gig", SPEC).status, 201);
+    assert_eq!(keyed.send(&other, "GET", "/v1/resources/gig", None).status, 404);
+    assert_eq!(keyed.send(&other, "PUT", "/v1/resources/gig", SPEC).status, 201, "another gig");
     let seen = keyed.send(&admin, "GET", "/v1/resources", None).json();
     assert_eq!(seen["items"], serde_json::json!([]));
     let keys = keyed.send(&one, "GET", "/v1/keys", None).json();
     assert_eq!(keys["items"].as_array().unwrap().len(), 1, "only one's own");
     let foreign = Some("{\"tenant\":\"other\",\"scopes\":[\"admin\"]}");
-    assert_eq!(
-        keyed.send(&one, "POST", "/v1/keys", foreign).code(),
-        "forbidden"
-    );
+    assert_eq!(keyed.send(&one, "POST", "/v1/keys", foreign).code(), "forbidden");
     let id = other.split('_').nth(1).unwrap();
     let revoked = keyed.send(&one, "DELETE", &format!("/v1/keys/{id}"), None);
-    assert_eq!(
-        revoked.code(),
-        "not_found",
-        "another tenant's key is not there"
-    );
+    assert_eq!(revoked.code(), "not_found", "another tenant's key is not there");
     let cursor = keyed.send(&admin, "GET", "/v1/keys?limit=1", None).json()["cursor"].clone();
     let stolen = format!("/v1/keys?cursor={}", cursor.as_str().unwrap());
-    assert_eq!(
-        keyed.send(&one, "GET", &stolen, None).code(),
-        "invalid_request"
-    );
+    assert_eq!(keyed.send(&one, "GET", &stolen, None).code(), "invalid_request");
 }
 
 #[test]
@@ -171,10 +121,7 @@ fn a_key_lives_until_it_is_revoked() {
     let address = format!("/v1/keys/{id}");
     assert_eq!(keyed.send(&admin, "DELETE", &address, None).status, 204);
     assert_eq!(keyed.send(&key, "GET", "/v1/resources", None).status, 401);
-    assert_eq!(
-        keyed.send(&admin, "DELETE", &address, None).code(),
-        "not_found"
-    );
+    assert_eq!(keyed.send(&admin, "DELETE", &address, None).code(), "not_found");
 }
 
 #[test]
@@ -251,35 +198,16 @@ fn without_keys_only_this_machine_is_answered() {
     let foreign = [
         [("Host", "evil.example"), ("Accept", "*/*")],
         [("Host", "localhost.evil.example:7480"), ("Accept", "*/*")],
-        [
-            ("Host", "127.0.0.1:7480"),
-            ("Origin", "https://evil.example"),
-        ],
+        [("Host", "127.0.0.1:7480"), ("Origin", "https://evil.example")],
         [("Host", "127.0.0.1:7480"), ("Origin", "null")],
     ];
     for headers in foreign {
         let refused = server.send("PUT", "/v1/resources/gig", &headers, SPEC);
-        assert_eq!(
-            (refused.status, refused.code().as_str()),
-            (403, "forbidden"),
-            "{headers:?}"
-        );
+        assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"), "{headers:?}");
     }
     let local = [("Host", "localhost:9"), ("Origin", "http://127.0.0.1:7480")];
-    assert_eq!(
-        server.send("PUT", "/v1/resources/gig", &local, SPEC).status,
-        201
-    );
+    assert_eq!(server.send("PUT", "/v1/resources/gig", &local, SPEC).status, 201);
     let ignored = [("Authorization", "Bearer nonsense")];
-    assert_eq!(
-        server
-            .send("GET", "/v1/resources/gig", &ignored, None)
-            .status,
-        200
-    );
-    assert_eq!(
-        server.raw(b"GET / HTTP/1.0\r\n\r\n").status,
-        403,
-        "no Host at all"
-    );
+    assert_eq!(server.send("GET", "/v1/resources/gig", &ignored, None).status, 200);
+    assert_eq!(server.raw(b"GET / HTTP/1.0\r\n\r\n").status, 403, "no Host at all");
 }

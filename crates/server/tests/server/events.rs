@@ -22,15 +22,10 @@ impl EventStream {
     fn open(server: &TestServer, query: &str, headers: &[(&str, &str)]) -> Self {
         let mut stream = server.connect();
         let path = format!("/v1/resources/gig/events{query}");
-        stream
-            .write_all(request("GET", &path, headers, None).as_bytes())
-            .unwrap();
+        stream.write_all(request("GET", &path, headers, None).as_bytes()).unwrap();
         let mut reader = BufReader::new(stream);
         let head = Answer::read(&mut reader);
-        assert_eq!(
-            (head.status, head.header("content-type")),
-            (200, Some("text/event-stream"))
-        );
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
         Self(reader)
     }
 
@@ -43,11 +38,7 @@ impl EventStream {
     /// The next event; `None` once the stream has ended properly. Lines of the chunked framing
     /// and comments are passed over.
     fn next(&mut self) -> Option<Event> {
-        let mut event = Event {
-            id: String::new(),
-            kind: String::new(),
-            data: Value::Null,
-        };
+        let mut event = Event { id: String::new(), kind: String::new(), data: Value::Null };
         loop {
             let line = self.line()?;
             match line.split_once(": ") {
@@ -68,10 +59,7 @@ impl EventStream {
 
 fn with_gig() -> TestServer {
     let server = TestServer::open();
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":1000}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":1000}");
     server
 }
 
@@ -87,19 +75,12 @@ fn everything_from_the_start_and_then_as_it_comes() {
     assert_eq!(held.data["entity"], "resource:gig");
     assert_eq!(held.data["type"], "reservations.held");
     let data = &held.data["data"];
-    assert_eq!(
-        (&data["hold"], &data["quantity"]),
-        (&hold.as_str().into(), &3.into())
-    );
+    assert_eq!((&data["hold"], &data["quantity"]), (&hold.as_str().into(), &3.into()));
     let address = format!("/v1/resources/gig/holds/{hold}");
     server.post(&format!("{address}/extend"), "{\"ttl_ms\":900000}");
     server.post(&format!("{address}/confirm"), "");
     server.post(&format!("{address}/cancel"), "");
-    let live = [
-        "reservations.extended",
-        "reservations.confirmed",
-        "reservations.cancelled",
-    ];
+    let live = ["reservations.extended", "reservations.confirmed", "reservations.cancelled"];
     assert_eq!(stream.kinds(3), live);
 }
 
@@ -126,9 +107,7 @@ fn a_reader_that_resumes_sees_each_event_once_across_a_restart() {
     let mut position = "start".to_owned();
     let mut seen = Vec::new();
     for round in 0..3 {
-        let made: Vec<String> = (0..300)
-            .map(|_| server.hold("gig", ",\"quantity\":1"))
-            .collect();
+        let made: Vec<String> = (0..300).map(|_| server.hold("gig", ",\"quantity\":1")).collect();
         let mut stream = EventStream::open(&server, &format!("?since={position}"), &[]);
         let news = if round == 0 { 301 } else { 300 };
         for _ in 0..news {
@@ -158,12 +137,7 @@ fn a_position_of_another_life_is_told_so() {
         server.hold("gig", ",\"quantity\":1");
         assert_eq!(again.kinds(1), ["reservations.held"]);
     }
-    assert!(
-        server
-            .get("/metrics")
-            .body
-            .contains("evenkeel_streams_reset_total 2\n")
-    );
+    assert!(server.get("/metrics").body.contains("evenkeel_streams_reset_total 2\n"));
 }
 
 #[test]
@@ -174,10 +148,7 @@ fn a_quiet_stream_is_kept_alive_and_ends_with_the_server() {
     options.head_timeout = Duration::from_millis(10);
     options.idle_timeout = Duration::from_millis(20);
     let server = TestServer::start(options);
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":1}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":1}");
     let mut stream = EventStream::open(&server, "", &[]);
     let mut beats = 0;
     while beats < 20 {
@@ -200,22 +171,15 @@ fn a_stream_ends_when_its_key_is_revoked_and_streams_are_bounded() {
     let authorized = [("Authorization", admin.as_str())];
     let body = Some("{\"kind\":\"quantity\",\"capacity\":1}");
     server.send("PUT", "/v1/resources/gig", &authorized, body);
-    let key = server.send(
-        "POST",
-        "/v1/keys",
-        &authorized,
-        Some("{\"scopes\":[\"reservations:read\"]}"),
-    );
+    let key =
+        server.send("POST", "/v1/keys", &authorized, Some("{\"scopes\":[\"reservations:read\"]}"));
     let (key, id) = (key.json()["key"].clone(), key.json()["id"].clone());
     let bearer = format!("Bearer {}", key.as_str().unwrap());
     let mut stream = EventStream::open(&server, "", &[("Authorization", &bearer)]);
     let full = server.send("GET", "/v1/resources/gig/events", &authorized, None);
     assert_eq!((full.status, full.code().as_str()), (429, "overloaded"));
     let address = format!("/v1/keys/{}", id.as_str().unwrap());
-    assert_eq!(
-        server.send("DELETE", &address, &authorized, None).status,
-        204
-    );
+    assert_eq!(server.send("DELETE", &address, &authorized, None).status, 204);
     assert_eq!(stream.kinds(1), ["open"]);
     assert_eq!(stream.next(), None);
 }

@@ -53,14 +53,7 @@ impl TestServer {
             let _ = stopped.await;
         };
         let served = runtime.spawn(serve(listener, options, node.clone(), shutdown));
-        Self {
-            address,
-            node,
-            runtime,
-            stop,
-            served,
-            data,
-        }
+        Self { address, node, runtime, stop, served, data }
     }
 
     /// A key that may do everything as the tenant `default`.
@@ -156,10 +149,7 @@ impl Answer {
     pub(crate) fn read(reader: &mut impl BufRead) -> Self {
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
-        let status = line
-            .split(' ')
-            .nth(1)
-            .unwrap_or_else(|| panic!("no status in {line:?}"));
+        let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {line:?}"));
         let status = status.parse().unwrap();
         let mut headers = Vec::new();
         loop {
@@ -170,11 +160,7 @@ impl Answer {
             };
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut answer = Self {
-            status,
-            headers,
-            body: String::new(),
-        };
+        let mut answer = Self { status, headers, body: String::new() };
         if let Some(length) = answer.header("content-length") {
             let mut bytes = vec![0; length.parse().unwrap()];
             reader.read_exact(&mut bytes).unwrap();
@@ -184,10 +170,7 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -197,17 +180,10 @@ impl Answer {
 
     /// The code of a problem, which must be whole.
     pub(crate) fn code(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status);
-        assert_eq!(
-            problem["request_id"].as_str(),
-            self.header("evenkeel-request-id")
-        );
+        assert_eq!(problem["request_id"].as_str(), self.header("evenkeel-request-id"));
         for member in ["type", "title", "detail", "retryable", "side_effects"] {
             assert!(!problem[member].is_null(), "{member} of {problem}");
         }

@@ -37,10 +37,7 @@ fn a_body_over_the_bound_is_refused_declared_or_not() {
         )
         .as_bytes(),
     );
-    assert_eq!(
-        (declared.status, declared.code().as_str()),
-        (413, "too_large")
-    );
+    assert_eq!((declared.status, declared.code().as_str()), (413, "too_large"));
     let chunk = format!("1f4\r\n{}\r\n", " ".repeat(500));
     let chunked = format!(
         "POST {HOLDS} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
@@ -48,11 +45,7 @@ fn a_body_over_the_bound_is_refused_declared_or_not() {
     );
     assert_eq!(server.raw(chunked.as_bytes()).code(), "too_large");
     let fits = format!("{}{}", " ".repeat(900), "{\"holder\":\"u\",\"ttl_ms\":1}");
-    assert_eq!(
-        server.post(HOLDS, &fits).code(),
-        "not_found",
-        "it was read and asked"
-    );
+    assert_eq!(server.post(HOLDS, &fits).code(), "not_found", "it was read and asked");
     is_served(&server);
 }
 
@@ -64,10 +57,7 @@ fn a_thousand_long_seat_names_fit() {
     let created = server.put("/v1/resources/gig", &body);
     assert_eq!(created.status, 201, "{}", created.body);
     let one_more = body.replacen('[', "[\"one-more\",", 1);
-    assert_eq!(
-        server.put("/v1/resources/gig", &one_more).code(),
-        "invalid_request"
-    );
+    assert_eq!(server.put("/v1/resources/gig", &one_more).code(), "invalid_request");
 }
 
 #[test]
@@ -87,9 +77,7 @@ fn heads_that_never_end_are_closed() {
     options.head_timeout = Duration::from_millis(20);
     let server = TestServer::start(options);
     let mut stream = server.connect();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-        .unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
     assert_eq!(rest(&mut stream), "", "closed without an answer");
     is_served(&server);
 }
@@ -101,14 +89,9 @@ fn idle_connections_are_closed() {
     options.idle_timeout = Duration::from_millis(20);
     let server = TestServer::start(options);
     let mut stream = server.connect();
-    stream
-        .write_all(request("GET", "/healthz", &[], None).as_bytes())
-        .unwrap();
+    stream.write_all(request("GET", "/healthz", &[], None).as_bytes()).unwrap();
     let said = rest(&mut stream);
-    assert!(
-        said.starts_with("HTTP/1.1 200") && said.ends_with("{\"status\":\"ok\"}"),
-        "{said}"
-    );
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("{\"status\":\"ok\"}"), "{said}");
 }
 
 #[test]
@@ -118,22 +101,15 @@ fn a_body_that_never_comes_is_a_problem() {
     let server = TestServer::start(options);
     let slow = format!("POST {HOLDS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{{");
     let answer = server.raw(slow.as_bytes());
-    assert_eq!(
-        (answer.status, answer.code().as_str()),
-        (408, "request_timeout")
-    );
+    assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"));
     is_served(&server);
 }
 
 #[test]
 fn requests_that_are_cut_off_do_nothing() {
     let server = TestServer::open();
-    let whole = request(
-        "PUT",
-        "/v1/resources/gig",
-        &[],
-        Some("{\"kind\":\"quantity\",\"capacity\":7}"),
-    );
+    let whole =
+        request("PUT", "/v1/resources/gig", &[], Some("{\"kind\":\"quantity\",\"capacity\":7}"));
     for end in 1..whole.len() {
         let mut stream = server.connect();
         stream.write_all(&whole.as_bytes()[..end]).unwrap();
@@ -148,21 +124,12 @@ fn requests_that_are_cut_off_do_nothing() {
 #[test]
 fn what_is_not_http_is_answered_400_or_closed() {
     let server = TestServer::open();
-    let long = format!(
-        "GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "a".repeat(100_000)
-    );
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(100_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1_000));
     let smuggled =
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc";
-    let texts = [
-        "\0\0\0\0\r\n\r\n",
-        "GET\r\n\r\n",
-        "GET / HTTP/9.9\r\n\r\n",
-        &long,
-        &many,
-        smuggled,
-    ];
+    let texts =
+        ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", &long, &many, smuggled];
     for text in texts {
         let mut stream = server.connect();
         // The server may close before everything was sent.
@@ -178,22 +145,12 @@ fn what_is_not_http_is_answered_400_or_closed() {
 fn requests_in_a_row_are_answered_in_that_order() {
     let server = TestServer::open();
     let mut stream = server.connect();
-    let row = [
-        ("GET", "/healthz"),
-        ("GET", "/nowhere"),
-        ("PATCH", "/healthz"),
-        ("GET", "/healthz"),
-    ];
-    let texts: String = row
-        .iter()
-        .map(|(method, path)| request(method, path, &[], None))
-        .collect();
+    let row =
+        [("GET", "/healthz"), ("GET", "/nowhere"), ("PATCH", "/healthz"), ("GET", "/healthz")];
+    let texts: String = row.iter().map(|(method, path)| request(method, path, &[], None)).collect();
     stream.write_all(texts.as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
-    let statuses: Vec<u16> = row
-        .iter()
-        .map(|_| Answer::read(&mut reader).status)
-        .collect();
+    let statuses: Vec<u16> = row.iter().map(|_| Answer::read(&mut reader).status).collect();
     assert_eq!(statuses, [200, 404, 405, 200]);
 }
 
@@ -203,16 +160,11 @@ fn one_connection_too_many_is_told_so_and_closed() {
     options.connections_max = 1;
     let server = TestServer::start(options);
     let mut first = server.connect();
-    first
-        .write_all(request("GET", "/healthz", &[], None).as_bytes())
-        .unwrap();
+    first.write_all(request("GET", "/healthz", &[], None).as_bytes()).unwrap();
     let mut first = BufReader::new(first);
     assert_eq!(Answer::read(&mut first).status, 200);
     let refused = server.get("/healthz");
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (503, "unavailable")
-    );
+    assert_eq!((refused.status, refused.code().as_str()), (503, "unavailable"));
     assert_eq!(refused.header("connection"), Some("close"));
     assert!(refused.header("retry-after").is_some());
     drop(first);
@@ -226,9 +178,7 @@ fn a_connection_too_many_that_asks_nothing_is_closed() {
     options.refused_timeout = Duration::from_millis(20);
     let server = TestServer::start(options);
     let mut first = server.connect();
-    first
-        .write_all(request("GET", "/healthz", &[], None).as_bytes())
-        .unwrap();
+    first.write_all(request("GET", "/healthz", &[], None).as_bytes()).unwrap();
     let mut first = BufReader::new(first);
     assert_eq!(Answer::read(&mut first).status, 200);
     assert_eq!(rest(&mut server.connect()), "");
@@ -241,30 +191,16 @@ fn a_connection_too_many_that_asks_nothing_is_closed() {
 fn a_drain_lets_what_was_begun_finish() {
     let server = TestServer::open();
     let body = "{\"kind\":\"quantity\",\"capacity\":7}";
-    let whole = request(
-        "PUT",
-        "/v1/resources/gig",
-        &[("Expect", "100-continue")],
-        Some(body),
-    );
+    let whole = request("PUT", "/v1/resources/gig", &[("Expect", "100-continue")], Some(body));
     let (head, body) = whole.split_once("\r\n\r\n").unwrap();
     let mut stream = server.connect();
-    stream
-        .write_all(format!("{head}\r\n\r\n").as_bytes())
-        .unwrap();
+    stream.write_all(format!("{head}\r\n\r\n").as_bytes()).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    assert_eq!(
-        Answer::read(&mut reader).status,
-        100,
-        "the request has begun"
-    );
+    assert_eq!(Answer::read(&mut reader).status, 100, "the request has begun");
     let stopped = std::thread::spawn(move || server.stop());
     stream.write_all(body.as_bytes()).unwrap();
     let answer = Answer::read(&mut reader);
-    assert_eq!(
-        (answer.status, answer.header("evenkeel-staleness-ms")),
-        (201, Some("0"))
-    );
+    assert_eq!((answer.status, answer.header("evenkeel-staleness-ms")), (201, Some("0")));
     drop(stopped.join().unwrap());
 }
 
@@ -276,37 +212,14 @@ fn bodies_of_any_bytes_are_answered() {
         .and_then(|count| count.parse().ok())
         .unwrap_or(2_000_u64);
     let server = TestServer::open();
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":7}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":7}");
     let seeds = [
-        (
-            "POST",
-            HOLDS,
-            "{\"holder\":\"u1\",\"ttl_ms\":1,\"quantity\":1,\"seats\":[\"A1\"]}",
-        ),
-        (
-            "PUT",
-            "/v1/resources/gig",
-            "{\"kind\":\"seats\",\"seats\":[\"A1\"],\"capacity\":9}",
-        ),
-        (
-            "POST",
-            "/v1/resources/gig/seats",
-            "{\"seats\":[\"A1\",\"A2\"]}",
-        ),
-        (
-            "POST",
-            "/v1/resources/gig/holds/1/confirm",
-            "{\"late\":\"reacquire\"}",
-        ),
+        ("POST", HOLDS, "{\"holder\":\"u1\",\"ttl_ms\":1,\"quantity\":1,\"seats\":[\"A1\"]}"),
+        ("PUT", "/v1/resources/gig", "{\"kind\":\"seats\",\"seats\":[\"A1\"],\"capacity\":9}"),
+        ("POST", "/v1/resources/gig/seats", "{\"seats\":[\"A1\",\"A2\"]}"),
+        ("POST", "/v1/resources/gig/holds/1/confirm", "{\"late\":\"reacquire\"}"),
         ("POST", "/v1/resources/gig/holds/1/extend", "{\"ttl_ms\":5}"),
-        (
-            "POST",
-            "/v1/keys",
-            "{\"scopes\":[\"admin\"],\"tenant\":\"t\",\"label\":\"l\"}",
-        ),
+        ("POST", "/v1/keys", "{\"scopes\":[\"admin\"],\"tenant\":\"t\",\"label\":\"l\"}"),
     ];
     let mut stream = server.connect();
     let mut reader = BufReader::new(stream.try_clone().unwrap());

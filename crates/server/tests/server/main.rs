@@ -1,9 +1,6 @@
 //! The edge as its callers meet it: a real server on a loopback port, driven over TCP.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
 
 mod access;
 mod events;

@@ -49,16 +49,10 @@ fn the_openapi_document_says_what_is_served() {
     let text = document.to_string();
     for reference in text.split("#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
-        assert!(
-            document["components"]["schemas"][name].is_object(),
-            "{name} is described"
-        );
+        assert!(document["components"]["schemas"][name].is_object(), "{name} is described");
     }
     let hold = &document["components"]["schemas"]["HoldRequest"];
-    assert_eq!(
-        hold["additionalProperties"], false,
-        "unknown fields are refused: {hold}"
-    );
+    assert_eq!(hold["additionalProperties"], false, "unknown fields are refused: {hold}");
     let fields: Vec<&String> = hold["properties"].as_object().unwrap().keys().collect();
     assert_eq!(fields.len(), 4, "{fields:?}");
 }
@@ -66,55 +60,30 @@ fn the_openapi_document_says_what_is_served() {
 #[test]
 fn contracts_are_shown_with_what_was_delivered() {
     let server = TestServer::open();
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":1}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":1}");
     server.hold("gig", ",\"quantity\":1");
     let more = "{\"holder\":\"u1\",\"ttl_ms\":60000,\"quantity\":1}";
-    assert_eq!(
-        server.post("/v1/resources/gig/holds", more).code(),
-        "sold_out"
-    );
-    assert_eq!(
-        server.post("/v1/resources/gig/holds", "{}").code(),
-        "invalid_request"
-    );
+    assert_eq!(server.post("/v1/resources/gig/holds", more).code(), "sold_out");
+    assert_eq!(server.post("/v1/resources/gig/holds", "{}").code(), "invalid_request");
     let contracts = server.get("/v1/contracts").json();
     let items = contracts["items"].as_array().unwrap();
     assert_eq!(items.len(), evenkeel_domains::paths().len());
-    let hold = items
-        .iter()
-        .find(|item| item["path"] == "reservations.hold")
-        .unwrap();
+    let hold = items.iter().find(|item| item["path"] == "reservations.hold").unwrap();
     let delivered = &hold["delivered"];
     let outcomes = serde_json::json!({ "ok": 1, "sold_out": 1, "invalid_request": 1 });
-    assert_eq!(
-        delivered["outcomes"], outcomes,
-        "each request once, by its code"
-    );
+    assert_eq!(delivered["outcomes"], outcomes, "each request once, by its code");
     assert_eq!(delivered["appends"], 1);
     let explained = server.get("/v1/contracts/reservations.hold").json();
     assert_eq!(explained["delivered"]["outcomes"], outcomes);
-    assert!(
-        explained["sections"]
-            .as_array()
-            .is_some_and(|sections| !sections.is_empty())
-    );
+    assert!(explained["sections"].as_array().is_some_and(|sections| !sections.is_empty()));
 }
 
 #[test]
 fn metrics_are_a_prometheus_page() {
     let server = TestServer::open();
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":1}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":1}");
     let answer = server.get("/metrics");
-    assert_eq!(
-        answer.header("content-type"),
-        Some("text/plain; version=0.0.4; charset=utf-8")
-    );
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let page = answer.body;
     for sample in [
         "evenkeel_path_requests_total{path=\"reservations.create\",code=\"ok\"} 1",
@@ -124,10 +93,7 @@ fn metrics_are_a_prometheus_page() {
         "evenkeel_partition_batch_commands_count{partition=\"meta\"} 0",
         "evenkeel_streams_open 0",
     ] {
-        assert!(
-            page.lines().any(|line| line == sample),
-            "{sample} in {page}"
-        );
+        assert!(page.lines().any(|line| line == sample), "{sample} in {page}");
     }
     let batches = |of: &str| {
         let prefix = format!("evenkeel_partition_batch_commands_{of}{{");
@@ -135,24 +101,14 @@ fn metrics_are_a_prometheus_page() {
         let values = values.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
         values.sum::<u64>()
     };
-    assert_eq!(
-        (batches("sum"), batches("count")),
-        (1, 1),
-        "one command in one batch"
-    );
+    assert_eq!((batches("sum"), batches("count")), (1, 1), "one command in one batch");
     let mut families = BTreeSet::new();
     for line in page.lines() {
         if let Some(family) = line.strip_prefix("# TYPE ") {
-            assert!(
-                families.insert(family.to_owned()),
-                "{family} is declared twice"
-            );
+            assert!(families.insert(family.to_owned()), "{family} is declared twice");
         } else if !line.starts_with('#') {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            assert!(
-                value.parse::<f64>().is_ok() && name.starts_with("evenkeel_"),
-                "{line}"
-            );
+            assert!(value.parse::<f64>().is_ok() && name.starts_with("evenkeel_"), "{line}");
         }
     }
 }
@@ -163,36 +119,19 @@ fn readiness_is_a_check_a_dependency() {
     let ready = server.get("/readyz");
     assert_eq!(ready.status, 200);
     let checks = ready.json()["checks"].clone();
-    let names: Vec<&str> = checks
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|check| check["name"].as_str().unwrap())
-        .collect();
+    let names: Vec<&str> =
+        checks.as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
     assert_eq!(&names[..3], ["server", "log", "store"]);
-    assert_eq!(
-        names.len(),
-        3 + 5,
-        "and each of four partitions and meta: {names:?}"
-    );
+    assert_eq!(names.len(), 3 + 5, "and each of four partitions and meta: {names:?}");
 }
 
 #[test]
 fn pages_need_nothing_from_elsewhere() {
     let server = TestServer::open();
     let page = server.get("/");
-    assert_eq!(
-        page.header("content-type"),
-        Some("text/html; charset=utf-8")
-    );
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     let policy = page.header("content-security-policy").unwrap();
-    let nonce = policy
-        .split("'nonce-")
-        .nth(1)
-        .unwrap()
-        .split('\'')
-        .next()
-        .unwrap();
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
     assert!(page.body.contains(&format!("<script nonce=\"{nonce}\">")));
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
     assert!(!page.body.contains("{{") && !page.body.contains("src=\""));
@@ -210,8 +149,5 @@ fn pages_need_nothing_from_elsewhere() {
     stream.write_all(head.as_bytes()).unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
-    assert!(
-        said.starts_with("HTTP/1.1 200") && said.ends_with("\r\n\r\n"),
-        "{said}"
-    );
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("\r\n\r\n"), "{said}");
 }

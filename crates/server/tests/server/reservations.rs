@@ -8,18 +8,9 @@ fn a_life_of_a_hold() {
     let spec = "{\"kind\":\"seats\",\"seats\":[\"A1\",\"A2\",\"A3\"]}";
     let created = server.put("/v1/resources/gig", spec);
     assert_eq!(created.status, 201);
-    assert_eq!(
-        server.put("/v1/resources/gig", spec).status,
-        200,
-        "the same again is no news"
-    );
-    let added = server
-        .post("/v1/resources/gig/seats", "{\"seats\":[\"A4\"]}")
-        .json();
-    assert_eq!(
-        (&added["capacity"], &added["kind"]),
-        (&4.into(), &"seats".into())
-    );
+    assert_eq!(server.put("/v1/resources/gig", spec).status, 200, "the same again is no news");
+    let added = server.post("/v1/resources/gig/seats", "{\"seats\":[\"A4\"]}").json();
+    assert_eq!((&added["capacity"], &added["kind"]), (&4.into(), &"seats".into()));
     let name = server.hold("gig", ",\"seats\":[\"A1\",\"A2\"]");
     let address = format!("/v1/resources/gig/holds/{name}");
     let held = server.get(&address);
@@ -28,11 +19,7 @@ fn a_life_of_a_hold() {
         (&body["state"], &body["seats"]),
         (&"held".into(), &serde_json::json!(["A1", "A2"]))
     );
-    assert_eq!(
-        body["fence"].to_string(),
-        name,
-        "a hold is named by its fence"
-    );
+    assert_eq!(body["fence"].to_string(), name, "a hold is named by its fence");
     let times = ["created_at", "expires_at"].map(|at| body[at].as_str().unwrap().to_owned());
     let [created_at, expires_at] = times.map(|at| at.parse::<jiff::Timestamp>().unwrap());
     assert_eq!((expires_at - created_at).as_millis(), 600_000);
@@ -73,18 +60,10 @@ fn a_no_says_what_it_rests_on() {
 #[test]
 fn a_retry_is_answered_as_the_first_time() {
     let server = TestServer::open();
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":10}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":10}");
     let body = Some("{\"holder\":\"u1\",\"ttl_ms\":60000,\"quantity\":1}");
     let hold = |key: &str| {
-        server.send(
-            "POST",
-            "/v1/resources/gig/holds",
-            &[("Idempotency-Key", key)],
-            body,
-        )
+        server.send("POST", "/v1/resources/gig/holds", &[("Idempotency-Key", key)], body)
     };
     let first = hold("\"order 1\"");
     assert_eq!(first.header("idempotent-replayed"), None);
@@ -92,48 +71,24 @@ fn a_retry_is_answered_as_the_first_time() {
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!((first.status, &first.body), (again.status, &again.body));
     assert_ne!(first.json()["hold"], hold("other").json()["hold"]);
-    assert_eq!(
-        server.get("/v1/resources/gig").json()["held"],
-        2,
-        "two keys, two effects"
-    );
+    assert_eq!(server.get("/v1/resources/gig").json()["held"], 2, "two keys, two effects");
 }
 
 #[test]
 fn answers_say_what_they_rest_on() {
     let server = TestServer::open();
-    let written = server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":10}",
-    );
+    let written = server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":10}");
     let session = written.header("evenkeel-session").unwrap();
-    let read = server.send(
-        "GET",
-        "/v1/resources/gig",
-        &[("Evenkeel-Session", session)],
-        None,
-    );
-    assert_eq!(
-        (read.status, read.header("evenkeel-staleness-ms")),
-        (200, Some("0"))
-    );
+    let read = server.send("GET", "/v1/resources/gig", &[("Evenkeel-Session", session)], None);
+    assert_eq!((read.status, read.header("evenkeel-staleness-ms")), (200, Some("0")));
     let parts: Vec<&str> = session.split('.').collect();
     let as_of = format!("{}/{}", parts[0], parts[2]);
     assert_eq!(written.header("evenkeel-as-of"), Some(as_of.as_str()));
     let everywhere = server.get("/v1/resources");
-    let places = everywhere
-        .header("evenkeel-as-of")
-        .unwrap()
-        .split(", ")
-        .count();
+    let places = everywhere.header("evenkeel-as-of").unwrap().split(", ").count();
     assert_eq!(places, 4, "a list over all partitions rests on each");
     let bounded = [("Evenkeel-Consistency", "bounded;max_staleness_ms=0")];
-    assert_eq!(
-        server
-            .send("GET", "/v1/resources/gig", &bounded, None)
-            .status,
-        200
-    );
+    assert_eq!(server.send("GET", "/v1/resources/gig", &bounded, None).status, 200);
 }
 
 #[test]
@@ -145,12 +100,7 @@ fn lists_end_where_they_end() {
     for at in 0..7 {
         server.hold("gig", &format!(",\"seats\":[\"S{at:02}\"]"));
         let name = format!("/v1/resources/other-{at}");
-        assert_eq!(
-            server
-                .put(&name, "{\"kind\":\"quantity\",\"capacity\":1}")
-                .status,
-            201
-        );
+        assert_eq!(server.put(&name, "{\"kind\":\"quantity\",\"capacity\":1}").status, 201);
     }
     let walk = |path: &str, field: &str| {
         let mut found = Vec::new();
@@ -161,11 +111,7 @@ fn lists_end_where_they_end() {
             let page = page.json();
             let items = page["items"].as_array().unwrap();
             assert!(items.len() <= 3);
-            found.extend(
-                items
-                    .iter()
-                    .map(|item| item[field].as_str().unwrap().to_owned()),
-            );
+            found.extend(items.iter().map(|item| item[field].as_str().unwrap().to_owned()));
             match page["cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return found,
@@ -176,15 +122,9 @@ fn lists_end_where_they_end() {
     assert_eq!(all.len(), 25);
     assert!(all.is_sorted());
     assert_eq!(walk("/v1/resources/gig/seats?state=held&", "seat").len(), 7);
-    assert_eq!(
-        walk("/v1/resources/gig/seats?state=free&", "seat").len(),
-        18
-    );
+    assert_eq!(walk("/v1/resources/gig/seats?state=free&", "seat").len(), 18);
     assert_eq!(walk("/v1/resources/gig/holds?", "hold").len(), 7);
-    assert_eq!(
-        walk("/v1/resources/gig/holds?state=confirmed&", "hold").len(),
-        0
-    );
+    assert_eq!(walk("/v1/resources/gig/holds?state=confirmed&", "hold").len(), 0);
     let mut resources = walk("/v1/resources?", "resource");
     resources.sort();
     resources.dedup();
@@ -198,18 +138,10 @@ fn lists_end_where_they_end() {
 #[test]
 fn what_was_acknowledged_is_there_after_a_restart() {
     let server = TestServer::open();
-    server.put(
-        "/v1/resources/gig",
-        "{\"kind\":\"quantity\",\"capacity\":3}",
-    );
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":3}");
     let name = server.hold("gig", ",\"quantity\":2");
     let options = evenkeel_server::ServerOptions::new(evenkeel_server::Auth::Open);
     let server = TestServer::start_on(server.stop(), options);
-    let held = server
-        .get(&format!("/v1/resources/gig/holds/{name}"))
-        .json();
-    assert_eq!(
-        (&held["state"], &held["quantity"]),
-        (&"held".into(), &2.into())
-    );
+    let held = server.get(&format!("/v1/resources/gig/holds/{name}")).json();
+    assert_eq!((&held["state"], &held["quantity"]), (&"held".into(), &2.into()));
 }

@@ -45,11 +45,7 @@ const fn write(
 
 pub(super) const KEYS_CREATE: Facts = write(
     Idempotency::Keyed,
-    &[
-        Refusal::KeyExists.code(),
-        Refusal::TooManyKeys.code(),
-        Refusal::TooManyTenants.code(),
-    ],
+    &[Refusal::KeyExists.code(), Refusal::TooManyKeys.code(), Refusal::TooManyTenants.code()],
     &["puts keys", "puts tenants", "puts timers", "puts idempotency", "puts idempotency_usage"],
 );
 pub(super) const KEYS_REVOKE: Facts =

@@ -17,10 +17,7 @@ pub(super) struct Customer {
 
 impl Customer {
     pub(super) async fn connect(endpoint: &Endpoint) -> Result<Self, WorkloadError> {
-        let client = endpoint
-            .connect()
-            .await
-            .map_err(|error| WorkloadError(error.to_string()))?;
+        let client = endpoint.connect().await.map_err(|error| WorkloadError(error.to_string()))?;
         Ok(Self {
             endpoint: endpoint.clone(),
             client,

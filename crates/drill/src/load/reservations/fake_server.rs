@@ -42,10 +42,8 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
     while let Some((head, body)) = read(&mut stream).await {
         let (status, reply) = book.lock().unwrap().answer(&head, &body);
         let reply = reply.to_string();
-        let bytes = format!(
-            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{reply}",
-            reply.len()
-        );
+        let bytes =
+            format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{reply}", reply.len());
         if stream.write_all(bytes.as_bytes()).await.is_err() {
             return;
         }
@@ -61,17 +59,12 @@ async fn read(stream: &mut TcpStream) -> Option<(String, Value)> {
     let length = header(&head, "Content-Length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    let body = if body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&body).unwrap()
-    };
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
     Some((head, body))
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 impl Book {
@@ -83,15 +76,9 @@ impl Book {
         self.authorised += u64::from(header(head, "Authorization").is_some());
         let mut words = head.split(' ');
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
-        let parts: Vec<&str> = path
-            .trim_start_matches("/v1/resources/")
-            .split('/')
-            .collect();
+        let parts: Vec<&str> = path.trim_start_matches("/v1/resources/").split('/').collect();
         let verb = if method == "POST" { parts.last() } else { None };
-        *self
-            .requests
-            .entry(format!("{method} {}", verb.unwrap_or(&"")))
-            .or_default() += 1;
+        *self.requests.entry(format!("{method} {}", verb.unwrap_or(&""))).or_default() += 1;
         if method == "POST" {
             let key = header(head, "Idempotency-Key").unwrap().to_owned();
             self.repeated_keys += u64::from(!self.keys.insert(key));
@@ -149,9 +136,6 @@ impl Book {
             self.taken_seats.extend(wanted);
         }
         self.holds += 1;
-        (
-            201,
-            json!({"hold": format!("h{}", self.holds), "fence": 1, "state": "held"}),
-        )
+        (201, json!({"hold": format!("h{}", self.holds), "fence": 1, "state": "held"}))
     }
 }

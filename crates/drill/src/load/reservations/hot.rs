@@ -20,11 +20,7 @@ impl Hot {
     /// On a resource of its own, created in [`Workload::prepare`].
     pub(super) fn new(endpoint: Endpoint) -> Self {
         let resource = format!("bench-hot-{:016x}", fastrand::u64(..));
-        Self {
-            endpoint,
-            path: format!("/v1/resources/{resource}/holds"),
-            resource,
-        }
+        Self { endpoint, path: format!("/v1/resources/{resource}/holds"), resource }
     }
 }
 
@@ -55,9 +51,6 @@ impl Workload for Hot {
 
     async fn call(&self, customer: &mut Customer, _: u64) -> Done {
         let reply = customer.post(&self.path, BODY).await;
-        Done {
-            kind: 0,
-            outcome: outcome(&reply),
-        }
+        Done { kind: 0, outcome: outcome(&reply) }
     }
 }

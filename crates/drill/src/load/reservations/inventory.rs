@@ -91,10 +91,7 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError`], with the line.
     pub fn read(path: &Path) -> Result<Self, InventoryError> {
-        let failed = |source| InventoryError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| InventoryError::Read { path: path.to_owned(), source };
         let mut flights = Vec::new();
         let lines = BufReader::new(File::open(path).map_err(failed)?).lines();
         for (index, line) in lines.enumerate() {
@@ -102,14 +99,10 @@ impl Inventory {
             if line.trim().is_empty() {
                 continue;
             }
-            let flight = parse(&line).map_err(|reason| InventoryError::Line {
-                line: index + 1,
-                reason,
-            })?;
+            let flight =
+                parse(&line).map_err(|reason| InventoryError::Line { line: index + 1, reason })?;
             if flights.len() == FLIGHTS_MAX {
-                return Err(InventoryError::TooLarge {
-                    flights_max: FLIGHTS_MAX,
-                });
+                return Err(InventoryError::TooLarge { flights_max: FLIGHTS_MAX });
             }
             flights.push(flight);
         }
@@ -121,18 +114,14 @@ impl Inventory {
     /// # Errors
     /// [`InventoryError::Empty`].
     pub fn new(flights: Vec<Flight>) -> Result<Self, InventoryError> {
-        let (mut all, counted): (Vec<_>, Vec<_>) = flights
-            .into_iter()
-            .partition(|flight| matches!(flight.places, Places::Seats { .. }));
+        let (mut all, counted): (Vec<_>, Vec<_>) =
+            flights.into_iter().partition(|flight| matches!(flight.places, Places::Seats { .. }));
         let seat_maps = all.len();
         all.extend(counted);
         if all.is_empty() {
             return Err(InventoryError::Empty);
         }
-        Ok(Self {
-            flights: all,
-            seat_maps,
-        })
+        Ok(Self { flights: all, seat_maps })
     }
 
     /// 400 counted flights and 100 with seat maps, 150 places each, with names of their own.

@@ -85,9 +85,7 @@ impl BenchOptions {
             warmup: self.warmup,
             duration: self.duration,
             repeats: self.repeats,
-            pace: self
-                .rate_per_s
-                .map_or(Pace::Closed, |rate_per_s| Pace::Open { rate_per_s }),
+            pace: self.rate_per_s.map_or(Pace::Closed, |rate_per_s| Pace::Open { rate_per_s }),
         }
     }
 }

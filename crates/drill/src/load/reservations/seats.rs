@@ -28,14 +28,7 @@ const TTL_LATE_MS: u64 = 500;
 /// How long after its expiry a late hold is confirmed, at the earliest.
 const LATE_BY: Duration = Duration::from_millis(200);
 
-const KINDS: [&str; 6] = [
-    "find",
-    "hold",
-    "confirm",
-    "late confirm",
-    "change",
-    "cancel",
-];
+const KINDS: [&str; 6] = ["find", "hold", "confirm", "late confirm", "change", "cancel"];
 
 /// Index into [`KINDS`].
 #[derive(Clone, Copy)]
@@ -96,10 +89,7 @@ pub(super) struct SeatsConn {
 impl Seats {
     /// On flights that exist already.
     pub(super) fn new(endpoint: Endpoint, inventory: Arc<Inventory>) -> Self {
-        Self {
-            endpoint,
-            inventory,
-        }
+        Self { endpoint, inventory }
     }
 
     /// Half of the customers fly on the day that has seat maps; a crowd wants one flight.
@@ -153,21 +143,15 @@ impl Workload for Seats {
                 (Action::Hold, self.hold(conn, flight, intent).await)
             }
             Next::Confirm(booking) => (Action::Confirm, self.confirm(conn, booking, b"{}").await),
-            Next::ConfirmLate(booking) => (
-                Action::ConfirmLate,
-                self.confirm(conn, booking, br#"{"late":"reacquire"}"#)
-                    .await,
-            ),
+            Next::ConfirmLate(booking) => {
+                (Action::ConfirmLate, self.confirm(conn, booking, br#"{"late":"reacquire"}"#).await)
+            }
             Next::Change(booking) => (Action::Change, self.change(conn, &booking, flight).await),
-            Next::Cancel(booking) => (
-                Action::Cancel,
-                self.give_back(conn, &booking, "cancel").await,
-            ),
+            Next::Cancel(booking) => {
+                (Action::Cancel, self.give_back(conn, &booking, "cancel").await)
+            }
         };
-        Done {
-            kind: action as usize,
-            outcome,
-        }
+        Done { kind: action as usize, outcome }
     }
 }
 
@@ -288,20 +272,13 @@ impl SeatsConn {
     fn write_hold_path(&mut self, inventory: &Inventory, booking: &Booking, verb: &str) {
         let resource = &inventory.flights()[booking.flight].resource;
         self.path.clear();
-        let _ = write!(
-            self.path,
-            "/v1/resources/{resource}/holds/{}/{verb}",
-            booking.hold
-        );
+        let _ = write!(self.path, "/v1/resources/{resource}/holds/{}/{verb}", booking.hold);
     }
 
     fn remember(&mut self, booking: Booking, intent: Intent) {
         if intent == Intent::ConfirmLate {
             let confirm_at = Instant::now() + Duration::from_millis(TTL_LATE_MS) + LATE_BY;
-            self.late.push_back(LateBooking {
-                booking,
-                confirm_at,
-            });
+            self.late.push_back(LateBooking { booking, confirm_at });
         } else if self.held.len() < BOOKINGS_MAX {
             self.held.push_back(booking);
         }
@@ -313,7 +290,5 @@ fn parse_hold(body: &[u8]) -> Option<String> {
     struct Held {
         hold: String,
     }
-    serde_json::from_slice::<Held>(body)
-        .ok()
-        .map(|held| held.hold)
+    serde_json::from_slice::<Held>(body).ok().map(|held| held.hold)
 }

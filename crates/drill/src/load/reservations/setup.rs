@@ -87,20 +87,15 @@ async fn create(
             return Ok(());
         }
         let resource = describe(index);
-        let failed = |source| SetupError::Client {
-            resource: resource.name.clone(),
-            source,
-        };
+        let failed = |source| SetupError::Client { resource: resource.name.clone(), source };
         let path = format!("/v1/resources/{}", resource.name);
         for attempt in 1.. {
             let mut open = match client.take() {
                 Some(open) => open,
                 None => endpoint.connect().await.map_err(failed)?,
             };
-            let reply = open
-                .call(writer.put(&path, resource.body.as_bytes()))
-                .await
-                .map_err(failed)?;
+            let reply =
+                open.call(writer.put(&path, resource.body.as_bytes())).await.map_err(failed)?;
             let success = reply.is_success();
             let busy = reply.status == 429 && attempt < BUSY_TRIES_MAX;
             if !success && !busy {

@@ -72,13 +72,8 @@ impl Workload for Spread {
         let count = places.div_ceil(per_resource);
         create_resources(&self.endpoint, u64::from(count), move |index| {
             let first = index * u64::from(per_resource);
-            let seats = u64::from(places)
-                .saturating_sub(first)
-                .min(u64::from(per_resource));
-            Resource {
-                name: format!("{prefix}{index}"),
-                body: seat_map(seats),
-            }
+            let seats = u64::from(places).saturating_sub(first).min(u64::from(per_resource));
+            Resource { name: format!("{prefix}{index}"), body: seat_map(seats) }
         })
         .await
         .map_err(|error| WorkloadError(error.to_string()))
@@ -100,15 +95,9 @@ impl Workload for Spread {
         conn.path.clear();
         conn.body.clear();
         let _ = write!(conn.path, "/v1/resources/{}{resource}/holds", conn.prefix);
-        let _ = write!(
-            conn.body,
-            r#"{{"holder":"u1","ttl_ms":300000,"seats":["S{seat}"]}}"#
-        );
+        let _ = write!(conn.body, r#"{{"holder":"u1","ttl_ms":300000,"seats":["S{seat}"]}}"#);
         let reply = conn.customer.post(&conn.path, conn.body.as_bytes()).await;
-        Done {
-            kind: 0,
-            outcome: outcome(&reply),
-        }
+        Done { kind: 0, outcome: outcome(&reply) }
     }
 }
 

@@ -11,9 +11,7 @@ use super::seats::Seats;
 use super::*;
 
 async fn resolve(target: &str) -> Endpoint {
-    Endpoint::resolve(target, None, Duration::from_secs(10))
-        .await
-        .unwrap()
+    Endpoint::resolve(target, None, Duration::from_secs(10)).await.unwrap()
 }
 
 fn short(target: &str, workload: WorkloadKind) -> BenchOptions {
@@ -29,10 +27,8 @@ fn short(target: &str, workload: WorkloadKind) -> BenchOptions {
 #[tokio::test]
 async fn hot_holds_one_each_under_a_fresh_key() {
     let (target, book) = start().await;
-    let options = BenchOptions {
-        api_key: Some("ek_a_b".into()),
-        ..short(&target, WorkloadKind::Hot)
-    };
+    let options =
+        BenchOptions { api_key: Some("ek_a_b".into()), ..short(&target, WorkloadKind::Hot) };
     let report = run(options).await.unwrap();
     assert_eq!((report.summary.errors, report.summary.refused), (0, 0));
     assert!(report.summary.ok > 0 && report.runs.len() == 2);
@@ -100,10 +96,7 @@ async fn seats_reads_an_inventory_and_leaves_an_imported_one_alone() {
     file.write_all(lines.as_bytes()).unwrap();
     let inventory = Inventory::read(&path).unwrap();
     assert_eq!(inventory.flights().len(), 2);
-    assert_eq!(
-        (inventory.seat_maps(), &*inventory.flights()[0].resource),
-        (1, "F2")
-    );
+    assert_eq!((inventory.seat_maps(), &*inventory.flights()[0].resource), (1, "F2"));
 
     let imported = BenchOptions {
         inventory: Some(path.clone()),
@@ -115,26 +108,16 @@ async fn seats_reads_an_inventory_and_leaves_an_imported_one_alone() {
     assert_eq!(report.summary.ok, 0);
     assert!(report.first_error().unwrap().starts_with("status 404"));
 
-    let created = BenchOptions {
-        inventory_exists: false,
-        ..imported
-    };
+    let created = BenchOptions { inventory_exists: false, ..imported };
     assert_eq!(run(created).await.unwrap().summary.errors, 0);
     let book = book.lock().unwrap();
     let body = serde_json::json!({"kind": "quantity", "capacity": 149});
     assert_eq!(book.resources["F1"], body);
 
-    for bad in [
-        "{}",
-        "[]",
-        "{\"resource\":\"F\",\"kind\":\"seats\",\"seats\":[]}",
-    ] {
+    for bad in ["{}", "[]", "{\"resource\":\"F\",\"kind\":\"seats\",\"seats\":[]}"] {
         std::fs::write(&path, format!("\n{bad}\n")).unwrap();
         let error = Inventory::read(&path).unwrap_err();
-        assert!(
-            matches!(error, InventoryError::Line { line: 2, .. }),
-            "{bad}"
-        );
+        assert!(matches!(error, InventoryError::Line { line: 2, .. }), "{bad}");
     }
     std::fs::write(&path, "").unwrap();
     let error = Inventory::read(&path).unwrap_err();
@@ -149,24 +132,15 @@ async fn a_busy_server_is_asked_again_and_a_refusal_is_quoted() {
     let report = run(short(&target, WorkloadKind::Hot)).await.unwrap();
     assert_eq!((report.summary.errors, report.summary.shed), (0, 0));
 
-    let resource = Resource {
-        name: "a/b/c".into(),
-        body: "{}".into(),
-    };
+    let resource = Resource { name: "a/b/c".into(), body: "{}".into() };
     let error = create_resources(&resolve(&target).await, 1, move |_| resource.clone()).await;
-    assert!(matches!(
-        error,
-        Err(SetupError::Refused { status: 404, .. })
-    ));
+    assert!(matches!(error, Err(SetupError::Refused { status: 404, .. })));
 }
 
 #[tokio::test]
 async fn options_that_make_no_bench_are_refused() {
     let (target, _book) = start().await;
-    let none = BenchOptions {
-        places: 0,
-        ..short(&target, WorkloadKind::Spread)
-    };
+    let none = BenchOptions { places: 0, ..short(&target, WorkloadKind::Spread) };
     assert!(matches!(run(none).await, Err(BenchError::Options(_))));
     let nowhere = short("nowhere", WorkloadKind::Hot);
     assert!(matches!(run(nowhere).await, Err(BenchError::Endpoint(_))));
