@@ -190,11 +190,7 @@ impl SegmentHeader {
 ///
 /// Once the file is `needed`, no more zeroes are written if its space is reserved: that reads as
 /// zeroes too. Syncs in it take longer, but no append waits for the rest.
-pub(crate) fn prepare<F: Files>(
-    files: &F,
-    bytes: u64,
-    needed: &AtomicBool,
-) -> io::Result<F::File> {
+pub(crate) fn prepare<F: Files>(files: &F, bytes: u64, needed: &AtomicBool) -> io::Result<F::File> {
     let outcome = files.create(PREPARING).and_then(|file| {
         file.allocate(bytes)?;
         // Not every file system reserves; what has no zeroes there is not even part of the file.
@@ -362,7 +358,8 @@ mod tests {
         for needed in [false, true] {
             for seed in 0..20 {
                 let files = FaultFiles::new(seed);
-                let file = prepare(&files, bytes, &AtomicBool::new(needed)).expect("there is space");
+                let file =
+                    prepare(&files, bytes, &AtomicBool::new(needed)).expect("there is space");
                 changes.push(files.changes());
                 // Some file of the log would be under another name by now.
                 files.sync_dir().expect("nothing fails");
@@ -381,7 +378,8 @@ mod tests {
     fn a_full_disk_leaves_nothing_behind() {
         let files = FaultFiles::new(0);
         files.space(Some(1000));
-        let error = prepare(&files, 4096).map(drop).expect_err("it does not fit");
+        let error =
+            prepare(&files, 4096, &AtomicBool::new(false)).map(drop).expect_err("it does not fit");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(files.list().expect("a list"), Vec::<String>::new());
     }

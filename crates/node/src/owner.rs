@@ -410,6 +410,13 @@ fn is_decision(output: &Output<Domains, CommandTicket, ReadTicket>) -> bool {
     !matches!(answer.outcome, Err(DeadlineExceeded | Overloaded | Unavailable(_)))
 }
 
+/// The memtables of the node take all the memory that they may.
+fn refuse(request: Request<Domains, CommandTicket>) {
+    let why = "the state is not flushed as fast as it changes, and its memory is used up";
+    let outcome = Err(Failure::Unavailable(why.into()));
+    let _ = request.ticket.send(Answer { outcome, delivered: Delivered::default() });
+}
+
 fn lost(ticket: ReadTicket) {
     let failure = Failure::Unavailable("this node does not lead the partition".into());
     let _ = ticket.reply.send(Err(failure.into()));

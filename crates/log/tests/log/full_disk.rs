@@ -74,9 +74,9 @@ fn no_space_while_a_segment_begins_is_the_end_of_the_process() {
             }
             // Both ends of a process: what it left is whole.
             if seed % 2 == 0 {
-                written.files.kill()
+                written.files.kill();
             } else {
-                written.files.power_loss()
+                written.files.power_loss();
             }
             drop(wal);
             let (mut wal, recovered) = open(&written.files).unwrap();
