@@ -252,7 +252,10 @@ impl Resource {
             HoldState::Expired => {
                 let old = self.find(fence)?.clone();
                 if let Some(again) = old.reacquired_as {
-                    return self.answer(again);
+                    return match self.state(again)? {
+                        HoldState::Confirmed => self.answer(again),
+                        state => Err(Refusal::NotHeld(state)),
+                    };
                 }
                 let reply = self.hold(&old.holder, &old.places, now, old.expires_at, true)?;
                 self.find(fence)?.reacquired_as = Some((1 << 38) + self.taken_ever);
