@@ -1,9 +1,13 @@
 //! What a restart keeps: everything, however the life before ended.
 
-use crate::harness::{End, Machine, ask, events, hashes, hold, hold_of, name_in, put, resource};
-use evenkeel_domains::{Command, meta};
-use evenkeel_engine::Time;
+use crate::harness::{
+    End, Machine, PARTITIONS, ask, events, hashes, hold, hold_of, name_in, put, resource, runtime,
+};
+use evenkeel_domains::{Command, Domains, meta};
+use evenkeel_engine::{Partition, Time};
+use evenkeel_log::{Incarnation, LocalLog, LocalOptions, Log, PartitionId};
 use evenkeel_node::{CallOptions, Clock};
+use std::sync::Arc;
 
 fn keyed(key: &str) -> CallOptions {
     CallOptions { idempotency_key: Some(key.to_owned()), ..CallOptions::default() }
@@ -90,5 +94,28 @@ fn answers_of_one_life_are_older_than_those_of_the_next() {
     }
     machine.life(End::Kill, async |node| {
         assert_eq!(resource(node, &name).await.unwrap().held, 20);
+    });
+}
+
+/// The wall clock was set back since the last record, or was wrong before.
+#[test]
+fn a_node_whose_log_is_ahead_of_the_wall_clock_goes_on_from_the_log() {
+    let machine = Machine::new();
+    let later = Time(32_503_680_000_000);
+    runtime().block_on(async {
+        let options =
+            LocalOptions { init: true, segment_bytes: 64 << 10, ..LocalOptions::default() };
+        let files = Arc::new(machine.files.clone());
+        let (log, _) = LocalLog::over(files, &options, [3; 16]).unwrap();
+        for id in (0..PARTITIONS).map(PartitionId).chain([PartitionId::META]) {
+            log.append(Partition::<Domains, (), ()>::genesis(id, Incarnation(1), later))
+                .await
+                .unwrap();
+        }
+    });
+    machine.life(End::Shutdown, async |node| {
+        assert!(node.now() >= later);
+        put(node, &name_in(0, 0), 1).await;
+        hold(node, &name_in(0, 0)).await.unwrap();
     });
 }
