@@ -17,6 +17,10 @@ use evenkeel_log::{Incarnation, PartitionId, Record};
 use evenkeel_state::{State, Store};
 use std::{sync::LazyLock, time::Instant};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ID: PartitionId = PartitionId(0);
 const RUNS: usize = 5;
 const HOLDS: usize = 200_000;

@@ -253,8 +253,8 @@ impl<A: App, T, R> Partition<A, T, R> {
         std::mem::take(&mut self.store_failed)
     }
 
-    /// The store holds what was frozen.
-    pub fn flushed(&mut self) -> Result<(), StateError> {
+    /// The store holds what was frozen. Answers it, to be freed where nobody waits for that.
+    pub fn flushed(&mut self) -> Result<Option<Frozen>, StateError> {
         self.state.flushed()
     }
 

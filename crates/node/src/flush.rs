@@ -159,7 +159,11 @@ impl Flusher {
     ) {
         let settled = result.and_then(|()| partition.flushed().map_err(|error| error.to_string()));
         self.failing = settled.is_err();
-        let Err(error) = settled else { return };
+        let error = match settled {
+            // Milliseconds for the rows of a large memtable: no partition waits for that.
+            Ok(freed) => return drop(tokio::task::spawn_blocking(move || drop(freed))),
+            Err(error) => error,
+        };
         tracing::error!(partition = %partition.id(), error, "the flush failed; trying again");
         if let Some(frozen) = partition.retry_flush() {
             let budget = Arc::clone(&self.budget);

@@ -103,12 +103,12 @@ impl Layer {
     pub fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
         let drops = self.drops.iter().map(|prefix| Effect::DropPrefix { prefix });
         drops.chain(self.rows.iter().map(|(key, value)| match value {
-            Some(row) => Effect::Put { key, row },
-            None => Effect::Delete { key },
+            Some(row) => Effect::Put { key: &key, row },
+            None => Effect::Delete { key: &key },
         }))
     }
 
-    pub(crate) fn lookup(&self, key: &[u8]) -> Lookup<'_> {
+    pub(crate) fn lookup(&self, key: &KeyBytes) -> Lookup<'_> {
         match self.rows.get(key) {
             Some(Some(row)) => Lookup::Put(row),
             Some(None) => Lookup::Deleted,
@@ -132,7 +132,7 @@ impl Layer {
         &self,
         range: KeyRange<'_>,
     ) -> btree_map::Range<'_, KeyBytes, Option<Value>> {
-        self.rows.range::<[u8], _>(range)
+        self.rows.range((range.0.map(KeyBytes::from_slice), range.1.map(KeyBytes::from_slice)))
     }
 
     /// Sets what is said of `key`, and answers what was said before.
@@ -150,7 +150,7 @@ impl Layer {
     pub(crate) fn restore(&mut self, key: &[u8], before: Option<Option<Value>>) {
         if let Some(value) = before {
             self.write(KeyBytes::from_slice(key), value);
-        } else if let Some(undone) = self.rows.remove(key) {
+        } else if let Some(undone) = self.rows.remove(&KeyBytes::from_slice(key)) {
             self.effects_bytes -= effects::row_bytes(key.len(), undone.as_deref());
         }
     }

@@ -48,7 +48,6 @@ impl Levels<'_> {
     ) -> Result<Option<R>, StateError> {
         let mut bytes = self.key.take();
         bytes.clear();
-        bytes.extend_from_slice(&self.partition.0.to_be_bytes());
         bytes.push(T::ID);
         key.encode(&mut bytes);
         let row = self.with_bytes(top, &bytes, read);
@@ -56,21 +55,24 @@ impl Levels<'_> {
         row
     }
 
-    /// The same, of an encoded key that its partition precedes.
+    /// The same, of an encoded key.
     fn with_bytes<R>(
         &self,
         top: Option<&Layer>,
-        key: &[u8],
+        key: &KeyBytes,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>, StateError> {
         for layer in self.layers(top) {
-            match layer.lookup(&key[PARTITION_BYTES..]) {
+            match layer.lookup(key) {
                 Lookup::Put(row) => return Ok(Some(read(row))),
                 Lookup::Deleted => return Ok(None),
                 Lookup::Unknown => {}
             }
         }
-        self.base.as_ref().map_or(Ok(None), |base| base.with_row(key, read))
+        let Some(base) = &self.base else { return Ok(None) };
+        let mut stored_key = KeyBytes::from_slice(&self.partition.0.to_be_bytes());
+        stored_key.extend_from_slice(key);
+        base.with_row(&stored_key, read)
     }
 
     /// The layers, newest first.
@@ -301,7 +303,7 @@ impl<'a> Head<'a> {
 }
 
 fn as_slice(bound: &Bound<KeyBytes>) -> Bound<&[u8]> {
-    bound.as_ref().map(SmallVec::as_slice)
+    bound.as_ref().map(|key| key.as_slice())
 }
 
 /// The end of a range without its partition. An end in the next partition is no end in this one.

@@ -193,18 +193,18 @@ impl State {
     }
 
     /// [`Store::flush`] succeeded: what was set aside is read from the store from now on. If the
-    /// store does not have it, it is kept and the error says so.
-    pub fn flushed(&mut self) -> Result<(), StateError> {
+    /// store does not have it, it is kept and the error says so. Answers what is no longer needed:
+    /// freeing its many rows takes a while, and not here.
+    pub fn flushed(&mut self) -> Result<Option<Frozen>, StateError> {
         let Some(frozen) = &self.frozen else {
-            return Ok(());
+            return Ok(None);
         };
         let stored = self.store.applied(self.partition)?;
         if stored != frozen.applied {
             let (from, stored) = (frozen.applied.tail, stored.tail);
             return Err(StateError::Gap { partition: self.partition, from, stored });
         }
-        self.frozen = None;
-        Ok(())
+        Ok(self.frozen.take())
     }
 
     /// [`Store::flush`] failed: what was set aside is kept and read on. Answers it, to be tried
