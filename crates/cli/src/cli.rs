@@ -55,6 +55,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Log(args) => return log::run(&args),
         _ => {}
     }
+    if matches!(command, Command::Dev(_) | Command::Serve(_)) {
+        refuse_huge_pages();
+    }
     // A load generator leaves the cores to what it measures; everything else takes one worker each.
     let mut builder = match command {
         Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
@@ -77,6 +80,16 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     // What still runs has nothing to say any more, and must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// The kernel clears a huge page in the middle of whatever first touches it: on a virtual machine
+/// that was measured as milliseconds, in which every request of a core waits. What memory looks
+/// like to the processor matters less than that.
+fn refuse_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on");
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod config;
 mod failure;
 mod logging;
 mod output;
-mod suggest;
 
 use std::process::ExitCode;
 

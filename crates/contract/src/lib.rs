@@ -5,6 +5,7 @@
 //! - [`Registry`]: every path of this program with the settings that hold now; reads `[paths]`.
 //! - [`Meter`] and [`Delivered`]: what a path has really done in the last minutes.
 //! - [`explain`]: promise and delivery side by side, as text or JSON.
+//! - [`nearest`]: what a mistyped name was probably meant to be.
 //!
 //! It enforces nothing: the server keeps deadlines and priorities, the engine fences and dedups.
 //! It reads no clock and no file: times and texts are handed in.
@@ -35,3 +36,4 @@ pub use path::{
 };
 pub use registry::{Contract, ContractError, DeclarationError, Registry, coordination};
 pub use settings::{Level, Overrides, Priority, Refusals, Settings, Slo, SloOverrides};
+pub use suggest::nearest;

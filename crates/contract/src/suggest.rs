@@ -1,14 +1,13 @@
-//! "Did you mean …?": the known name nearest to a mistyped one.
+//! "Did you mean …?": the known name nearest to a mistyped one, whoever asks: paths and settings
+//! here, sections and keys of a file, fields, parameters and scopes of a request.
 
 /// Longer names are answered without a suggestion, so that a hostile name costs nothing.
 const NAME_BYTES_MAX: usize = 128;
 
 /// The name nearest to `wrong`, if one is near enough to be what was meant: at most a third of
-/// its letters differ, and never more than four.
-pub(crate) fn nearest<'a>(
-    wrong: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+/// its letters differ, and never more than four. A name of more than 128 bytes gets none.
+#[must_use]
+pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if wrong.len() > NAME_BYTES_MAX {
         return None;
     }
@@ -70,6 +69,21 @@ mod tests {
         assert_eq!(nearest("limits.check", names), None);
         assert_eq!(nearest("x", names), None);
         assert_eq!(nearest("deadline", ["deadline_ms"]), Some("deadline_ms"));
-        assert_eq!(nearest(&"h".repeat(10_000), names), None);
+        let settings = ["http", "connections_max", "body_bytes_max"];
+        assert_eq!(nearest("conections_max", settings), Some("connections_max"));
+        assert_eq!(nearest("htpt", settings), Some("http"), "neighbours swapped are one slip");
+        assert_eq!(nearest("colour", settings), None);
+        let fields = ["holder", "ttl_ms", "seats", "quantity"];
+        assert_eq!(nearest("holdr", fields), Some("holder"));
+        assert_eq!(nearest("ttl", fields), None);
+        assert_eq!(nearest("seat", fields), Some("seats"));
+    }
+
+    #[test]
+    fn a_name_without_bound_is_not_compared() {
+        let longest = "h".repeat(NAME_BYTES_MAX);
+        assert_eq!(nearest(&longest, [longest.as_str()]), Some(longest.as_str()));
+        let longer = "h".repeat(NAME_BYTES_MAX + 1);
+        assert_eq!(nearest(&longer, [longer.as_str()]), None);
     }
 }

@@ -5,13 +5,14 @@
 //! [`Refusal`] and [`Found`], an arm in each `match` below, and its paths in [`paths`]. Nothing
 //! here performs I/O, reads a clock or draws a random number.
 
+pub mod limits;
 pub mod meta;
 mod names;
 pub mod reservations;
 mod route;
 
 pub use names::path_number;
-pub use route::{Scope, route};
+pub use route::{KeyParts, Scope, route};
 
 use evenkeel_contract::Path;
 use evenkeel_engine::{App, Context, Stop, TenantId, Time};
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 /// Every path of every domain.
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
-    reservations::PATHS.into_iter().chain(meta::PATHS).collect()
+    reservations::PATHS.into_iter().chain(limits::PATHS).chain(meta::PATHS).collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
@@ -30,6 +31,7 @@ pub fn paths() -> Vec<&'static Path> {
 pub fn table_name(id: u8) -> Option<&'static str> {
     evenkeel_engine::table_name(id)
         .or_else(|| reservations::table_name(id))
+        .or_else(|| limits::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -40,6 +42,8 @@ pub enum Command {
     Reservations(reservations::Command),
     /// To meta.
     Meta(meta::Command),
+    /// To what limits have counted.
+    Limits(limits::Command),
 }
 
 /// A read, of any domain.
@@ -47,6 +51,8 @@ pub enum Command {
 pub enum Query {
     /// Of resources.
     Reservations(reservations::Query),
+    /// Of what limits have counted.
+    Limits(limits::Query),
 }
 
 /// A yes, of any domain.
@@ -56,6 +62,8 @@ pub enum Reply {
     Reservations(reservations::Reply),
     /// Of meta.
     Meta(meta::Reply),
+    /// Of a limit.
+    Limits(limits::Reply),
 }
 
 /// A no, of any domain.
@@ -65,6 +73,8 @@ pub enum Refusal {
     Reservations(reservations::Refusal),
     /// Of meta.
     Meta(meta::Refusal),
+    /// Of a limit.
+    Limits(limits::Refusal),
 }
 
 impl Refusal {
@@ -74,6 +84,7 @@ impl Refusal {
         match self {
             Self::Reservations(refusal) => refusal.code(),
             Self::Meta(refusal) => refusal.code(),
+            Self::Limits(refusal) => refusal.code(),
         }
     }
 }
@@ -83,6 +94,8 @@ impl Refusal {
 pub enum Found {
     /// Of resources.
     Reservations(reservations::Found),
+    /// Of what limits have counted.
+    Limits(limits::Found),
 }
 
 /// All domains, as the engine runs them.
@@ -103,6 +116,7 @@ impl App for Domains {
         match command {
             Command::Reservations(command) => reservations::expire(ctx, tenant, command),
             Command::Meta(_) => Ok(false),
+            Command::Limits(command) => limits::expire(ctx, tenant, command),
         }
     }
 
@@ -119,12 +133,16 @@ impl App for Domains {
             Command::Meta(command) => meta::decide(ctx, command)
                 .map(Reply::Meta)
                 .map_err(|stop| refusal(stop, Refusal::Meta)),
+            Command::Limits(command) => limits::decide(ctx, tenant, command)
+                .map(Reply::Limits)
+                .map_err(|stop| refusal(stop, Refusal::Limits)),
         }
     }
 
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
         match domain {
             reservations::DOMAIN => reservations::timer(ctx, entity),
+            limits::DOMAIN => limits::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),
         }
     }
@@ -142,6 +160,7 @@ pub fn query(
         Query::Reservations(query) => reservations::query(read, now, incarnation, tenant, query)
             .map(Found::Reservations)
             .map_err(|stop| refusal(stop, Refusal::Reservations)),
+        Query::Limits(query) => Ok(Found::Limits(limits::query(read, now, tenant, query)?)),
     }
 }
 

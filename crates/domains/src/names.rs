@@ -1,7 +1,7 @@
 //! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
 //! keys apart by path, and what tells two commands under one key apart.
 
-use crate::{Command, Query, meta, reservations};
+use crate::{Command, Query, limits, meta, reservations};
 
 impl Command {
     /// The path's name.
@@ -21,6 +21,15 @@ impl Command {
                 meta::Action::CreateKey { .. } => "keys.create",
                 meta::Action::RevokeKey { .. } => "keys.revoke",
                 meta::Action::SetContracts(_) => "contracts.set",
+                meta::Action::PutLimit { .. } => "limits.put",
+                meta::Action::DeleteLimit { .. } => "limits.delete",
+            },
+            Self::Limits(command) => match command.action {
+                limits::Action::Check { .. } => "limits.check",
+                limits::Action::Refund { .. } => "limits.refund",
+                limits::Action::Release { .. } => "limits.release",
+                limits::Action::Renew { .. } => "limits.renew",
+                limits::Action::Reset => "limits.reset",
             },
         }
     }
@@ -35,17 +44,36 @@ impl Command {
             Self::Meta(meta::Command {
                 action: meta::Action::CreateKey { id: _, secret_hash: _, tenant, scopes, label },
             }) => postcard::to_stdvec(&(tenant, scopes, label)),
+            Self::Limits(limits::Command { checks, action }) => {
+                let asked: Vec<_> = checks.iter().map(asked).collect();
+                match action {
+                    limits::Action::Check { peek, lease: _ } => {
+                        postcard::to_stdvec(&(peek, asked))
+                    }
+                    action => postcard::to_stdvec(&(action, asked)),
+                }
+            }
             Self::Reservations(_) | Self::Meta(_) => postcard::to_stdvec(self),
         };
         encoded.expect("a command is plain data: it encodes")
     }
 }
 
+/// What a caller says of a check: not the policy of a named limit, which may change between a request
+/// and its repeat.
+fn asked(check: &limits::Check) -> (&limits::Subject, Option<&limits::Policy>, u64) {
+    let own = check.subject().limit.is_empty().then_some(check.policy());
+    (check.subject(), own, check.cost())
+}
+
 impl Query {
     /// The path's name.
     #[must_use]
     pub fn path(&self) -> &'static str {
-        let Self::Reservations(query) = self;
+        let query = match self {
+            Self::Reservations(query) => query,
+            Self::Limits(limits::Query::Peek { .. }) => return "limits.peek",
+        };
         match query {
             reservations::Query::Resource { .. } => "reservations.resource",
             reservations::Query::Resources { .. } => "reservations.resources",
@@ -66,6 +94,8 @@ pub fn path_number(path: &str) -> Option<u8> {
         "reservations.release" => Some(3),
         "reservations.extend" => Some(4),
         "reservations.cancel" => Some(5),
+        "limits.check" => Some(0x10),
+        "limits.refund" => Some(0x11),
         "keys.create" => Some(0x40),
         _ => None,
     }

@@ -1,8 +1,42 @@
 //! Routing: a pure function of the request. Golden tests fix it, since a partition's data stays
 //! where it once was routed.
 
-use crate::{Command, Query, reservations};
+use crate::{Command, Query, limits, reservations};
 use evenkeel_log::PartitionId;
+
+/// A partition key: any bytes, or two pieces of which the first has no zero inside, with a zero
+/// between them. Kept as the pieces that it is made of, so that to route costs no copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyParts<'a> {
+    first: &'a [u8],
+    second: Option<&'a [u8]>,
+}
+
+impl<'a> KeyParts<'a> {
+    /// `first`, a zero, `second`.
+    #[must_use]
+    pub fn two(first: &'a [u8], second: &'a [u8]) -> Self {
+        Self { first, second: Some(second) }
+    }
+
+    /// Its bytes, piece by piece.
+    pub fn pieces(self) -> impl Iterator<Item = &'a [u8]> {
+        let second = self.second.map(|second| [&[0][..], second]);
+        [self.first].into_iter().chain(second.into_iter().flatten())
+    }
+}
+
+impl<'a> From<&'a [u8]> for KeyParts<'a> {
+    fn from(key: &'a [u8]) -> Self {
+        Self { first: key, second: None }
+    }
+}
+
+impl<'a> From<&'a str> for KeyParts<'a> {
+    fn from(key: &'a str) -> Self {
+        key.as_bytes().into()
+    }
+}
 
 /// What decides where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +46,11 @@ pub enum Scope<'a> {
         /// The domain.
         domain: &'static str,
         /// The partition key.
-        key: &'a str,
+        key: KeyParts<'a>,
     },
+    /// To the partition of this number, counted again from 0 if there is none: a caller who makes up
+    /// a number is told by that partition that it knows nothing of it.
+    Partition(u16),
     /// To `meta`.
     Meta,
     /// To every partition.
@@ -25,27 +62,44 @@ impl Command {
     #[must_use]
     pub fn scope(&self) -> Scope<'_> {
         match self {
-            Self::Reservations(command) => {
-                Scope::Key { domain: "reservations", key: &command.resource }
-            }
+            Self::Reservations(command) => of_resource(&command.resource),
             Self::Meta(_) => Scope::Meta,
+            Self::Limits(command) => match &command.action {
+                limits::Action::Check { .. }
+                | limits::Action::Refund { .. }
+                | limits::Action::Reset => {
+                    command.checks.first().map_or(Scope::Partition(0), of_check)
+                }
+                limits::Action::Release { lease } | limits::Action::Renew { lease, .. } => {
+                    Scope::Partition(lease.partition)
+                }
+            },
         }
     }
+}
+
+fn of_resource(resource: &str) -> Scope<'_> {
+    Scope::Key { domain: "reservations", key: resource.into() }
+}
+
+fn of_check(check: &limits::Check) -> Scope<'_> {
+    Scope::Key { domain: "limits", key: check.partition_key() }
 }
 
 impl Query {
     /// What decides where it goes.
     #[must_use]
     pub fn scope(&self) -> Scope<'_> {
-        let Self::Reservations(query) = self;
+        let query = match self {
+            Self::Reservations(query) => query,
+            Self::Limits(limits::Query::Peek { check }) => return of_check(check),
+        };
         match query {
             reservations::Query::Resource { resource }
             | reservations::Query::Seats { resource, .. }
             | reservations::Query::Hold { resource, .. }
             | reservations::Query::Holds { resource, .. }
-            | reservations::Query::Events { resource, .. } => {
-                Scope::Key { domain: "reservations", key: resource }
-            }
+            | reservations::Query::Events { resource, .. } => of_resource(resource),
             reservations::Query::Resources { .. } => Scope::All,
         }
     }
@@ -54,11 +108,20 @@ impl Query {
 /// The partition of a key: BLAKE3 over domain, tenant and key, each ended by a zero byte, of
 /// which the first eight bytes, little-endian, are taken modulo the number of partitions.
 #[must_use]
-pub fn route(domain: &str, tenant: &str, key: &str, partitions: u16) -> PartitionId {
+pub fn route<'a>(
+    domain: &str,
+    tenant: &str,
+    key: impl Into<KeyParts<'a>>,
+    partitions: u16,
+) -> PartitionId {
     let mut hasher = blake3::Hasher::new();
-    for part in [domain, tenant, key] {
+    for part in [domain, tenant] {
         hasher.update(part.as_bytes()).update(&[0]);
     }
+    for piece in key.into().pieces() {
+        hasher.update(piece);
+    }
+    hasher.update(&[0]);
     let mut first = [0; 8];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     let partition = u64::from_le_bytes(first) % u64::from(partitions);
@@ -73,13 +136,30 @@ mod tests {
     fn routing_never_changes() {
         let routed: Vec<u16> = ["a", "concert", "2013-01-01.UA1545", "x:y@z"]
             .iter()
-            .map(|key| route("reservations", "default", key, 16).0)
+            .map(|key| route("reservations", "default", *key, 16).0)
             .collect();
         assert_eq!(routed, [9, 11, 5, 7], "a golden value: data would be looked for elsewhere");
         assert_ne!(
             route("reservations", "default", "ab", 1 << 15),
             route("reservations", "defaulta", "b", 1 << 15),
             "parts are told apart"
+        );
+    }
+
+    #[test]
+    fn routing_of_limits_never_changes() {
+        let keys: [KeyParts<'_>; 4] = [
+            KeyParts::two(b"logins", b"ada"),
+            KeyParts::two(b"", &[0xff, 0, 7]),
+            KeyParts::two(b"logins", b""),
+            "acme".into(),
+        ];
+        let routed = keys.map(|key| route("limits", "default", key, 16).0);
+        assert_eq!(routed, [0, 0, 0, 0], "a golden value: what was counted is there");
+        assert_eq!(
+            route("limits", "default", KeyParts::two(b"a", b"b"), 1 << 15),
+            route("limits", "default", &b"a\0b"[..], 1 << 15),
+            "two pieces are the bytes that they make"
         );
     }
 }

@@ -42,13 +42,14 @@ impl<A: App, T, R> Partition<A, T, R> {
             next_timer,
             timers_resume,
             poisoned,
+            totals,
             ..
         } = self;
         let mut unreadable = false;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
         let mut tx = state.begin(&layers);
-        let mut ctx =
-            Context { tx: &mut tx, now, incarnation, touched: &mut waiting.touched, next_timer };
+        let touched = &mut waiting.touched;
+        let mut ctx = Context { tx: &mut tx, now, incarnation, touched, next_timer, totals };
         if ctx.next_timer.is_some_and(|due| due.max(*timers_resume) <= now)
             && timers::fire_due(app, &mut ctx, options).is_err()
         {
@@ -210,15 +211,18 @@ impl<A: App> Decider<'_, A> {
                 });
             }
         };
-        if let Some((key, usage)) = new_key {
+        let remembered = new_key.map(|(key, usage)| {
             let bytes = postcard::to_stdvec(&reply).expect("a reply is plain data: it encodes");
-            idempotency::remember(ctx, request.tenant, key, usage, bytes);
-        }
+            idempotency::remember(ctx, request.tenant, key, usage, bytes)
+        });
         if ctx.tx.rows_since(&before) > self.options.command_rows_max
             || ctx.tx.bytes_since(&before) > self.options.command_bytes_max
         {
             ctx.tx.rollback(before);
             return Ok(Decision::Answer(Err(Failure::TooLarge), false));
+        }
+        if let Some(bytes) = remembered {
+            ctx.totals.add(request.tenant, bytes);
         }
         Ok(Decision::Answer(Ok(reply), false))
     }

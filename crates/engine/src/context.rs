@@ -1,6 +1,6 @@
 //! What domain code may see and do while it decides.
 
-use crate::{Entity, Time, tables::Timers};
+use crate::{Entity, Time, idempotency::Totals, tables::Timers};
 use evenkeel_log::Incarnation;
 use evenkeel_state::Tx;
 
@@ -12,6 +12,7 @@ pub struct Context<'c, 't> {
     pub(crate) incarnation: Incarnation,
     pub(crate) touched: &'c mut Vec<Entity>,
     pub(crate) next_timer: &'c mut Option<Time>,
+    pub(crate) totals: &'c mut Totals,
 }
 
 impl Context<'_, '_> {

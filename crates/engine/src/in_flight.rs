@@ -141,6 +141,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         if let [first, _, ..] = self.in_flight.make_contiguous() {
             self.time = self.time.max(Time(first.record.header().time_ms).plus_ms(1));
         }
+        self.totals.forget_all();
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(Failure::Unavailable(why.to_owned()));
@@ -158,6 +159,7 @@ impl<A: App, T, R> Partition<A, T, R> {
     fn step_down(&mut self, effect_known: bool, why: String) {
         self.role = Role::Follower;
         self.epoch = self.state.applied().epoch;
+        self.totals.forget_all();
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(if effect_known {

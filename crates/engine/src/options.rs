@@ -20,6 +20,8 @@ pub struct Options {
     pub barrier: Barrier,
     /// Requests that may wait in the mailbox.
     pub mailbox_max: usize,
+    /// Linearizable reads that may wait for a barrier; without one ([`Barrier::Free`]) none waits.
+    pub reads_max: usize,
     /// Commands a batch.
     pub batch_commands_max: usize,
     /// Effects a batch, in bytes: gathering stops at this, so that with one more command of the
@@ -31,7 +33,8 @@ pub struct Options {
     pub command_bytes_max: usize,
     /// Due timers that one batch handles.
     pub timers_max: usize,
-    /// Bytes of remembered idempotency keys and replies, a tenant and path in this partition.
+    /// Bytes of remembered idempotency keys and replies, a tenant in this partition, over all of
+    /// its paths.
     pub idempotency_bytes_max: u64,
     /// Above this much unflushed state, new commands are `unavailable`.
     pub memtable_bytes_max: usize,
@@ -53,6 +56,7 @@ impl Default for Options {
             depth: 1,
             barrier: Barrier::Free,
             mailbox_max: 8_192,
+            reads_max: 8_192,
             batch_commands_max: 1_024,
             batch_bytes_max: 384 * 1_024,
             command_rows_max: Self::COMMAND_ROWS_MAX,

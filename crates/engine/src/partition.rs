@@ -3,6 +3,7 @@
 
 use crate::{
     Answer, App, Barrier, Delivered, Entity, Failure, Mailbox, Options, Refused, Request, Time,
+    idempotency::Totals,
     in_flight::{InFlight, Waiting},
 };
 use evenkeel_log::{Epoch, Hash, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail};
@@ -69,6 +70,7 @@ pub struct Partition<A: App, T, R> {
     pub(crate) time: Time,
     pub(crate) checkpoint_wanted: bool,
     pub(crate) store_failed: bool,
+    pub(crate) totals: Totals,
     pub(crate) poisoned: VecDeque<Hash>,
     pub(crate) outputs: Vec<Output<A, T, R>>,
 }
@@ -94,6 +96,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             time,
             checkpoint_wanted: false,
             store_failed: false,
+            totals: Totals::default(),
             poisoned: VecDeque::new(),
             outputs: Vec::new(),
         }
@@ -220,15 +223,24 @@ impl<A: App, T, R> Partition<A, T, R> {
     }
 
     /// Offers a linearizable read. [`Output::Read`] says when it may be answered; a read that is
-    /// dropped because leadership was lost is named by [`Self::lost_reads`].
-    pub fn read(&mut self, read: R) {
+    /// dropped because leadership was lost is named by [`Self::lost_reads`]. Answers the read if
+    /// too many wait already: then its caller is told that there is no room.
+    pub fn read(&mut self, read: R) -> Option<R> {
         let fenced =
             self.options.barrier == Barrier::Free || self.options.switches.unfenced_refusal;
         if self.role == Role::Owner && fenced {
             self.outputs.push(Output::Read(read));
+        } else if self.waiting_reads() >= self.options.reads_max {
+            return Some(read);
         } else {
             self.reads.push(read);
         }
+        None
+    }
+
+    /// Reads that wait for a barrier: for the next one, or for one that is on its way.
+    fn waiting_reads(&self) -> usize {
+        self.reads.len() + self.in_flight.iter().map(|entry| entry.reads.len()).sum::<usize>()
     }
 
     /// Reads that cannot be answered because this node does not lead.

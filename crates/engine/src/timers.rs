@@ -57,7 +57,7 @@ fn fire<A: App>(app: &A, ctx: &mut Context<'_, '_>, key: (u64, u8, u64)) -> Resu
     }));
     match fired {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error @ (StateError::Io(_) | StateError::Closed))) => {
+        Ok(Err(error)) if error.is_store_failure() => {
             ctx.tx.rollback(before);
             Err(error)
         }

@@ -96,11 +96,19 @@ pub enum NodeError {
         /// Where the partition was when it was decided.
         as_of: SessionToken,
     },
-    /// The partition answered, but decided nothing. A refusal is never in here.
+    /// The idempotency key was used for another request: that is known of the partition, so it
+    /// rests on something, as a no does.
+    #[error("{}", Failure::<Refusal>::IdempotencyConflict)]
+    IdempotencyConflict {
+        /// Where the partition was when the key was looked up.
+        as_of: SessionToken,
+    },
+    /// The partition answered, but decided nothing. Neither a refusal nor an idempotency conflict
+    /// is ever in here.
     #[error(transparent)]
     Failed(#[from] Failure<Refusal>),
-    /// A session token is of a life of the log that this node does not know.
-    #[error("the session token is from another incarnation of the log")]
+    /// A session token names what this node's log has never held: it is of another life of it.
+    #[error("the session token is of another life of the log")]
     SessionReset,
     /// The tenant's name is not known.
     #[error("there is no such tenant")]

@@ -4,7 +4,7 @@
 use crate::stats::Counters;
 use evenkeel_domains::Domains;
 use evenkeel_engine::{Partition, Role};
-use evenkeel_state::{Frozen, StateError, Store};
+use evenkeel_state::{Frozen, Store};
 use std::{
     pin::Pin,
     sync::{
@@ -49,7 +49,7 @@ impl Budget {
         let _turn = self.turn.lock().await;
         let (store, counters) = (self.store.clone(), Arc::clone(&self.counters));
         let flush = tokio::task::spawn_blocking(move || match store.flush(&frozen) {
-            Err(StateError::Io(_) | StateError::Closed) => {
+            Err(error) if error.is_store_failure() => {
                 store.reopen().map_err(|error| error.to_string())?;
                 store.flush(&frozen).map_err(|error| error.to_string())
             }

@@ -101,6 +101,7 @@ impl<F: Files> Node<F> {
         Ok(Called {
             answer: answer.outcome.map_err(|failure| match failure {
                 Failure::Refused(refusal) => NodeError::Refused { refusal, as_of },
+                Failure::IdempotencyConflict => NodeError::IdempotencyConflict { as_of },
                 failure => failure.into(),
             })?,
             replayed: answer.delivered.replayed,
@@ -148,7 +149,7 @@ impl<F: Files> Node<F> {
         key: &str,
         entity: Entity,
     ) -> Option<watch::Receiver<()>> {
-        let id = self.partition_of(tenant, Scope::Key { domain, key });
+        let id = self.partition_of(tenant, Scope::Key { domain, key: key.into() });
         let (reply, receiver) = oneshot::channel();
         self.0.owners.get(&id)?.mailbag.send(Message::Watch { entity, reply }).await.ok()?;
         receiver.await.ok()
@@ -350,13 +351,19 @@ impl<F: Files> Node<F> {
     fn partition_of(&self, tenant: &Tenant, scope: Scope<'_>) -> PartitionId {
         match scope {
             Scope::Key { domain, key } => route(domain, &tenant.name, key, self.0.partitions),
+            Scope::Partition(number) => PartitionId(number % self.0.partitions),
             Scope::Meta | Scope::All => PartitionId::META,
         }
     }
 
-    /// The owner has applied everything that any token of this incarnation can name.
+    /// The owner has applied everything that a token of this log can name. One that names more,
+    /// or a partition that there is not, is of another log.
     fn check_session(&self, tokens: &[SessionToken]) -> Result<(), NodeError> {
-        let known = tokens.iter().all(|token| token.incarnation == self.0.incarnation);
+        let known = tokens.iter().all(|token| {
+            let owner = self.0.owners.get(&token.partition);
+            token.incarnation == self.0.incarnation
+                && owner.is_some_and(|owner| owner.gauges.may_have_shown(token.offset))
+        });
         if known { Ok(()) } else { Err(NodeError::SessionReset) }
     }
 
@@ -373,12 +380,13 @@ fn deadline_ms(asked: Option<Duration>, contract_ms: u64) -> u64 {
 }
 
 fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempotency {
-    let scope = match command.scope() {
-        Scope::Key { key, .. } => key,
-        Scope::Meta | Scope::All => "",
-    };
     let mut hasher = blake3::Hasher::new();
-    hasher.update(scope.as_bytes()).update(&[0]).update(key.as_bytes());
+    if let Scope::Key { key, .. } = command.scope() {
+        for piece in key.pieces() {
+            hasher.update(piece);
+        }
+    }
+    hasher.update(&[0]).update(key.as_bytes());
     Idempotency {
         path,
         key: Hash::from(hasher.finalize()).0,

@@ -38,16 +38,17 @@ impl Node {
             let options = options.clone();
             blocking(move || recovery::open_log(&options)).await?
         };
-        Self::over(log, options).await
+        Self::over(log, None, options).await
     }
 }
 
 impl<F: Files> Node<F> {
-    /// The same, with the log in `files` and not in the directory. `identity` tells a new log
-    /// from every other one.
+    /// The same, with the log in `files` and the state in `store`, if it is given, and not in the
+    /// directory. `identity` tells a new log from every other one.
     pub async fn open_over(
         files: Arc<F>,
         identity: [u8; 16],
+        store: Option<Store>,
         options: NodeOptions,
     ) -> Result<Self, OpenError> {
         let local = LocalOptions {
@@ -60,18 +61,24 @@ impl<F: Files> Node<F> {
                 .map_err(|error| OpenError::Log(format!("the log does not open: {error}")))
         });
         let log = log.await?;
-        Self::over(log, options).await
+        Self::over(log, store, options).await
     }
 
     async fn over(
         (log, recovered): (LocalLog<F>, Recovered),
+        store: Option<Store>,
         options: NodeOptions,
     ) -> Result<Self, OpenError> {
         recovery::report(&log, &recovered);
         let log = Arc::new(log);
         let store = {
             let options = options.clone();
-            blocking(move || recovery::open_store(&options)).await?
+            blocking(move || {
+                let store = store.map_or_else(|| recovery::open_store(&options), Ok)?;
+                recovery::restore_empty(&store, &options)?;
+                Ok(store)
+            })
+            .await?
         };
         let state = |error: evenkeel_state::StateError| OpenError::State(error.to_string());
         let stored = store.partitions().map_err(state)?;

@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// While something waits for the log, deadlines are looked at this often.
+/// While something waits for the log or the store, it is looked at this often.
 const TICK_MS: u64 = 20;
 /// After the log has refused a record, nothing is decided for so long: a full disk is asked again
 /// and again, but not all the time.
@@ -86,7 +86,7 @@ pub(crate) struct Owner<L> {
     stopping: Option<oneshot::Sender<()>>,
     ended: bool,
     touched: bool,
-    /// A query could not read the store.
+    /// A query could not read the store, or a copy of `meta` could not be made.
     read_failed: bool,
     /// Until then nothing is decided: see [`REFUSED_REST_MS`].
     rest_until: Time,
@@ -136,6 +136,7 @@ impl<L: Log> Owner<L> {
                 self.rest_until = self.clock.now().plus_ms(REFUSED_REST_MS);
             }
             self.partition.appended(id, outcome);
+            self.publish_offset();
             self.touch();
         }
         if let Poll::Ready(result) = self.flusher.poll(context) {
@@ -188,7 +189,9 @@ impl<L: Log> Owner<L> {
             Message::Command(request) => self.partition.submit(request),
             Message::Read { ticket, linearizable } => {
                 if linearizable {
-                    self.partition.read(ticket);
+                    if let Some(ticket) = self.partition.read(ticket) {
+                        let _ = ticket.reply.send(Err(Failure::Overloaded.into()));
+                    }
                 } else if self.partition.role() == Role::Owner {
                     self.answer_read(ticket);
                 } else {
@@ -216,7 +219,7 @@ impl<L: Log> Owner<L> {
     /// Does what the engine wants done.
     fn carry_out(&mut self) {
         let outputs = self.partition.outputs();
-        self.publish_meta();
+        let published = self.publish_meta();
         let decided = outputs.iter().filter(|output| is_decision(output)).count();
         if decided > 0 {
             self.gauges.count_batch(decided);
@@ -226,6 +229,8 @@ impl<L: Log> Owner<L> {
                 Output::Append { id, attempt, record } => {
                     self.appends.submit(Arc::clone(&self.log), id, attempt, record);
                 }
+                // Its ticket's end says that nobody knows.
+                Output::Answer(..) if !published => {}
                 Output::Answer(ticket, answer) => {
                     // A caller that has gone away needs no answer.
                     let _ = ticket.send(answer);
@@ -242,16 +247,22 @@ impl<L: Log> Owner<L> {
         self.partition.lost_reads().into_iter().for_each(lost);
     }
 
-    /// Whoever is answered about a change of `meta` must find it in force.
-    fn publish_meta(&self) {
-        let Some(cell) = &self.meta else { return };
+    /// Whoever is answered about a change of `meta` must find it in force; so as long as it cannot
+    /// be read, nobody is.
+    fn publish_meta(&mut self) -> bool {
+        let Some(cell) = &self.meta else { return true };
         let appended = cell.get().as_of != Some(self.token(self.partition.tail().offset));
         if appended {
             match meta::load(&self.partition.view()) {
                 Ok(meta) => cell.set(meta, self.token(self.partition.tail().offset)),
-                Err(error) => tracing::error!(%error, "meta cannot be read"),
+                Err(error) => {
+                    tracing::error!(%error, "meta cannot be read");
+                    self.read_failed = true;
+                    return false;
+                }
             }
         }
+        true
     }
 
     fn token(&self, offset: Offset) -> SessionToken {
@@ -318,6 +329,7 @@ impl<L: Log> Owner<L> {
             tracing::error!(partition = %self.partition.id(), why, "not served");
             return self.gauges.quarantine(why);
         }
+        self.publish_offset();
         if let Some(cell) = &self.meta
             && let Ok(meta) = meta::load(&self.partition.view())
         {
@@ -345,10 +357,14 @@ impl<L: Log> Owner<L> {
         }
     }
 
+    /// Wherever the tail moves: all answers come after that.
+    fn publish_offset(&self) {
+        self.gauges.set_offset(self.partition.tail().offset);
+    }
+
     fn publish(&mut self, now: Time) {
         self.gauges.set(
             self.partition.role(),
-            self.partition.tail().offset.0,
             self.partition.waiting(),
             self.partition.memtable_bytes(),
         );
@@ -386,7 +402,7 @@ impl<L: Log> Owner<L> {
             return self.rest_until.0 - now.0;
         }
         let busy = self.partition.is_in_flight() || self.partition.waiting() > 0;
-        let tick = if busy || self.deposed { TICK_MS } else { u64::MAX };
+        let tick = if busy || self.deposed || self.read_failed { TICK_MS } else { u64::MAX };
         self.partition.next_wake().map_or(tick, |due| due.0.saturating_sub(now.0).min(tick))
     }
 }

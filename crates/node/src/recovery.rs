@@ -1,5 +1,5 @@
 //! Opening: the log first, since it is the truth; then the store, which is derived from it and is
-//! rebuilt from a snapshot if it is gone or cannot be read.
+//! rebuilt from a snapshot if it is gone or damaged.
 
 use crate::{NodeOptions, OpenError};
 use evenkeel_domains::Domains;
@@ -7,7 +7,7 @@ use evenkeel_engine::{Partition, Time};
 use evenkeel_log::{
     Files, Incarnation, LocalLog, LocalOptions, Log, PartitionId, Recovered, Tail, WalError,
 };
-use evenkeel_state::{Applied, Snapshot, Store};
+use evenkeel_state::{Applied, Snapshot, StateError, Store};
 use std::{fs, path::Path};
 
 /// Where the log is, within the data directory.
@@ -74,24 +74,36 @@ pub(crate) async fn bootstrap<F: Files>(
     last.map(|id| id.0 + 1).ok_or_else(|| OpenError::Log("the log has no data partition".into()))
 }
 
-/// Opens the store. One that cannot be read is set aside, and an empty one takes what the newest
-/// whole snapshot has; the log has the rest.
+/// Opens the store's file. One that is damaged is set aside, and begun anew; one that cannot be
+/// had for any other reason is left alone, since it may be whole.
 pub(crate) fn open_store(options: &NodeOptions) -> Result<Store, OpenError> {
     let path = options.data.join(STORE_FILE);
-    let state = |error: &dyn std::fmt::Display| OpenError::State(error.to_string());
-    let store = match Store::open(&path, options.cache_bytes) {
-        Ok(store) => store,
-        Err(error) => {
+    let open = || {
+        let store = Store::open(&path, options.cache_bytes)?;
+        store.is_empty()?;
+        Ok(store)
+    };
+    let state = |error: &dyn std::fmt::Display| {
+        OpenError::State(format!("{}: {error}", path.display()))
+    };
+    match open() {
+        Ok(store) => Ok(store),
+        Err(error) if StateError::is_damage(&error) => {
             let aside = options.data.join(format!("{STORE_FILE}.damaged"));
             tracing::error!(%error, aside = %aside.display(), "the state is rebuilt");
             fs::rename(&path, &aside).map_err(|error| state(&error))?;
-            Store::open(&path, options.cache_bytes).map_err(|error| state(&error))?
+            open().map_err(|error| state(&error))
         }
-    };
-    if store.is_empty().map_err(|error| state(&error))? {
-        restore(&store, &options.data.join(SNAPSHOT_DIRECTORY))?;
+        Err(error) => Err(state(&error)),
     }
-    Ok(store)
+}
+
+/// Has an empty store take what the newest whole snapshot has; the log has the rest.
+pub(crate) fn restore_empty(store: &Store, options: &NodeOptions) -> Result<(), OpenError> {
+    if store.is_empty().map_err(|error| OpenError::State(error.to_string()))? {
+        restore(store, &options.data.join(SNAPSHOT_DIRECTORY))?;
+    }
+    Ok(())
 }
 
 fn restore(store: &Store, directory: &Path) -> Result<(), OpenError> {

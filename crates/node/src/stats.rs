@@ -1,7 +1,7 @@
 //! What a node says about itself.
 
 use evenkeel_engine::Role;
-use evenkeel_log::PartitionId;
+use evenkeel_log::{Offset, PartitionId};
 use std::sync::{
     Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -71,10 +71,21 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
-    pub(crate) fn set(&self, role: Role, offset: u64, waiting: usize, memtable_bytes: usize) {
+    /// Before anything is answered that rests on `offset`: whoever hears the answer may name it
+    /// at once.
+    pub(crate) fn set_offset(&self, offset: Offset) {
+        self.offset.store(offset.0, Ordering::Release);
+    }
+
+    /// Whether an answer may have named `offset`. Of a partition that is out of service nobody
+    /// can tell: its log may have ended before that was read.
+    pub(crate) fn may_have_shown(&self, offset: Offset) -> bool {
+        offset.0 <= self.offset.load(Ordering::Acquire) || self.quarantined().is_some()
+    }
+
+    pub(crate) fn set(&self, role: Role, waiting: usize, memtable_bytes: usize) {
         let leads = role == Role::Owner && self.quarantined.get().is_none();
         self.leads.store(leads, Ordering::Relaxed);
-        self.offset.store(offset, Ordering::Relaxed);
         self.waiting.store(waiting as u64, Ordering::Relaxed);
         self.memtable_bytes.store(memtable_bytes as u64, Ordering::Relaxed);
     }
@@ -157,7 +168,7 @@ mod tests {
         let gauges = Gauges::default();
         gauges.quarantine("first".into());
         gauges.quarantine("second".into());
-        gauges.set(Role::Owner, 1, 0, 0);
+        gauges.set(Role::Owner, 0, 0);
         let stats = gauges.snapshot(PartitionId(0));
         assert_eq!((stats.leads, stats.quarantined.as_deref()), (false, Some("first")));
     }

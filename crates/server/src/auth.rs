@@ -2,6 +2,7 @@
 //! known, and it is never written anywhere.
 
 use crate::{code::Code, options::Auth, problem::Problem, text::push_hex};
+use evenkeel_domains::meta::KeyView;
 use evenkeel_node::{MetaView, Tenant};
 use hyper::{
     HeaderMap, Uri,
@@ -56,7 +57,8 @@ pub(crate) fn admit(
     }
 }
 
-fn anonymous(meta: &MetaView) -> Caller {
+/// Whoever asks where nobody needs a key.
+pub(crate) fn anonymous(meta: &MetaView) -> Caller {
     let id = meta.meta.tenants.get(DEFAULT_TENANT).copied().unwrap_or_default();
     Caller { tenant: Tenant { id, name: DEFAULT_TENANT.into() }, key: None }
 }
@@ -71,22 +73,34 @@ fn identify(needs: Needs, headers: &HeaderMap, meta: &MetaView) -> Result<Caller
         .ok()
         .and_then(bearer)
         .ok_or_else(|| unauthenticated("Authorization must be Bearer ek_<id>_<secret>"))?;
-    let key = meta.meta.keys.get(id).ok_or_else(unknown)?;
-    // The comparison of `blake3::Hash` takes the same time wherever two hashes differ.
-    if blake3::hash(secret.as_bytes()) != blake3::Hash::from_bytes(key.secret_hash) {
-        return Err(unknown());
-    }
-    let tenant = *meta.meta.tenants.get(&key.tenant).ok_or_else(unknown)?;
+    let (tenant, key) = known(id, secret, meta).ok_or_else(unknown)?;
     if let Needs::Scope(scope) = needs
         && !key.scopes.iter().any(|has| has == scope || has == ADMIN)
     {
         return Err(Problem::new(Code::Forbidden, format!("the key lacks the scope {scope}"))
             .with("scope", scope));
     }
-    Ok(Caller {
-        tenant: Tenant { id: tenant, name: key.tenant.as_str().into() },
-        key: Some(id.to_owned()),
-    })
+    Ok(Caller { tenant, key: Some(id.to_owned()) })
+}
+
+/// The key of which these are both halves, and whose it is.
+pub(crate) fn known<'a>(
+    id: &str,
+    secret: &str,
+    meta: &'a MetaView,
+) -> Option<(Tenant, &'a KeyView)> {
+    let key = meta.meta.keys.get(id)?;
+    // The comparison of `blake3::Hash` takes the same time wherever two hashes differ.
+    if blake3::hash(secret.as_bytes()) != blake3::Hash::from_bytes(key.secret_hash) {
+        return None;
+    }
+    Some((tenant_of(key, meta)?, key))
+}
+
+/// The tenant whose key it is, if there is one.
+pub(crate) fn tenant_of(key: &KeyView, meta: &MetaView) -> Option<Tenant> {
+    let id = *meta.meta.tenants.get(&key.tenant)?;
+    Some(Tenant { id, name: key.tenant.as_str().into() })
 }
 
 /// The two halves of the key in an `Authorization` header.
@@ -95,7 +109,12 @@ fn bearer(header: &str) -> Option<(&str, &str)> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    credentials.trim().strip_prefix(PREFIX)?.split_once('_')
+    halves(credentials.trim())
+}
+
+/// The public and the secret half of a key as its holder sends it.
+pub(crate) fn halves(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(PREFIX)?.split_once('_')
 }
 
 fn unauthenticated(detail: &'static str) -> Problem {

@@ -12,9 +12,10 @@ use crate::{
     text::{is_name, percent_decoded},
 };
 use evenkeel_contract::{Level, Path};
-use evenkeel_domains::{Command, Found, Query, Reply, path_number};
+use evenkeel_domains::{Command, Found, Query, Reply, path_number, reservations::PAGE_BYTES_MAX};
 use evenkeel_node::{CallOptions, Called, ReadOptions};
 use hyper::{body::Incoming, http::request::Parts};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// A request that was let in.
@@ -95,10 +96,63 @@ pub(crate) struct Page {
     pub(crate) after: Option<String>,
 }
 
+/// Items of a page that was put together here, and whether more follow them.
+pub(crate) struct Filled<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) more: bool,
+}
+
 impl Page {
     /// The page of `list` that `parameters` ask for.
     pub(crate) fn of(parameters: &Parameters<'_>, list: &List<'_>) -> Result<Self, Problem> {
         let after = parameters.get("cursor").map(|cursor| list.place(cursor)).transpose()?;
         Ok(Self { limit: parameters.limit()?, after })
+    }
+
+    /// Takes items for it from a list that lies in memory: as many as are asked for, and no more
+    /// than fit into `PAGE_BYTES_MAX` as answered. The domains bound what they read themselves.
+    pub(crate) fn fill<T: Serialize>(&self, list: impl IntoIterator<Item = T>) -> Filled<T> {
+        let mut filled = Filled { items: Vec::new(), more: false };
+        let mut bytes = 0;
+        for item in list {
+            bytes += json::bytes(&item) + 1;
+            // One is always taken: a list that stands still would never end.
+            let full = filled.items.len() == self.limit || bytes > PAGE_BYTES_MAX;
+            if full && !filled.items.is_empty() {
+                filled.more = true;
+                break;
+            }
+            filled.items.push(item);
+        }
+        filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(limit: usize, items: &[usize]) -> (Vec<usize>, bool) {
+        let page = Page { limit, after: None };
+        let filled = page.fill(items.iter().map(|bytes| "x".repeat(*bytes)));
+        (filled.items.iter().map(String::len).collect(), filled.more)
+    }
+
+    #[test]
+    fn a_page_ends_at_its_limit_and_says_whether_more_follow() {
+        assert_eq!(filled(2, &[]), (vec![], false));
+        assert_eq!(filled(2, &[1, 2]), (vec![1, 2], false));
+        assert_eq!(filled(2, &[1, 2, 3]), (vec![1, 2], true));
+    }
+
+    #[test]
+    fn a_page_ends_before_it_has_too_many_bytes() {
+        // With its quotes and its comma.
+        let half = PAGE_BYTES_MAX / 2 - 3;
+        assert_eq!(filled(1_000, &[half, half]), (vec![half, half], false));
+        assert_eq!(filled(1_000, &[half, half, 0]), (vec![half, half], true));
+        assert_eq!(filled(1_000, &[half, half + 1, 1]), (vec![half], true));
+        let huge = 2 * PAGE_BYTES_MAX;
+        assert_eq!(filled(1_000, &[huge, 1]), (vec![huge], true), "one is always taken");
     }
 }

@@ -43,6 +43,8 @@ codes! {
         "Send Authorization: Bearer with a key that exists.";
     Forbidden, "forbidden", 403, "Not allowed", false,
         "Use a key with the scope that the detail names, or the host name that the server expects.";
+    InvalidPolicy, "invalid_policy", 400, "The limit's policy is not legal", false,
+        "Change the policy; the detail says which rule it breaks.";
     NotFound, "not_found", 404, "Not found", false,
         "It was never there, or it was resolved longer ago than its retention.";
     MethodNotAllowed, "method_not_allowed", 405, "Not a method of this address", false,
@@ -71,6 +73,14 @@ codes! {
         "Revoke keys that are not used.";
     TooManyTenants, "too_many_tenants", 409, "There are as many tenants as there may be", false,
         "Use a tenant that exists.";
+    LimitFixed, "limit_fixed", 409, "This of a limit cannot change", false,
+        "Keep `field` as it is, or delete the limit and put it anew, which begins to count anew.";
+    TooManyLimits, "too_many_limits", 409, "There are as many limits as there may be", false,
+        "Delete limits that are not used.";
+    NoLease, "no_lease", 409, "The slot is not taken", false,
+        "It was released, or its time is over: stop what it was for, or check again for another.";
+    WrongAlgorithm, "wrong_algorithm", 409, "Not for a limit of this algorithm", false,
+        "Slots of a concurrency limit are given back by releasing their leases.";
     HoldExpired, "hold_expired", 410, "The hold has expired", false,
         "Hold again; or confirm with {\"late\":\"reacquire\"}, which takes the same places if they are free.";
     SessionReset, "session_reset", 410, "The session is of another life of the log", false,
@@ -81,6 +91,8 @@ codes! {
         "Send Content-Type: application/json.";
     IdempotencyConflict, "idempotency_conflict", 422, "The idempotency key was used before", false,
         "Use a fresh key for a different request, and the same key only for the very same request.";
+    Limited, "limited", 429, "A limit is reached", true,
+        "Wait as long as Retry-After says; nothing was counted. A check is answered 200 with `allowed: false` instead.";
     QuotaExceeded, "quota_exceeded", 429, "The tenant's share is used up", true,
         "Wait as long as Retry-After says.";
     Overloaded, "overloaded", 429, "Too much is waiting", true,

@@ -1,19 +1,20 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
 use crate::{code::Code, problem::Problem, reservations};
-use evenkeel_domains::{Refusal, meta};
+use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
+use hyper::header::{HeaderValue, RETRY_AFTER};
 
 /// The problem that `error` is answered with.
 pub(crate) fn problem(error: NodeError) -> Problem {
     match error {
         NodeError::Refused { refusal, as_of } => refused(refusal).resting_on(as_of),
+        NodeError::IdempotencyConflict { as_of } => {
+            failed(Failure::IdempotencyConflict).resting_on(as_of)
+        }
         NodeError::Failed(failure) => failed(failure),
-        NodeError::SessionReset => Problem::new(
-            Code::SessionReset,
-            "the session token is from another incarnation of the log",
-        ),
+        NodeError::SessionReset => Problem::new(Code::SessionReset, error.to_string()),
         NodeError::NoTenant => Problem::new(Code::Forbidden, "the key's tenant does not exist"),
     }
 }
@@ -36,17 +37,66 @@ fn failed(failure: Failure<Refusal>) -> Problem {
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
-        Refusal::Meta(meta::Refusal::NoKey) => Problem::new(Code::NotFound, "there is no such key"),
-        Refusal::Meta(meta::Refusal::KeyExists) => Problem::new(
+        Refusal::Meta(refusal) => of_meta(refusal),
+        Refusal::Limits(refusal) => of_limits(refusal),
+    }
+}
+
+fn of_meta(refusal: meta::Refusal) -> Problem {
+    match refusal {
+        meta::Refusal::NoKey => Problem::new(Code::NotFound, "there is no such key"),
+        meta::Refusal::KeyExists => Problem::new(
             Code::KeyExists,
             "there is a key of this id already; ask again for another",
         ),
-        Refusal::Meta(meta::Refusal::TooManyKeys) => {
+        meta::Refusal::TooManyKeys => {
             Problem::new(Code::TooManyKeys, format!("there may be at most {} keys", meta::KEYS_MAX))
         }
-        Refusal::Meta(meta::Refusal::TooManyTenants) => Problem::new(
+        meta::Refusal::TooManyTenants => Problem::new(
             Code::TooManyTenants,
             format!("there may be at most {} tenants", meta::TENANTS_MAX),
+        ),
+        meta::Refusal::NoLimit => Problem::new(Code::NotFound, "there is no such limit"),
+        meta::Refusal::BadPolicy(error) => Problem::new(Code::InvalidPolicy, error.to_string()),
+        meta::Refusal::LimitFixed { field } => Problem::new(
+            Code::LimitFixed,
+            format!("{field} decides where and how the limit counts, so it cannot change"),
+        )
+        .with("field", field),
+        meta::Refusal::TooManyLimits => Problem::new(
+            Code::TooManyLimits,
+            format!(
+                "there may be at most {} limits a tenant, and {} in all",
+                meta::LIMITS_MAX,
+                meta::ALL_LIMITS_MAX
+            ),
+        ),
+    }
+}
+
+fn of_limits(refusal: limits::Refusal) -> Problem {
+    match refusal {
+        limits::Refusal::Limited(results) => {
+            let detail = "one of the checks does not fit, so nothing was counted";
+            let problem = Problem::new(Code::Limited, detail);
+            // All must fit, so the longest wait counts; where one never fits, there is none to name.
+            let refused = results.iter().filter(|result| !result.allowed);
+            let waits: Option<Vec<u64>> = refused.map(|result| result.retry_after_ns).collect();
+            match waits.into_iter().flatten().max() {
+                Some(wait_ns) => {
+                    let seconds = wait_ns.div_ceil(1_000_000_000);
+                    problem.header(RETRY_AFTER, HeaderValue::from(seconds))
+                }
+                None => problem,
+            }
+        }
+        limits::Refusal::NoLease => Problem::new(
+            Code::NoLease,
+            "the slot is not taken: it was released, its time is over, or it never was",
+        ),
+        limits::Refusal::WrongAlgorithm(_) => Problem::new(
+            Code::WrongAlgorithm,
+            "slots of a concurrency limit are given back by releasing their leases",
         ),
     }
 }

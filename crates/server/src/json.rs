@@ -1,20 +1,17 @@
 //! Bodies of requests: read within their bounds, then parsed with an answer that says where they
-//! are wrong. What the fields mean is not here.
+//! are wrong. And how long a body of an answer is. What the fields mean is not here.
 
-use crate::{
-    code::Code,
-    problem::Problem,
-    text::{cut, nearest},
-};
+use crate::{code::Code, problem::Problem, text::cut};
 use bytes::{Bytes, BytesMut};
+use evenkeel_contract::nearest;
 use hyper::{
     HeaderMap,
     body::{Body, Incoming},
     header::CONTENT_TYPE,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{future::poll_fn, io::Write, pin::Pin, time::Duration};
 
 /// How much of what a parser says is repeated: it quotes what was sent.
 const DETAIL_BYTES_MAX: usize = 300;
@@ -89,6 +86,27 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Code::UnsupportedMediaType, detail))
 }
 
+/// How many bytes `value` takes as JSON.
+pub(crate) fn bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value)
+        .expect("bodies are structs and strings: they serialise, and counting cannot fail");
+    count.0
+}
+
 /// Parses a body.
 pub(crate) fn parse<T: Document>(bytes: &[u8]) -> Result<T, Problem> {
     // A struct would also be read from an array of its fields, which nobody means.
@@ -106,7 +124,7 @@ fn explain(error: &serde_json::Error, fields: &'static [&'static str]) -> Proble
     let said = cut(said.strip_suffix(&position).unwrap_or(&said), DETAIL_BYTES_MAX);
     let at = format!("line {line}, column {column}");
     let detail = match (error.classify(), unknown_field(&said)) {
-        (Category::Data, Some(field)) => match nearest(field, fields) {
+        (Category::Data, Some(field)) => match nearest(field, fields.iter().copied()) {
             Some(meant) => format!("unknown field {field:?}, did you mean {meant:?}? ({at})"),
             None => format!("unknown field {field:?}; known are {} ({at})", fields.join(", ")),
         },

@@ -5,14 +5,15 @@
 use crate::{
     answer::{Answer, Delivered},
     auth::{self, DEFAULT_TENANT, Minted, SCOPES},
-    call::{Call, Page},
+    call::{Call, Filled, Page},
     code::Code,
     cursor::List,
     json,
     problem::Problem,
-    text::{is_name, nearest},
+    text::is_name,
     time::Rfc3339,
 };
+use evenkeel_contract::nearest;
 use evenkeel_domains::{Command, Reply, meta};
 use evenkeel_node::{CallOptions, MetaView, Node, NodeError, Tenant};
 use hyper::StatusCode;
@@ -125,7 +126,7 @@ fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Problem> {
     }
     for (at, scope) in scopes.iter().enumerate() {
         if !SCOPES.contains(&scope.as_str()) {
-            let hint = nearest(scope, &SCOPES).map_or_else(
+            let hint = nearest(scope, SCOPES).map_or_else(
                 || format!("known are {}", SCOPES.join(", ")),
                 |meant| format!("did you mean {meant}?"),
             );
@@ -144,27 +145,19 @@ pub(crate) fn list(call: &Call) -> Answered {
     call.read_options()?;
     let own = &*call.caller.tenant.name;
     let list = List(&["keys", own]);
-    let Page { limit, after } = Page::of(&parameters, &list)?;
+    let page = Page::of(&parameters, &list)?;
     let view = call.edge.node.meta();
-    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut keys = view
-        .meta
-        .keys
-        .range::<str, _>((from, Bound::Unbounded))
-        .filter(|(_, key)| own == DEFAULT_TENANT || key.tenant == own);
-    let items: Vec<KeyBody<'_>> = keys
-        .by_ref()
-        .take(limit)
-        .map(|(id, key)| KeyBody {
-            id,
-            tenant: &key.tenant,
-            scopes: &key.scopes,
-            label: &key.label,
-            created_at: Rfc3339(key.created_at),
-        })
-        .collect();
-    let last = items.last().map(|key| list.cursor(key.id));
-    let cursor = if keys.next().is_some() { last } else { None };
+    let from = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let keys = view.meta.keys.range::<str, _>((from, Bound::Unbounded));
+    let seen = keys.filter(|(_, key)| own == DEFAULT_TENANT || key.tenant == own);
+    let Filled { items, more } = page.fill(seen.map(|(id, key)| KeyBody {
+        id,
+        tenant: &key.tenant,
+        scopes: &key.scopes,
+        label: &key.label,
+        created_at: Rfc3339(key.created_at),
+    }));
+    let cursor = items.last().filter(|_| more).map(|key| list.cursor(key.id));
     let answer = Answer::json(StatusCode::OK, &KeyList { items, cursor });
     Ok(match view.as_of {
         Some(as_of) => {

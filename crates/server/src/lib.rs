@@ -25,6 +25,7 @@ mod page;
 mod problem;
 mod query;
 mod reservations;
+pub mod resp;
 mod routes;
 mod server;
 mod spent;

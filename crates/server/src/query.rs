@@ -2,8 +2,9 @@
 
 use crate::{
     problem::Problem,
-    text::{cut, nearest, percent_decoded},
+    text::{cut, percent_decoded},
 };
+use evenkeel_contract::nearest;
 use std::borrow::Cow;
 
 /// Items of a page, unless asked for otherwise.
@@ -61,7 +62,7 @@ pub(crate) fn bad(name: &'static str, rule: &str) -> Problem {
 
 fn unknown(name: &str, known: &'static [&'static str]) -> Problem {
     let named = cut(name, NAMED_BYTES_MAX);
-    Problem::invalid(match (nearest(name, known), known) {
+    Problem::invalid(match (nearest(name, known.iter().copied()), known) {
         (Some(meant), _) => format!("unknown query parameter {named:?}, did you mean {meant:?}?"),
         (None, []) => format!("unknown query parameter {named:?}: there are none here"),
         (None, _) => format!("unknown query parameter {named:?}; known are {}", known.join(", ")),

@@ -1,12 +1,9 @@
-//! Small texts: numbers written without the formatting machinery, names checked, wrong words
-//! answered with the right one.
+//! Small texts: numbers written without the formatting machinery, names checked, escapes undone.
 
 use std::borrow::Cow;
 
 /// The longest name a caller may choose.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
-/// Longer words get no suggestion, so that a hostile one costs nothing.
-const SUGGEST_BYTES_MAX: usize = 64;
 
 /// Appends `number` in decimal.
 pub(crate) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
@@ -74,35 +71,6 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &text[..end]))
 }
 
-/// The known word that was probably meant by `wrong`: the nearest, if at most a third of it
-/// differs.
-pub(crate) fn nearest(wrong: &str, known: &[&'static str]) -> Option<&'static str> {
-    if wrong.len() > SUGGEST_BYTES_MAX {
-        return None;
-    }
-    let near = |word: &&'static str| {
-        let apart = edits(wrong.as_bytes(), word.as_bytes());
-        (apart <= (wrong.len().max(word.len()) / 3).max(1)).then_some((apart, *word))
-    };
-    known.iter().filter_map(near).min().map(|(_, word)| word)
-}
-
-/// How many letters must be added, taken away or replaced to make one word of the other
-/// (Levenshtein, 1966), a row of the table at a time.
-fn edits(one: &[u8], other: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,15 +114,6 @@ mod tests {
         for wrong in ["%", "%4", "%zz", "%ff", "%+1", "%é"] {
             assert_eq!(percent_decoded(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn only_a_near_word_is_suggested() {
-        let fields = ["holder", "ttl_ms", "seats", "quantity"];
-        assert_eq!(nearest("holdr", &fields), Some("holder"));
-        assert_eq!(nearest("ttl", &fields), None);
-        assert_eq!(nearest("seat", &fields), Some("seats"));
-        assert_eq!(nearest(&"s".repeat(10_000), &fields), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::layer::KeyRange;
 use crate::{Applied, StateError};
 use evenkeel_log::PartitionId;
 use redb::ReadOnlyTable;
+use std::io::ErrorKind;
 
 /// The store's keys: the partition, big-endian, then the key.
 pub(crate) const PARTITION_BYTES: usize = 2;
@@ -54,9 +55,38 @@ impl Base {
 
 impl From<redb::StorageError> for StateError {
     fn from(error: redb::StorageError) -> Self {
+        use redb::StorageError as Error;
         match error {
-            redb::StorageError::PreviousIo | redb::StorageError::DatabaseClosed => Self::Closed,
+            Error::PreviousIo | Error::DatabaseClosed => Self::Closed,
+            Error::Corrupted(what) => Self::Damaged(what),
+            // What was read is no database, or ends before what it says to hold.
+            Error::Io(error)
+                if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
+                Self::Damaged(error.to_string())
+            }
             error => Self::Io(error.to_string()),
+        }
+    }
+}
+
+impl From<redb::DatabaseError> for StateError {
+    fn from(error: redb::DatabaseError) -> Self {
+        match error {
+            redb::DatabaseError::Storage(error) => error.into(),
+            redb::DatabaseError::UpgradeRequired(version) => Self::Format(version.into()),
+            // Others have it open.
+            error => Self::Io(error.to_string()),
+        }
+    }
+}
+
+/// The tables are always asked for by the same names and types.
+impl From<redb::TableError> for StateError {
+    fn from(error: redb::TableError) -> Self {
+        match error {
+            redb::TableError::Storage(error) => error.into(),
+            error => Self::Damaged(error.to_string()),
         }
     }
 }
@@ -73,4 +103,4 @@ macro_rules! io_errors {
         }
     )*};
 }
-io_errors!(DatabaseError, TransactionError, TableError, CommitError);
+io_errors!(TransactionError, CommitError);

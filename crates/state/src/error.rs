@@ -18,7 +18,8 @@ pub enum StateError {
         /// [`crate::Table::NAME`].
         table: &'static str,
     },
-    /// The device failed; the store must be reopened before it is used again.
+    /// The device failed, or does not let this program have the file; nothing is known to be
+    /// wrong with what is stored. The store must be reopened before it is used again.
     #[error("the state store failed: {0}")]
     Io(String),
     /// The store failed earlier and was not reopened since.
@@ -32,7 +33,7 @@ pub enum StateError {
     Format(u32),
     /// The store's file holds what no version writes.
     #[error("the state store is damaged: {0}")]
-    Damaged(&'static str),
+    Damaged(String),
     /// A flush would have left out records between what is stored and what it holds.
     #[error("partition {partition}: the flush starts after offset {}, the store ends at {}", .from.offset, .stored.offset)]
     Gap {
@@ -46,6 +47,21 @@ pub enum StateError {
     /// Snapshots are restored into an empty store only.
     #[error("the state store is not empty")]
     NotEmpty,
+}
+
+impl StateError {
+    /// Whether what is wrong is the file and not the way to it: then it has to be rebuilt, and
+    /// else it must not be touched.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Format(_) | Self::Damaged(_))
+    }
+
+    /// Whether the store could not be read, and may be readable once it was opened again.
+    #[must_use]
+    pub fn is_store_failure(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Closed | Self::Damaged(_))
+    }
 }
 
 /// Why a record cannot follow what was applied. The state is unchanged.

@@ -21,6 +21,7 @@ use redb::{
     StorageBackend, TableDefinition, WriteTransaction,
 };
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -28,6 +29,7 @@ pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(
 pub(crate) const APPLIED: TableDefinition<'_, u16, &[u8]> = TableDefinition::new("applied");
 const FORMAT: TableDefinition<'_, (), u32> = TableDefinition::new("format");
 const FORMAT_VERSION: u32 = 1;
+const APPLIED_DAMAGED: &str = "what a partition has applied";
 const MEMORY_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 type Opener = Box<dyn Fn() -> Result<Database, StateError> + Send + Sync>;
@@ -50,6 +52,7 @@ struct Inner {
 
 impl Store {
     /// Opens or creates the file at `path`. redb takes at most `cache_bytes` for pages in memory.
+    /// [`StateError::is_damage`] tells a file that is to be rebuilt from one that cannot be had.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StateError> {
         let path = path.to_owned();
         Self::from_opener(Box::new(move || {
@@ -62,7 +65,9 @@ impl Store {
         let backend = redb::backends::InMemoryBackend::new();
         let mut builder = Database::builder();
         builder.set_cache_size(MEMORY_CACHE_BYTES);
-        Self::from_database(builder.create_with_backend(backend)?, None)
+        let database = builder.create_with_backend(backend)?;
+        let base = prepare(&database)?;
+        Ok(Self::from_opened((database, base), None))
     }
 
     /// A store over another kind of storage; `backend` is asked again at each [`Store::reopen`].
@@ -77,19 +82,18 @@ impl Store {
     }
 
     fn from_opener(opener: Opener) -> Result<Self, StateError> {
-        let database = opener()?;
-        Self::from_database(database, Some(opener))
+        let opened = open(&opener)?;
+        Ok(Self::from_opened(opened, Some(opener)))
     }
 
-    fn from_database(database: Database, opener: Option<Opener>) -> Result<Self, StateError> {
-        let base = prepare(&database)?;
+    fn from_opened((database, base): (Database, Base), opener: Option<Opener>) -> Self {
         let inner = Inner {
             opener,
             database: RwLock::new(Some(database)),
             base: RwLock::new(Arc::new(base)),
             refresh: Mutex::new(()),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
     }
 
     /// Opens it again after it failed. All that was flushed is there again; what was not is still
@@ -100,8 +104,8 @@ impl Store {
         let mut database = self.inner.database.write().unwrap_or_else(PoisonError::into_inner);
         self.set_base(Base::closed());
         drop(database.take());
-        let opened = opener()?;
-        self.set_base(prepare(&opened)?);
+        let (opened, base) = open(opener)?;
+        self.set_base(base);
         *database = Some(opened);
         Ok(())
     }
@@ -203,6 +207,17 @@ impl Base {
     }
 }
 
+/// Opens what `opener` answers. redb trusts a file that was closed in order, without reading all
+/// of it, and panics over one that was damaged since.
+fn open(opener: &Opener) -> Result<(Database, Base), StateError> {
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let database = opener()?;
+        let base = prepare(&database)?;
+        Ok((database, base))
+    }));
+    opened.unwrap_or_else(|_| Err(StateError::Damaged("its pages contradict one another".into())))
+}
+
 /// Lays out a new file, and refuses one of another format.
 fn prepare(database: &Database) -> Result<Base, StateError> {
     match stored_format(database)? {
@@ -234,7 +249,7 @@ fn read_base(database: &Database) -> Result<Base, StateError> {
     for row in transaction.open_table(APPLIED)?.iter()? {
         let (partition, bytes) = row?;
         let decoded = Applied::decode(bytes.value());
-        let decoded = decoded.ok_or(StateError::Damaged("what a partition has applied"))?;
+        let decoded = decoded.ok_or(StateError::Damaged(APPLIED_DAMAGED.to_owned()))?;
         applied.push((PartitionId(partition.value()), decoded));
     }
     Ok(Base { rows: Some(transaction.open_table(ROWS)?), applied })
@@ -246,7 +261,7 @@ fn flush_into(transaction: &WriteTransaction, frozen: &Frozen) -> Result<(), Sta
     let stored = match applied.get(partition.0)? {
         None => Applied::default(),
         Some(bytes) => Applied::decode(bytes.value())
-            .ok_or(StateError::Damaged("what a partition has applied"))?,
+            .ok_or(StateError::Damaged(APPLIED_DAMAGED.to_owned()))?,
     };
     if stored == frozen.applied {
         return Ok(());

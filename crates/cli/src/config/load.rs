@@ -6,7 +6,7 @@ use super::{
     registry,
     table::{PATHS, SECTIONS, SETTINGS, Setting, Value},
 };
-use crate::suggest::nearest;
+use evenkeel_contract::nearest;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -1,7 +1,6 @@
 //! What can be wrong with settings. All of it is said at once.
 
 use super::Origin;
-use crate::suggest::hint;
 use evenkeel_contract::ContractError;
 use std::fmt;
 
@@ -40,6 +39,11 @@ pub(crate) enum Problem {
 /// Everything that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+/// The end of a sentence that suggests `name`, if there is one.
+fn hint(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
+}
 
 impl std::error::Error for Problems {}
 

@@ -39,7 +39,7 @@ pub(crate) const SECTIONS: [&str; 4] = ["server", "node", "log", PATHS];
 pub(crate) const PATHS: &str = "paths";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 17] = [
+pub(crate) static SETTINGS: [Setting; 18] = [
     Setting {
         section: "server",
         key: "http",
@@ -75,6 +75,12 @@ pub(crate) static SETTINGS: [Setting; 17] = [
         key: "headers_max",
         summary: "Headers of a request.",
         field: Field::Usize(16..=1_024, |s| &mut s.server.headers_max),
+    },
+    Setting {
+        section: "server",
+        key: "refused_timeout_ms",
+        summary: "How long a connection beyond connections_max may take to be told so.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.refused_timeout),
     },
     Setting {
         section: "server",
@@ -217,6 +223,7 @@ pub(crate) struct Illegal;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evenkeel_server::ServerOptions;
 
     #[test]
     fn every_setting_is_of_a_known_section_once_and_has_a_legal_default() {
@@ -229,6 +236,37 @@ mod tests {
                 assert_eq!(setting.set(&mut settings, &default), Ok(()), "{}", setting.key);
             }
         }
+    }
+
+    /// Options of the server are named one by one, so that a new one is not forgotten here.
+    #[test]
+    fn every_bound_of_the_server_can_be_set() {
+        let mut settings = Settings::default();
+        for setting in &SETTINGS {
+            if let Some(range) = setting.range() {
+                setting.set(&mut settings, &Value::Integer(range.start() + 1)).unwrap();
+            }
+        }
+        let ServerOptions {
+            // A flag: who may ask is no number.
+            auth: _,
+            body_bytes_max,
+            head_bytes_max,
+            headers_max,
+            connections_max,
+            streams_max,
+            refused_timeout,
+            head_timeout,
+            body_timeout,
+            idle_timeout,
+            heartbeat,
+            drain_timeout,
+        } = settings.server;
+        let counts = [body_bytes_max, head_bytes_max, headers_max, connections_max, streams_max];
+        assert_eq!(counts, [1_025, 8_193, 17, 2, 2]);
+        let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
+        assert_eq!(timeouts, [Duration::from_millis(11); 5]);
+        assert_eq!(drain_timeout, Duration::from_millis(1));
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! What can be asked of `meta`.
 
+use crate::limits::{Policy, PolicyError};
+use evenkeel_engine::TenantId;
 use serde::{Deserialize, Serialize};
 
 /// Keys that may exist at once, over all tenants.
 pub const KEYS_MAX: usize = 10_000;
 /// Tenants that may exist.
 pub const TENANTS_MAX: usize = 10_000;
+/// Limits that a tenant may have.
+pub const LIMITS_MAX: u64 = 10_000;
+/// Limits that may exist at once, over all tenants.
+pub const ALL_LIMITS_MAX: u64 = 50_000;
 
 /// A change to `meta`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,23 @@ pub enum Action {
     },
     /// Replace all contract settings by these: a path and its settings as JSON.
     SetContracts(Vec<(String, String)>),
+    /// Create a limit, or give an existing one another policy; what it has counted stays.
+    PutLimit {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        name: String,
+        /// What it says.
+        policy: Policy,
+    },
+    /// Delete a limit. What it has counted goes as its keys become full, and counts again if the
+    /// same limit is put before.
+    DeleteLimit {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A yes.
@@ -58,6 +81,8 @@ pub enum Reply {
     },
     /// Done.
     Done,
+    /// The limit says this now; and whether it is new.
+    Limit(Policy, bool),
 }
 
 /// A no.
@@ -71,6 +96,17 @@ pub enum Refusal {
     TooManyKeys,
     /// There are as many tenants as there may be.
     TooManyTenants,
+    /// There is no such limit.
+    NoLimit,
+    /// The policy is not legal.
+    BadPolicy(PolicyError),
+    /// This of an existing limit cannot change: it decides where and how it counts.
+    LimitFixed {
+        /// The field.
+        field: &'static str,
+    },
+    /// There are as many limits as there may be.
+    TooManyLimits,
 }
 
 impl Refusal {
@@ -78,10 +114,13 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NoKey => "not_found",
+            Self::NoKey | Self::NoLimit => "not_found",
             Self::KeyExists => "key_exists",
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyTenants => "too_many_tenants",
+            Self::BadPolicy(_) => "invalid_policy",
+            Self::LimitFixed { .. } => "limit_fixed",
+            Self::TooManyLimits => "too_many_limits",
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Decisions of meta.
 
 use super::{
-    Action, Command, KEYS_MAX, Refusal, Reply, TENANTS_MAX,
-    tables::{Contract, Contracts, Key, Keys, Tenant, Tenants},
+    ALL_LIMITS_MAX, Action, Command, KEYS_MAX, LIMITS_MAX, Refusal, Reply, TENANTS_MAX,
+    tables::{
+        ALL_TENANTS, Contract, Contracts, Count, Key, Keys, Limit, LimitCounts, Limits, Tenant,
+        Tenants,
+    },
 };
-use evenkeel_engine::{Context, Stop};
-use evenkeel_state::{Order, Read};
+use crate::limits::Policy;
+use evenkeel_engine::{Context, Stop, TenantId};
+use evenkeel_state::{Order, Read, StateError};
 
 /// Decides `command`.
 pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Stop<Refusal>> {
@@ -52,7 +56,57 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
             }
             Ok(Reply::Done)
         }
+        Action::PutLimit { tenant, name, policy } => put_limit(ctx, *tenant, name, policy),
+        Action::DeleteLimit { tenant, name } => {
+            let key = (*tenant, name.clone());
+            if !ctx.tx.contains::<Limits>(&key)? {
+                return Err(Stop::Refused(Refusal::NoLimit));
+            }
+            ctx.tx.delete::<Limits>(&key);
+            for scope in [*tenant, ALL_TENANTS] {
+                let count = limits(ctx, scope)?;
+                ctx.tx.put::<LimitCounts>(&scope, &Count(count.saturating_sub(1)));
+            }
+            Ok(Reply::Done)
+        }
     }
+}
+
+fn put_limit(
+    ctx: &mut Context<'_, '_>,
+    tenant: TenantId,
+    name: &str,
+    policy: &Policy,
+) -> Result<Reply, Stop<Refusal>> {
+    policy.check().map_err(|error| Stop::Refused(Refusal::BadPolicy(error)))?;
+    let key = (tenant, name.to_owned());
+    let before = ctx.tx.get::<Limits>(&key)?;
+    match &before {
+        Some(Limit(before)) if before == policy => return Ok(Reply::Limit(*policy, false)),
+        Some(Limit(before)) => {
+            let algorithm = (before.algorithm != policy.algorithm).then_some("algorithm");
+            let scoped = (before.scoped != policy.scoped).then_some("scoped");
+            if let Some(field) = algorithm.or(scoped) {
+                return Err(Stop::Refused(Refusal::LimitFixed { field }));
+            }
+        }
+        None => {
+            for (scope, most) in [(tenant, LIMITS_MAX), (ALL_TENANTS, ALL_LIMITS_MAX)] {
+                let count = limits(ctx, scope)?;
+                if count >= most {
+                    return Err(Stop::Refused(Refusal::TooManyLimits));
+                }
+                ctx.tx.put::<LimitCounts>(&scope, &Count(count + 1));
+            }
+        }
+    }
+    ctx.tx.put::<Limits>(&key, &Limit(*policy));
+    Ok(Reply::Limit(*policy, before.is_none()))
+}
+
+/// How many limits a tenant has, or all have.
+fn limits(ctx: &Context<'_, '_>, scope: TenantId) -> Result<u64, StateError> {
+    Ok(ctx.tx.get::<LimitCounts>(&scope)?.unwrap_or_default().0)
 }
 
 /// The first tenant is `default`, number 0, which exists without a row.

@@ -1,4 +1,4 @@
-//! Meta: tenants, API keys and contract settings. One partition of its own, followed by every
+//! Meta: tenants, API keys, contract settings and the policies of limits. One partition of its own, followed by every
 //! node; it changes rarely and is read, as a copy, by every request.
 
 mod commands;
@@ -7,7 +7,9 @@ mod decide;
 mod queries;
 mod tables;
 
-pub use commands::{Action, Command, KEYS_MAX, Refusal, Reply, TENANTS_MAX};
+pub use commands::{
+    ALL_LIMITS_MAX, Action, Command, KEYS_MAX, LIMITS_MAX, Refusal, Reply, TENANTS_MAX,
+};
 pub use contract::PATHS;
 pub use decide::decide;
 pub use queries::{KeyView, Meta, load};

@@ -1,6 +1,7 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Keys, Tenants};
+use super::tables::{Contracts, Keys, Limits, Tenants};
+use crate::limits::Policy;
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Order, Read, StateError};
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +18,16 @@ pub struct Meta {
     pub keys: BTreeMap<String, KeyView>,
     /// Contract settings by path, as JSON.
     pub contracts: BTreeMap<String, String>,
+    /// The policies of limits by name, of each tenant that has any.
+    pub limits: HashMap<TenantId, BTreeMap<String, Policy>>,
+}
+
+impl Meta {
+    /// What the limit of this name says.
+    #[must_use]
+    pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
+        self.limits.get(&tenant)?.get(name)
+    }
 }
 
 /// An API key, without its secret.
@@ -40,6 +51,7 @@ impl Default for Meta {
             tenants: HashMap::from([(DEFAULT_TENANT.to_owned(), TenantId(0))]),
             keys: BTreeMap::new(),
             contracts: BTreeMap::new(),
+            limits: HashMap::new(),
         }
     }
 }
@@ -62,6 +74,9 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for (path, contract) in read.scan::<Contracts>(.., Order::Ascending, usize::MAX)? {
         meta.contracts.insert(path, contract.settings);
+    }
+    for ((tenant, name), limit) in read.scan::<Limits>(.., Order::Ascending, usize::MAX)? {
+        meta.limits.entry(tenant).or_default().insert(name, limit.0);
     }
     Ok(meta)
 }

@@ -5,8 +5,11 @@
 //! | 0x10 | `Tenants` | name | `Tenant` |
 //! | 0x11 | `Keys` | key id | `Key` |
 //! | 0x12 | `Contracts` | path | its settings, JSON |
+//! | 0x13 | `Limits` | tenant, name | `Limit` |
+//! | 0x14 | `LimitCounts` | tenant; `ALL_TENANTS` | how many limits |
 
-use evenkeel_engine::Time;
+use crate::limits::Policy;
+use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Table, row};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +38,19 @@ pub(super) struct Contract {
 }
 row!(Contract, version = 1);
 
+/// A limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Limit(pub(super) Policy);
+row!(Limit, version = 1);
+
+/// How many limits there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Count(pub(super) u64);
+row!(Count, version = 1);
+
+/// In the place of a tenant: of all of them. No tenant has this number.
+pub(super) const ALL_TENANTS: TenantId = TenantId(u32::MAX);
+
 macro_rules! table {
     ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
         pub(super) struct $name;
@@ -51,10 +67,17 @@ macro_rules! table {
 table!(Tenants, 0x10, "tenants", String, Tenant);
 table!(Keys, 0x11, "keys", String, Key);
 table!(Contracts, 0x12, "contracts", String, Contract);
+table!(Limits, 0x13, "limits", (TenantId, String), Limit);
+table!(LimitCounts, 0x14, "limit_counts", TenantId, Count);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables =
-        [(Tenants::ID, Tenants::NAME), (Keys::ID, Keys::NAME), (Contracts::ID, Contracts::NAME)];
+    let tables = [
+        (Tenants::ID, Tenants::NAME),
+        (Keys::ID, Keys::NAME),
+        (Contracts::ID, Contracts::NAME),
+        (Limits::ID, Limits::NAME),
+        (LimitCounts::ID, LimitCounts::NAME),
+    ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

@@ -110,7 +110,9 @@ fn observe(world: &World, owner: &SimNode) -> Observed {
 
 fn query(node: &SimNode, query: reservations::Query, now_ms: u64) -> Option<reservations::Found> {
     let delivered = Delivered { offset: Offset(0), at: Time(now_ms), replayed: false };
-    let Found::Reservations(found) = node.query(&Query::Reservations(query), delivered)?;
+    let Found::Reservations(found) = node.query(&Query::Reservations(query), delivered)? else {
+        unreachable!("a read of a resource is answered by its domain")
+    };
     Some(found)
 }
 

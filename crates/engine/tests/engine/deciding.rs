@@ -164,6 +164,27 @@ fn refusals_and_reads_wait_for_a_barrier_record() {
 }
 
 #[test]
+fn reads_that_wait_for_a_barrier_are_bounded() {
+    let options = Options { barrier: Barrier::Append, reads_max: 4, ..Options::default() };
+    let mut world = World::new(options);
+    for round in [10, 20] {
+        // Two wait for a barrier that is on its way, two for the one after it.
+        for read in round..round + 4 {
+            assert_eq!(world.owner.read(read), None);
+            if read == round + 1 {
+                world.poll();
+            }
+        }
+        assert_eq!(world.pending.len(), 1);
+        assert_eq!(world.owner.read(round + 4), Some(round + 4), "there is no room");
+        world.quiet();
+        let answered: Vec<u64> =
+            world.reads.keys().copied().filter(|read| *read >= round).collect();
+        assert_eq!(answered, [round, round + 1, round + 2, round + 3]);
+    }
+}
+
+#[test]
 fn without_another_possible_owner_a_refusal_costs_no_record() {
     let mut world = World::new(Options::default());
     assert_eq!(world.ask(Command::Refuse(1)), Err(Failure::Refused(No)));

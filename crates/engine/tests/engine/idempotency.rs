@@ -1,11 +1,14 @@
 //! One effect a key, inside its window.
 
-use crate::toy::{Command, Counts, Number};
+use crate::toy::{Command, Counts, No, Number};
 use crate::world::World;
-use evenkeel_engine::{Failure, IDEMPOTENCY_ID, Idempotency, Options, Request, TenantId};
+use evenkeel_engine::{Failure, IDEMPOTENCY_ID, Idempotency, Options, Outcome, Request, TenantId};
 use evenkeel_state::{Effect, Layer};
+use proptest::prelude::*;
 
 const WINDOW_MS: u64 = 1_000;
+/// What three keys with small replies take, roughly.
+const THREE_KEYS: u64 = 195;
 
 fn key(key: u8) -> Idempotency {
     Idempotency { path: 1, key: [key; 16], fingerprint: [0; 16], window_ms: WINDOW_MS }
@@ -141,4 +144,100 @@ fn at_the_quota_only_new_keys_are_refused() {
         world.quiet();
     }
     assert!(world.ask_keyed(Command::Count(99), key(99)).outcome.is_ok(), "room again");
+}
+
+/// A request of `tenant` under a key of `path` that is like no other.
+fn ask(world: &mut World, tenant: u32, path: u8, number: u8) -> Result<u64, Failure<No>> {
+    let request = world.request(Command::Count(u64::from(tenant)));
+    let key = Some(Idempotency { path, ..key(number) });
+    world.ask_for(Request { tenant: TenantId(tenant), idempotency: key, ..request }).outcome
+}
+
+#[test]
+fn all_paths_of_a_tenant_share_its_bound() {
+    let options = Options { idempotency_bytes_max: THREE_KEYS, ..Options::default() };
+    let mut world = World::new(options.clone());
+    // Neighbours on all sides, in paths that the tenant uses and in others.
+    for (tenant, path) in [(1, 0), (9, 0), (2, 3), (1, 4), (8, 4), (9, 255)] {
+        ask(&mut world, tenant, path, 0).unwrap();
+    }
+    for (number, path) in [(0, 0), (1, 4), (2, 255)] {
+        assert_eq!(ask(&mut world, 5, path, number), Ok(u64::from(number) + 1), "path {path}");
+    }
+    for path in [0, 3, 4, 255] {
+        let refused = ask(&mut world, 5, path, 100);
+        assert_eq!(refused, Err(Failure::QuotaExceeded), "path {path}");
+    }
+    assert_eq!(ask(&mut world, 5, 4, 1), Ok(2), "what is remembered is answered");
+    for (tenant, path) in [(1, 4), (6, 4), (9, 0)] {
+        ask(&mut world, tenant, path, 100).unwrap();
+    }
+    let mut next = World::leading(world.log.clone(), options);
+    assert_eq!(
+        ask(&mut next, 5, 3, 100),
+        Err(Failure::QuotaExceeded),
+        "so it is for the next owner"
+    );
+    for _ in 0..2 {
+        world.now = world.now.plus_ms(WINDOW_MS);
+        world.quiet();
+    }
+    ask(&mut world, 5, 3, 100).unwrap();
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Ask { tenant: u32, path: u8, lands: bool },
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ask = (1..4_u32, prop::sample::select(vec![0, 1, 200, 255]), prop::bool::weighted(0.8));
+    prop_oneof![
+        8 => ask.prop_map(|(tenant, path, lands)| Step::Ask { tenant, path, lands }),
+        1 => (0..WINDOW_MS).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// An owner that has kept count all along, through refused appends and dropped generations,
+    /// counts like one that has just come and adds up what is stored.
+    #[test]
+    fn the_count_is_what_is_stored(steps in prop::collection::vec(step(), 1..60)) {
+        let options = Options { idempotency_bytes_max: THREE_KEYS, ..Options::default() };
+        let mut world = World::new(options.clone());
+        for (step, number) in steps.into_iter().zip(0..) {
+            match step {
+                Step::Ask { tenant, path, lands: true } => drop(ask(&mut world, tenant, path, number)),
+                Step::Ask { tenant, path, lands: false } => {
+                    let request = world.request(Command::Count(0));
+                    let key = Some(Idempotency { path, ..key(number) });
+                    world.submit(Request { tenant: TenantId(tenant), idempotency: key, ..request });
+                    world.poll();
+                    for lost in std::mem::take(&mut world.pending) {
+                        world.tell(lost.id, Outcome::Refused("no space".into()));
+                    }
+                }
+                Step::Wait(ms) => {
+                    world.now = world.now.plus_ms(ms);
+                    world.quiet();
+                }
+            }
+        }
+        let mut next = World::leading(world.log.clone(), options);
+        next.now = world.now;
+        for tenant in 1..4 {
+            let counted = is_full(&mut next, tenant);
+            prop_assert_eq!(is_full(&mut world, tenant), counted, "tenant {}", tenant);
+        }
+    }
+}
+
+/// Whether a new key of `tenant` is refused. (One that is not, is refused by the domain, so that
+/// this changes nothing.)
+fn is_full(world: &mut World, tenant: u32) -> bool {
+    let request = world.request(Command::Refuse(0));
+    let key = Some(Idempotency { path: 7, ..key(255) });
+    let asked = Request { tenant: TenantId(tenant), idempotency: key, ..request };
+    world.ask_for(asked).outcome == Err(Failure::QuotaExceeded)
 }

@@ -44,7 +44,8 @@ impl World {
         Self::leading(log, Options::default())
     }
 
-    fn leading(log: Vec<Record>, options: Options) -> Self {
+    /// The same, with options of its own.
+    pub(crate) fn leading(log: Vec<Record>, options: Options) -> Self {
         let store = Store::memory().unwrap();
         let state = State::open(&store, ID).unwrap();
         let mut world = Self {

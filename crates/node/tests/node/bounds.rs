@@ -2,10 +2,15 @@
 
 use crate::{
     files::Gate,
-    harness::{End, Machine, TestNode, ask, hold, hold_of, name_in, put, resource, unavailable},
+    harness::{
+        End, Machine, TestNode, ask, hold, hold_of, name_in, put, resource, set_contracts,
+        unavailable,
+    },
 };
-use evenkeel_engine::Failure;
-use evenkeel_node::{CallOptions, NodeError};
+use evenkeel_contract::Level;
+use evenkeel_domains::{Query, reservations};
+use evenkeel_engine::{Barrier, Failure};
+use evenkeel_node::{CallOptions, NodeError, ReadOptions};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -31,13 +36,7 @@ async fn stall(machine: &Machine, node: &TestNode, name: &str, asked: &mut Asked
 
 /// A contract lets callers wait for half a second, which is less than these tests may need.
 async fn be_patient(node: &TestNode) {
-    let settings = r#"{"deadline_ms":60000}"#.to_owned();
-    let action = evenkeel_domains::meta::Action::SetContracts(vec![(
-        "reservations.hold".to_owned(),
-        settings,
-    )]);
-    let set = evenkeel_domains::Command::Meta(evenkeel_domains::meta::Command { action });
-    ask(node, set, CallOptions::default()).await.unwrap();
+    ask(node, set_contracts(60_000), CallOptions::default()).await.unwrap();
 }
 
 #[test]
@@ -68,6 +67,42 @@ fn a_full_mailbox_is_answered_at_once() {
         assert_eq!(resource(node, &name).await.unwrap().held, 1 + MAILBOX as u64);
         let batches = node.stats().partitions[0].batches;
         assert_eq!(batches.sizes[3], 1, "the eight were one batch: {batches:?}");
+    });
+}
+
+/// Where reads wait for a barrier, too many of them are told so at once.
+#[test]
+fn reads_that_wait_are_bounded() {
+    const READS: usize = 8;
+    let mut machine = Machine::new();
+    machine.options.engine.barrier = Barrier::Append;
+    machine.options.engine.reads_max = READS;
+    let name = name_in(0, 0);
+    machine.life(End::Shutdown, async |node| {
+        be_patient(node).await;
+        put(node, &name, 1_000).await;
+        let mut asked = Asked::new();
+        stall(&machine, node, &name, &mut asked).await;
+        let mut reads = Asked::new();
+        for _ in 0..30 {
+            let (node, name) = (node.clone(), name.clone());
+            reads.spawn(async move {
+                let tenant = node.tenant("default").unwrap();
+                let query = Query::Reservations(reservations::Query::Resource { resource: name });
+                let level = Some(Level::Linearizable);
+                let options = ReadOptions { level, ..ReadOptions::default() };
+                node.query(&tenant, query, options).await.map(drop)
+            });
+        }
+        for _ in 0..30 - READS {
+            let answer = reads.join_next().await.unwrap().unwrap();
+            assert_eq!(answer, Err(NodeError::Failed(Failure::Overloaded)));
+        }
+        machine.files.set(Gate::Open);
+        while let Some(answer) = reads.join_next().await {
+            answer.unwrap().unwrap();
+        }
+        asked.join_next().await.unwrap().unwrap().unwrap();
     });
 }
 

@@ -1,9 +1,9 @@
 //! A machine: a disk that can be made to fail under the log, a directory for the rest, and as
 //! many lives of a node as a test wants.
 
-use crate::files::GatedFiles;
+use crate::{files::GatedFiles, state_disk::StateDisk};
 use evenkeel_domains::{
-    Command, Found, Query, Reply,
+    Command, Found, Query, Reply, meta,
     reservations::{self, Action, EventsPage, HoldView, Places, ResourceView, Spec},
     route,
 };
@@ -33,6 +33,8 @@ pub(crate) enum End {
 pub(crate) struct Machine {
     pub(crate) disk: FaultFiles,
     pub(crate) files: GatedFiles,
+    /// Where the state is, if not in a file.
+    pub(crate) state: Option<StateDisk>,
     pub(crate) options: NodeOptions,
     directory: TempDir,
 }
@@ -47,7 +49,8 @@ impl Machine {
             segment_bytes: 64 << 10,
             ..NodeOptions::new(directory.path().to_owned())
         };
-        Self { files: GatedFiles::new(disk.clone()), disk, options, directory }
+        let files = GatedFiles::new(disk.clone());
+        Self { disk, files, state: None, options, directory }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -55,7 +58,9 @@ impl Machine {
     }
 
     pub(crate) async fn open(&self) -> Result<TestNode, OpenError> {
-        Node::open_over(Arc::new(self.files.clone()), [3; 16], self.options.clone()).await
+        let files = Arc::new(self.files.clone());
+        let store = self.state.as_ref().map(StateDisk::store);
+        Node::open_over(files, [3; 16], store, self.options.clone()).await
     }
 
     /// A node's life, from its opening to its end.
@@ -93,7 +98,7 @@ pub(crate) fn runtime() -> Runtime {
 pub(crate) fn name_in(partition: u16, number: usize) -> String {
     let names = (0..).map(|index| format!("r{index}"));
     let mut within = names.filter(|name| {
-        route("reservations", "default", name, PARTITIONS) == PartitionId(partition)
+        route("reservations", "default", name.as_str(), PARTITIONS) == PartitionId(partition)
     });
     within.nth(number).unwrap()
 }
@@ -105,6 +110,14 @@ pub(crate) fn command(resource: &str, action: Action) -> Command {
 pub(crate) fn hold_of(resource: &str, units: u64) -> Command {
     let places = Places::Quantity(units);
     command(resource, Action::Hold { holder: "someone".to_owned(), ttl_ms: TTL_MS, places })
+}
+
+/// Sets how long a hold and a read may take.
+pub(crate) fn set_contracts(deadline_ms: u64) -> Command {
+    let settings = format!("{{\"deadline_ms\":{deadline_ms}}}");
+    let paths = ["reservations.hold", "reservations.resource"];
+    let settings = paths.map(|path| (path.to_owned(), settings.clone()));
+    Command::Meta(meta::Command { action: meta::Action::SetContracts(settings.into()) })
 }
 
 pub(crate) async fn ask(
@@ -135,7 +148,9 @@ pub(crate) async fn query(
 ) -> Result<reservations::Found, NodeError> {
     let tenant = node.tenant("default").unwrap();
     let called = node.query(&tenant, Query::Reservations(query), ReadOptions::default()).await?;
-    let Found::Reservations(found) = called.answer;
+    let Found::Reservations(found) = called.answer else {
+        panic!("reservations are answered by reservations")
+    };
     Ok(found)
 }
 

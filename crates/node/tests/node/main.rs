@@ -10,4 +10,7 @@ mod harness;
 mod opening;
 mod rebuild;
 mod restart;
+mod session;
+mod state_disk;
+mod store;
 mod watching;

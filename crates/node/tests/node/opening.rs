@@ -1,11 +1,12 @@
 //! When a node does not open, and why it says so.
 
-use crate::harness::{End, Machine, PARTITIONS, hold, name_in, put, runtime};
+use crate::harness::{End, Machine, PARTITIONS, hashes, hold, name_in, put, runtime};
 use evenkeel_domains::Domains;
 use evenkeel_engine::{Partition, Time};
 use evenkeel_log::{Incarnation, LocalLog, LocalOptions, Log, PartitionId};
 use evenkeel_node::{Node, NodeOptions};
-use std::sync::Arc;
+use evenkeel_state::Store;
+use std::{fs, sync::Arc};
 
 fn real(directory: &std::path::Path, init: bool) -> NodeOptions {
     NodeOptions {
@@ -79,4 +80,48 @@ fn the_number_of_partitions_is_that_of_the_log() {
         hold(node, &name).await.unwrap();
         assert_eq!(node.stats().partitions.len(), usize::from(PARTITIONS) + 1);
     });
+}
+
+/// A state that was flushed, and what it hashes to.
+fn flushed() -> (Machine, Vec<(PartitionId, evenkeel_log::Hash)>) {
+    let machine = Machine::new();
+    let hashes = machine.life(End::Kill, async |node| {
+        put(node, &name_in(0, 0), 10).await;
+        hold(node, &name_in(0, 0)).await.unwrap();
+        node.snapshot().await.unwrap();
+        hashes(node).await
+    });
+    (machine, hashes)
+}
+
+fn refusal(machine: &Machine) -> String {
+    runtime().block_on(machine.open()).map(drop).unwrap_err().to_string()
+}
+
+/// It may be whole: nothing is known to be wrong with it.
+#[test]
+fn a_state_that_others_have_open_is_left_alone() {
+    let (machine, before) = flushed();
+    let path = machine.path("state.redb");
+    let holder = Store::open(&path, 1 << 20).unwrap();
+    let why = refusal(&machine);
+    assert!(why.contains("state.redb") && why.contains("already open"), "{why}");
+    assert!(path.is_file() && !machine.path("state.redb.damaged").exists());
+    drop(holder);
+    machine.life(End::Shutdown, async |node| assert_eq!(hashes(node).await, before));
+    assert!(!machine.path("state.redb.damaged").exists());
+}
+
+#[test]
+fn a_state_that_cannot_be_opened_is_left_alone() {
+    let (machine, before) = flushed();
+    let (path, elsewhere) = (machine.path("state.redb"), machine.path("elsewhere"));
+    fs::rename(&path, &elsewhere).unwrap();
+    fs::create_dir(&path).unwrap();
+    let why = refusal(&machine);
+    assert!(why.contains("state.redb") && why.contains("directory"), "{why}");
+    assert!(path.is_dir() && !machine.path("state.redb.damaged").exists());
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+    machine.life(End::Shutdown, async |node| assert_eq!(hashes(node).await, before));
 }

@@ -116,6 +116,47 @@ fn a_damaged_state_is_set_aside_and_rebuilt() {
     }
 }
 
+/// How a file is damaged that was closed in order: from there on, these bytes are something else.
+const DAMAGE: [(&str, usize, usize); 5] = [
+    ("its beginning", 0, 16),
+    ("all of its header", 0, 512),
+    ("where its header says that pages are", 64, 256),
+    ("its first pages", 4_096, 16_384),
+    ("nearly everything", 320, usize::MAX),
+];
+
+#[test]
+fn whatever_is_damaged_the_state_is_rebuilt() {
+    let (machine, before) = filled();
+    machine.life(End::Shutdown, async |node| node.snapshot().await.unwrap());
+    let path = machine.path("state.redb");
+    let whole = fs::read(&path).unwrap();
+    for (what, from, count) in DAMAGE {
+        let mut bytes = whole.clone();
+        bytes.iter_mut().skip(from).take(count).for_each(|byte| *byte ^= 0x5a);
+        assert_set_aside(&machine, &bytes, what);
+    }
+    for kept in [1, 100, 4_096, 10_000, whole.len() / 2, whole.len() - 4_096] {
+        assert_set_aside(&machine, &whole[..kept], &format!("cut after {kept} bytes"));
+    }
+    // And what is whole is not touched.
+    fs::write(&path, &whole).unwrap();
+    machine.life(End::Kill, async |node| assert_eq!(hashes(node).await, before));
+    assert!(!machine.path("state.redb.damaged").exists());
+}
+
+fn assert_set_aside(machine: &Machine, damaged: &[u8], what: &str) {
+    fs::write(machine.path("state.redb"), damaged).unwrap();
+    machine.life(End::Kill, async |node| {
+        for name in names() {
+            assert_eq!(resource(node, &name).await.unwrap().held, 10, "{what}");
+        }
+    });
+    let aside = machine.path("state.redb.damaged");
+    assert!(fs::metadata(&aside).is_ok_and(|aside| aside.len() > 0), "{what}");
+    fs::remove_file(aside).unwrap();
+}
+
 #[test]
 fn a_log_that_ends_before_the_state_is_not_led() {
     let (machine, _) = filled();

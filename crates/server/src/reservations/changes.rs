@@ -89,7 +89,9 @@ async fn change(call: &Call, resource: String, action: Action, status: StatusCod
             let status = if new { StatusCode::CREATED } else { status };
             Answer::json(status, &ResourceBody::new(&view, incarnation(&delivered)))
         }
-        Reply::Meta(_) => unreachable!("a change of a resource is answered by its domain"),
+        Reply::Meta(_) | Reply::Limits(_) => {
+            unreachable!("a change of a resource is answered by its domain")
+        }
     };
     Ok(answer.delivered(delivered))
 }

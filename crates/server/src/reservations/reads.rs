@@ -106,6 +106,8 @@ fn filter<'p, S>(
 
 async fn read(call: &Call, query: reservations::Query) -> Result<(Read, Delivered), Problem> {
     let called = call.query(Query::Reservations(query)).await?;
-    let (Found::Reservations(found), delivered) = Delivered::split(called);
+    let (Found::Reservations(found), delivered) = Delivered::split(called) else {
+        unreachable!("a read of a resource is answered by its domain")
+    };
     Ok((found, delivered))
 }

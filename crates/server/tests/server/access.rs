@@ -174,6 +174,44 @@ fn a_list_of_keys_says_what_it_rests_on() {
     assert_eq!(listed.header("evenkeel-session"), Some(session), "no echo");
 }
 
+/// Each key once, page by page, to the end.
+#[test]
+fn a_list_of_keys_is_read_page_by_page() {
+    let (keyed, admin) = Keyed::start();
+    for _ in 0..4 {
+        keyed.make_key(&admin, "{\"scopes\":[\"reservations:read\"]}");
+    }
+    let ids = |page: &serde_json::Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|key| key["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = keyed.send(&admin, "GET", "/v1/keys", None).json();
+    assert_eq!((ids(&whole).len(), whole["cursor"].is_null()), (5, true));
+    let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+    let mut at = "/v1/keys?limit=2".to_owned();
+    loop {
+        let page = keyed.send(&admin, "GET", &at, None).json();
+        sizes.push(ids(&page).len());
+        seen.extend(ids(&page));
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        at = format!("/v1/keys?limit=2&cursor={cursor}");
+    }
+    assert_eq!((seen, sizes), (ids(&whole), vec![2, 2, 1]));
+    for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=00"] {
+        let refused = keyed.send(&admin, "GET", &format!("/v1/keys?{wrong}"), None);
+        assert_eq!(refused.code(), "invalid_request", "{wrong}");
+    }
+}
+
+#[test]
+fn a_mistyped_scope_is_answered_with_the_right_one() {
+    let (keyed, admin) = Keyed::start();
+    let body = Some("{\"scopes\":[\"reservation:raed\"]}");
+    let refused = keyed.send(&admin, "POST", "/v1/keys", body).json();
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.ends_with("did you mean reservations:read?"), "{detail}");
+}
+
 #[test]
 fn keys_are_asked_for_properly() {
     let (keyed, admin) = Keyed::start();

@@ -9,3 +9,8 @@ mod hostile;
 mod ops;
 mod problems;
 mod reservations;
+mod resp_access;
+mod resp_harness;
+mod resp_hostile;
+mod resp_limits;
+mod resp_protocol;

@@ -74,6 +74,25 @@ fn a_retry_is_answered_as_the_first_time() {
     assert_eq!(server.get("/v1/resources/gig").json()["held"], 2, "two keys, two effects");
 }
 
+/// It is known of the partition that the key was used: a no like any other.
+#[test]
+fn an_idempotency_conflict_says_what_it_rests_on() {
+    let server = TestServer::open();
+    server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":9}");
+    let hold = |quantity: u32| {
+        let body = format!("{{\"holder\":\"u1\",\"ttl_ms\":60000,\"quantity\":{quantity}}}");
+        let key = [("Idempotency-Key", "order-1")];
+        server.send("POST", "/v1/resources/gig/holds", &key, Some(&body))
+    };
+    let held = hold(1);
+    let conflict = hold(2);
+    assert_eq!((held.status, conflict.code().as_str()), (201, "idempotency_conflict"));
+    for header in ["evenkeel-session", "evenkeel-as-of", "evenkeel-staleness-ms"] {
+        assert!(held.header(header).is_some(), "{header}");
+        assert_eq!(conflict.header(header), held.header(header), "{header}");
+    }
+}
+
 #[test]
 fn answers_say_what_they_rest_on() {
     let server = TestServer::open();

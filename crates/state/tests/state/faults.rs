@@ -47,8 +47,18 @@ struct Disk(Arc<Mutex<Image>>);
 
 impl Disk {
     fn store(&self) -> Store {
+        self.try_store().unwrap()
+    }
+
+    fn try_store(&self) -> Result<Store, StateError> {
         let disk = self.clone();
-        Store::with_backend(move || Ok(disk.clone()), CACHE_BYTES).unwrap()
+        Store::with_backend(move || Ok(disk.clone()), CACHE_BYTES)
+    }
+
+    /// Another device, with `bytes` on it.
+    fn holding(bytes: Vec<u8>) -> Self {
+        let image = Image { now: bytes.clone(), synced: bytes, ..Image::default() };
+        Self(Arc::new(Mutex::new(image)))
     }
 
     fn fail_after(&self, operations: Option<usize>) {
@@ -70,8 +80,7 @@ impl Disk {
                 _ => {}
             }
         }
-        let image = Image { now: left.clone(), synced: left, ..Image::default() };
-        Self(Arc::new(Mutex::new(image)))
+        Self::holding(left)
     }
 }
 
@@ -200,6 +209,40 @@ fn who_reads_on_after_a_reopening_is_told() {
     assert_eq!(tx.get::<Notes>(&key(1)), Err(StateError::Closed));
     assert_eq!(state.view().get::<Notes>(&key(1)), Ok(Some(Note::of([1; 50]))));
     assert_eq!(Store::memory().unwrap().reopen(), Err(StateError::NotReopenable));
+}
+
+/// What is damaged may be thrown away and rebuilt, what cannot be had must not.
+#[test]
+fn damage_is_told_from_a_device_that_fails() {
+    let disk = Disk::default();
+    let store = disk.store();
+    let mut chain = Chain::new(PARTITION);
+    let mut state = chain.open(&store);
+    chain.batch(&mut state, |tx| tx.put::<Notes>(&key(1), &Note::of([1; 50])));
+    flush(&store, &mut state);
+    drop((state, store));
+    let whole = disk.0.lock().unwrap().now.clone();
+
+    let mut failures = 0;
+    for operations in 0.. {
+        let disk = Disk::holding(whole.clone());
+        disk.fail_after(Some(operations));
+        let Err(error) = disk.try_store() else { break };
+        assert!(matches!(error, StateError::Io(_)) && !error.is_damage(), "{error}");
+        failures += 1;
+    }
+    assert!(failures > 3, "the device failed {failures} times only");
+    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull] {
+        let refused = Store::with_backend(move || Err::<Disk, _>(kind.into()), CACHE_BYTES);
+        assert!(matches!(refused, Err(StateError::Io(_))), "{refused:?}");
+    }
+
+    let mut foreign = whole.clone();
+    foreign[..512].fill(7);
+    for damaged in [foreign, whole[..whole.len() / 2].to_vec(), vec![0x5a; 20_000]] {
+        let error = Disk::holding(damaged).try_store().unwrap_err();
+        assert!(error.is_damage(), "{error:?}");
+    }
 }
 
 #[test]

@@ -145,7 +145,9 @@ mod tests {
     #[tokio::test]
     async fn a_busy_server_is_asked_again() {
         let busy = reply("429 Too Many Requests", "Retry-After: 0\r\n", "{}");
-        let away = reply("503 Service Unavailable", "Retry-After: 0\r\n", "{}");
+        let problem = r#"{"code":"unavailable","status":503,"retryable":true,
+            "detail":"the state is not flushed as fast as it changes"}"#;
+        let away = reply("503 Service Unavailable", "Retry-After: 0\r\n", problem);
         let answers = vec![busy, away, reply("201 Created", "", "{}")];
         assert_eq!(sent(answers, 60_000).await, (Ok(Sent::Created), 3));
     }

@@ -71,7 +71,7 @@ impl Book {
     fn answer(&mut self, head: &str, body: &Value) -> (u16, Value) {
         if self.busy > 0 {
             self.busy -= 1;
-            return (429, json!({"code": "overloaded"}));
+            return (429, json!({"code": "overloaded", "retryable": true}));
         }
         self.authorised += u64::from(header(head, "Authorization").is_some());
         let mut words = head.split(' ');

@@ -1,0 +1,148 @@
+//! A sliding window: never more than `quantity` units in any period, whenever that begins.
+//!
+//! The period is cut into 64 sub-windows, and units are counted by sub-window: those of the newest 65,
+//! of which the oldest is only partly within the period and yet counts whole. So the bound is exact,
+//! and the error is on the other side alone: what was counted up to one 64th of the period before the
+//! period began may still be in the way.
+//!
+//! Only sub-windows with something in them are kept: at most 65 pairs of an age and a count.
+
+use super::{CheckResult, policy::NS_A_MS};
+use evenkeel_engine::Time;
+use serde::{Deserialize, Serialize};
+
+/// Sub-windows of a period.
+pub const SUB_WINDOWS: u64 = 64;
+
+/// What was counted in the last period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    period_ms: u64,
+    /// The number, since 1970, of the sub-window that ages are counted from.
+    newest: u64,
+    /// Ages and counts, the oldest first; no count is 0, no age more than 64.
+    counts: Vec<(u8, u64)>,
+}
+
+impl Window {
+    /// An empty one.
+    #[must_use]
+    pub fn new(period_ms: u64, now: Time) -> Self {
+        Self { period_ms, newest: sub_window(now.0, period_ms), counts: Vec::new() }
+    }
+
+    /// The same at `now` and with sub-windows of `period_ms`: what has left it is forgotten. Of a
+    /// policy whose period has changed, everything counts from the latest moment at which it can have
+    /// been counted; what an older and shorter period had forgotten stays so.
+    #[must_use]
+    pub fn advanced(mut self, period_ms: u64, now: Time) -> Self {
+        if period_ms != self.period_ms {
+            return self.converted(period_ms, now);
+        }
+        let newest = sub_window(now.0, period_ms).max(self.newest);
+        let passed = newest - self.newest;
+        self.newest = newest;
+        if passed > 0 {
+            self.counts.retain_mut(|(age, _)| match aged(*age, passed) {
+                Some(older) => {
+                    *age = older;
+                    true
+                }
+                None => false,
+            });
+        }
+        self
+    }
+
+    fn converted(&self, period_ms: u64, now: Time) -> Self {
+        let mut window = Self::new(period_ms, now);
+        for (age, count) in &self.counts {
+            let next = self.newest - u64::from(*age) + 1;
+            let latest = begin_ms(next, self.period_ms).saturating_sub(1).min(now.0);
+            let passed = window.newest - sub_window(latest, period_ms);
+            let Some(age) = aged(0, passed) else { continue };
+            match window.counts.last_mut() {
+                Some(last) if last.0 == age => last.1 = last.1.saturating_add(*count),
+                _ => window.counts.push((age, *count)),
+            }
+        }
+        window
+    }
+
+    /// Whether nothing is counted at `now`.
+    #[must_use]
+    pub fn is_idle(&self, now: Time) -> bool {
+        let passed = sub_window(now.0, self.period_ms).saturating_sub(self.newest);
+        self.counts.last().is_none_or(|(age, _)| aged(*age, passed).is_none())
+    }
+
+    fn used(&self) -> u64 {
+        self.counts.iter().fold(0, |used, (_, count)| used.saturating_add(*count))
+    }
+
+    /// Decides about `cost` units at `now`, which it was advanced to, and counts them if they fit.
+    pub fn check(&mut self, quantity: u64, now: Time, cost: u64) -> CheckResult {
+        let used = self.used();
+        let after = used.checked_add(cost).filter(|after| *after <= quantity);
+        if after.is_some() && cost > 0 {
+            match self.counts.last_mut() {
+                Some((0, count)) => *count += cost,
+                _ => self.counts.push((0, cost)),
+            }
+        }
+        let retry_after_ns = match after {
+            None if cost <= quantity => self.free_after_ns(used - (quantity - cost), now),
+            _ => None,
+        };
+        CheckResult {
+            allowed: after.is_some(),
+            quantity,
+            remaining: quantity.saturating_sub(after.unwrap_or(used)),
+            retry_after_ns,
+            reset_after_ns: self.free_after_ns(u64::MAX, now).unwrap_or(0),
+            lease: None,
+            shadow_refused: false,
+        }
+    }
+
+    /// Gives back up to `cost` units of those counted when `counted_at` was now.
+    pub fn refund(&mut self, cost: u64, counted_at: Time) {
+        let counted_in = sub_window(counted_at.0, self.period_ms).min(self.newest);
+        let passed = self.newest - counted_in;
+        if let Some((_, count)) = self.counts.iter_mut().find(|(age, _)| u64::from(*age) == passed) {
+            *count -= cost.min(*count);
+        }
+        self.counts.retain(|(_, count)| *count > 0);
+    }
+
+    /// How long until `units` have left the window, or everything, if that is less.
+    fn free_after_ns(&self, units: u64, now: Time) -> Option<u64> {
+        let mut left: u64 = 0;
+        let enough = self.counts.iter().find(|(_, count)| {
+            left = left.saturating_add(*count);
+            left >= units
+        });
+        let (age, _) = enough.or(self.counts.last())?;
+        let gone_with = self.newest - u64::from(*age) + SUB_WINDOWS + 1;
+        let after_ms = begin_ms(gone_with, self.period_ms).saturating_sub(now.0);
+        Some(after_ms.saturating_mul(NS_A_MS))
+    }
+}
+
+/// The sub-window that `at_ms` lies in.
+fn sub_window(at_ms: u64, period_ms: u64) -> u64 {
+    let number = u128::from(at_ms) * u128::from(SUB_WINDOWS) / u128::from(period_ms.max(1));
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// The first millisecond of a sub-window.
+fn begin_ms(sub_window: u64, period_ms: u64) -> u64 {
+    let begin = (u128::from(sub_window) * u128::from(period_ms)).div_ceil(u128::from(SUB_WINDOWS));
+    u64::try_from(begin).unwrap_or(u64::MAX)
+}
+
+/// An age after `passed` sub-windows more; `None` once it is out of the window.
+fn aged(age: u8, passed: u64) -> Option<u8> {
+    let age = u64::from(age).saturating_add(passed);
+    u8::try_from(age).ok().filter(|age| u64::from(*age) <= SUB_WINDOWS)
+}

@@ -1,0 +1,86 @@
+//! The tables of limits: key layouts and row types, nowhere else. Policies are rows of `meta`.
+//!
+//! | id | table | key | row |
+//! |---|---|---|---|
+//! | 0x30 | `Keys` | tenant, hash of the subject | `Key` |
+//! | 0x31 | `Leases` | tenant, hash of the subject, number | `Lease` |
+//! | 0x32 | `LeasesDue` | tenant, hash of the subject, time, number | — |
+//! | 0x33 | `SweepState` | — | `Sweep`, while there is any key |
+
+use super::sliding_window::Window;
+use evenkeel_engine::{TenantId, Time};
+use evenkeel_state::{Table, row};
+use serde::{Deserialize, Serialize};
+
+/// The key of a subject's row.
+pub(super) type RowKey = (TenantId, [u8; 16]);
+
+/// What was counted for one subject. There is no row of one that is full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Key {
+    /// When it is full again, in nanoseconds since 1970.
+    Gcra { tat_ns: u64 },
+    /// Units by time.
+    SlidingWindow(Window),
+    /// Slots.
+    Concurrency(Slots),
+}
+row!(Key, version = 1);
+
+/// The slots of one subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Slots {
+    /// Slots of all rows in `Leases`, also of those that are due.
+    pub(super) used: u64,
+    /// No lease is due before.
+    pub(super) first_due: Time,
+    /// Every lease is due then.
+    pub(super) last_due: Time,
+}
+
+/// Slots that are taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lease {
+    pub(super) expires_at: Time,
+    pub(super) slots: u64,
+}
+row!(Lease, version = 1);
+
+/// How far the sweep for idle keys has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sweep {
+    /// The last key looked at; none between two passes.
+    pub(super) cursor: Option<RowKey>,
+    /// When this pass began, or the next begins.
+    pub(super) began: Time,
+}
+row!(Sweep, version = 1);
+
+macro_rules! table {
+    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
+        pub(super) struct $name;
+
+        impl Table for $name {
+            const ID: u8 = $id;
+            const NAME: &'static str = $text;
+            type Key = $key;
+            type Row = $row;
+        }
+    };
+}
+
+table!(Keys, 0x30, "limit_keys", RowKey, Key);
+table!(Leases, 0x31, "limit_leases", (TenantId, [u8; 16], u64), Lease);
+table!(LeasesDue, 0x32, "limit_leases_due", (TenantId, [u8; 16], u64, u64), ());
+table!(SweepState, 0x33, "limit_sweep", (), Sweep);
+
+/// The name of table `id`, if it is one of these.
+pub(crate) fn table_name(id: u8) -> Option<&'static str> {
+    let tables = [
+        (Keys::ID, Keys::NAME),
+        (Leases::ID, Leases::NAME),
+        (LeasesDue::ID, LeasesDue::NAME),
+        (SweepState::ID, SweepState::NAME),
+    ];
+    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+}

@@ -1,0 +1,178 @@
+//! Concurrency limits against a list of leases.
+
+use super::{LEASES, Limits, check, policy};
+use evenkeel_domains::{
+    Refusal,
+    limits::{self, Action, Algorithm, CheckResult, EXPIRE_MAX, LeaseId, Reply},
+};
+use evenkeel_engine::Failure;
+use proptest::prelude::*;
+
+const SLOTS: u64 = 4;
+const TTL_MS: u64 = 1_000;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Check(u64),
+    Release(usize),
+    Renew(usize, u64),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => (0..=SLOTS + 1).prop_map(Step::Check),
+        2 => (0..6_usize).prop_map(Step::Release),
+        2 => (0..6_usize, 1..3_000_u64).prop_map(|(lease, ttl_ms)| Step::Renew(lease, ttl_ms)),
+        4 => prop_oneof![0..700_u64, Just(TTL_MS), Just(100_000)].prop_map(Step::Pass),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+/// As one would first write it.
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    id: LeaseId,
+    slots: u64,
+    ends_at: u64,
+    released: bool,
+}
+
+fn id(number: u64) -> LeaseId {
+    LeaseId { partition: 3, key: check(slots(), "job", 1).key(), number }
+}
+
+fn slots() -> limits::Policy {
+    policy(Algorithm::Concurrency, SLOTS, TTL_MS)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn slots_are_what_the_model_says(steps in steps()) {
+        let mut limits = Limits::new();
+        let mut leases: Vec<Lease> = Vec::new();
+        for step in steps {
+            let now = limits.driver.now.0;
+            let live = |lease: &&Lease| !lease.released && now < lease.ends_at;
+            let used: u64 = leases.iter().filter(live).map(|lease| lease.slots).sum();
+            match step {
+                Step::Check(cost) => {
+                    // Drawn twice now and then: the next free number is taken.
+                    let drawn = leases.len() as u64 / 2;
+                    let answered = limits.check_as(drawn, vec![check(slots(), "job", cost)]);
+                    let fits = used + cost <= SLOTS;
+                    prop_assert_eq!(answered.is_ok(), fits);
+                    let (Ok(results) | Err(results)) = answered;
+                    let after = if fits { used + cost } else { used };
+                    prop_assert_eq!(results[0].remaining, SLOTS - after);
+                    prop_assert_eq!(results[0].lease.is_some(), fits && cost > 0);
+                    if let Some(number) = results[0].lease {
+                        let ends_at = now + TTL_MS;
+                        let free = leases.iter().filter(live).all(|one| one.id.number != number);
+                        prop_assert!(free, "a number is one lease's");
+                        leases.push(Lease { id: id(number), slots: cost, ends_at, released: false });
+                    }
+                }
+                Step::Release(number) => {
+                    let Some(lease) = leases.iter_mut().rev().nth(number) else { continue };
+                    let live = !lease.released && now < lease.ends_at;
+                    let records = limits.driver.log.len();
+                    let answered = limits.ask(Vec::new(), Action::Release { lease: lease.id });
+                    let known = leases_of(&leases, now, number);
+                    if live || known {
+                        prop_assert_eq!(answered, Ok(Reply::Released));
+                        end(&mut leases, now, number);
+                    } else {
+                        prop_assert_eq!(answered, no_lease());
+                        prop_assert_eq!(limits.driver.log.len(), records, "it changes nothing");
+                    }
+                }
+                Step::Renew(number, ttl_ms) => {
+                    if number >= leases.len() { continue }
+                    let index = leases.len() - 1 - number;
+                    let answered =
+                        limits.ask(Vec::new(), Action::Renew { lease: leases[index].id, ttl_ms });
+                    if leases_of(&leases, now, number) {
+                        let expires_at = limits.driver.now.plus_ms(ttl_ms);
+                        prop_assert_eq!(answered, Ok(Reply::Renewed { expires_at }));
+                        renew(&mut leases, now, number, expires_at.0);
+                    } else {
+                        prop_assert_eq!(answered, no_lease());
+                    }
+                }
+                Step::Pass(ms) => limits.driver.pass(ms),
+            }
+            let now = limits.driver.now.0;
+            let live = leases.iter().filter(|lease| !lease.released && now < lease.ends_at);
+            let peeked = limits.peek(check(slots(), "job", 0));
+            prop_assert_eq!(SLOTS - peeked.remaining, live.map(|lease| lease.slots).sum::<u64>());
+        }
+        limits.driver.pass(200_000);
+        limits.driver.pass(200_000);
+        prop_assert_eq!(limits.rows(), [0; LEASES + 1], "nothing is left of what is over");
+    }
+}
+
+/// The live lease that has the same number as the one so many from the end, if there is one.
+fn same(leases: &[Lease], now: u64, from_end: usize) -> Option<usize> {
+    let id = leases[leases.len() - 1 - from_end].id;
+    leases.iter().position(|one| one.id == id && !one.released && now < one.ends_at)
+}
+
+fn leases_of(leases: &[Lease], now: u64, from_end: usize) -> bool {
+    same(leases, now, from_end).is_some()
+}
+
+fn end(leases: &mut [Lease], now: u64, from_end: usize) {
+    let index = same(leases, now, from_end).unwrap();
+    leases[index].released = true;
+}
+
+fn renew(leases: &mut [Lease], now: u64, from_end: usize, ends_at: u64) {
+    let index = same(leases, now, from_end).unwrap();
+    leases[index].ends_at = ends_at;
+}
+
+fn no_lease() -> Result<Reply, Failure<Refusal>> {
+    Err(Failure::Refused(Refusal::Limits(limits::Refusal::NoLease)))
+}
+
+/// More leases end at once than one turn forgets: the next check waits for no more than that.
+#[test]
+fn a_crowd_of_leases_ends() {
+    let many = policy(Algorithm::Concurrency, 1_000, TTL_MS);
+    let mut limits = Limits::new();
+    for number in 0..1_000 {
+        limits.check_as(number, vec![check(many, "job", 1)]).unwrap();
+    }
+    assert!(limits.check_as(0, vec![check(many, "job", 1)]).is_err());
+    limits.driver.now = limits.driver.now.plus_ms(TTL_MS);
+    assert!(limits.driver.log.len() > EXPIRE_MAX);
+    assert!(limits.check_as(0, vec![check(many, "job", 1_000)]).is_ok(), "all of them are over");
+    let peeked = limits.peek(check(many, "job", 1));
+    assert!(!peeked.allowed && peeked.retry_after_ns == Some(TTL_MS * 1_000_000));
+}
+
+#[test]
+fn a_lease_is_named_by_what_releases_it() {
+    let lease = LeaseId { partition: 7, key: [0xab; 16], number: 5 };
+    let text = lease.to_string();
+    assert_eq!(text, format!("7.{}.0000000000000005", "ab".repeat(16)));
+    assert_eq!(text.parse(), Ok(lease));
+    for other in ["", "7", "7.ab.5", "-7.ab", &text[1..], &text.replace('5', "g"), "+7.0.0"] {
+        assert_eq!(other.parse::<LeaseId>(), Err(()), "{other}");
+    }
+}
+
+#[test]
+fn slots_say_when_they_are_free() {
+    let mut limits = Limits::new();
+    limits.check_as(1, vec![check(slots(), "job", 3)]).unwrap();
+    limits.driver.pass(400);
+    limits.check_as(2, vec![check(slots(), "job", 1)]).unwrap();
+    let Err(results) = limits.check_as(3, vec![check(slots(), "job", 1)]) else { panic!("full") };
+    let CheckResult { retry_after_ns, reset_after_ns, .. } = results[0];
+    assert_eq!((retry_after_ns, reset_after_ns), (Some(600_000_000), 1_000_000_000));
+}

@@ -1,0 +1,178 @@
+//! Outcomes as replies: `CL.THROTTLE`'s five numbers, the maps of `LIMIT.*`, and failures.
+//!
+//! A check answers a map: `allowed`, `degraded` if nobody could ask the limit's owner, and
+//! `limits`, a list with a map for each limit that was asked: `limit`, `allowed`, `quantity`,
+//! `remaining`, `retry_after_ms` (nothing if it is admitted, or never can be), `reset_after_ms`;
+//! `lease` where one was given, `shadow_refused` where only shadow mode admits it. All durations
+//! are rounded up: who waits so long does not come too early.
+
+use super::{
+    arguments::Wrong,
+    reply::Replies,
+    service::{Failure, Managed, Name, Outcome, Policy, Request, Verdict},
+};
+use smallvec::SmallVec;
+
+const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// What a command of a batch waits for.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// Five numbers.
+    Throttle,
+    /// A map that has these names in it.
+    Check(SmallVec<[Name; 1]>),
+    /// Whether there was a lease.
+    Lease,
+    /// Nothing: it was wrong.
+    Nothing(Wrong),
+}
+
+impl Awaited {
+    pub(super) fn by(request: &Request) -> Self {
+        match request {
+            Request::Throttle(_) => Self::Throttle,
+            Request::Check(check) | Request::Refund(check) => {
+                Self::Check(check.costs.iter().map(|cost| cost.subject.limit.clone()).collect())
+            }
+            Request::Release { .. } | Request::Renew { .. } => Self::Lease,
+        }
+    }
+}
+
+/// Answers a command whose request had `outcome`; `None` if it was not sent, or nobody said.
+pub(super) fn outcome(awaited: &Awaited, outcome: Option<Outcome>, replies: &mut Replies) {
+    match (awaited, outcome) {
+        (Awaited::Nothing(Wrong(text)), _) => replies.error(&[text]),
+        (_, Some(Outcome::Failed(failure))) => failed(&failure, replies),
+        (Awaited::Throttle, Some(Outcome::Checked { allowed, verdicts, .. }))
+            if verdicts.len() == 1 =>
+        {
+            throttled(allowed, &verdicts[0], replies);
+        }
+        (Awaited::Check(names), Some(Outcome::Checked { allowed, degraded, verdicts }))
+            if verdicts.len() == names.len() =>
+        {
+            replies.map(2 + usize::from(degraded));
+            replies.text("allowed");
+            replies.boolean(allowed);
+            if degraded {
+                replies.text("degraded");
+                replies.boolean(true);
+            }
+            replies.text("limits");
+            replies.array(verdicts.len());
+            for (name, verdict) in names.iter().zip(&verdicts) {
+                checked(name, verdict, replies);
+            }
+        }
+        (Awaited::Lease, Some(Outcome::Lease(there_was))) => {
+            replies.integer(i64::from(there_was));
+        }
+        (Awaited::Throttle | Awaited::Check(_) | Awaited::Lease, other) => {
+            tracing::error!(?awaited, ?other, "a request of a batch has no outcome of its kind");
+            replies.error(&[b"INTERNAL something went wrong inside; it is in the log"]);
+        }
+    }
+}
+
+/// Answers a request about limits.
+pub(super) fn managed(managed: &Managed, replies: &mut Replies) {
+    match managed {
+        Managed::Done => replies.simple("OK"),
+        Managed::Deleted(there_was) => replies.integer(i64::from(*there_was)),
+        Managed::Found(None) => replies.null(),
+        Managed::Found(Some(found)) => policy(None, found, replies),
+        Managed::Listed(limits) => {
+            replies.array(limits.len());
+            for (name, found) in limits {
+                policy(Some(name), found, replies);
+            }
+        }
+        Managed::Failed(failure) => failed(failure, replies),
+    }
+}
+
+/// What redis-cell answers, its seconds rounded up.
+fn throttled(allowed: bool, verdict: &Verdict, replies: &mut Replies) {
+    let seconds = |ns: u64| number(ns.div_ceil(NS_PER_S));
+    replies.array(5);
+    replies.integer(i64::from(!allowed));
+    replies.integer(number(verdict.quantity));
+    replies.integer(number(verdict.remaining));
+    replies.integer(verdict.retry_after_ns.filter(|_| !allowed).map_or(-1, seconds));
+    replies.integer(seconds(verdict.reset_after_ns));
+}
+
+fn checked(name: &Name, verdict: &Verdict, replies: &mut Replies) {
+    let leased = usize::from(verdict.lease.is_some());
+    replies.map(6 + leased + usize::from(verdict.shadow_refused));
+    replies.text("limit");
+    replies.text(name.as_str());
+    replies.text("allowed");
+    replies.boolean(verdict.allowed);
+    replies.text("quantity");
+    replies.integer(number(verdict.quantity));
+    replies.text("remaining");
+    replies.integer(number(verdict.remaining));
+    replies.text("retry_after_ms");
+    match verdict.retry_after_ns {
+        Some(ns) => replies.integer(number(ns.div_ceil(NS_PER_MS))),
+        None => replies.null(),
+    }
+    replies.text("reset_after_ms");
+    replies.integer(number(verdict.reset_after_ns.div_ceil(NS_PER_MS)));
+    if let Some(lease) = verdict.lease {
+        // A text: not every lease fits a signed number.
+        replies.text("lease");
+        replies.text(&lease.to_string());
+    }
+    if verdict.shadow_refused {
+        replies.text("shadow_refused");
+        replies.boolean(true);
+    }
+}
+
+fn policy(name: Option<&Name>, policy: &Policy, replies: &mut Replies) {
+    replies.map(9 + usize::from(name.is_some()));
+    if let Some(name) = name {
+        replies.text("limit");
+        replies.text(name.as_str());
+    }
+    replies.text("algorithm");
+    replies.text(policy.algorithm.word());
+    replies.text("quantity");
+    replies.integer(number(policy.quantity));
+    replies.text("period_ms");
+    replies.integer(number(policy.period_ms));
+    replies.text("burst");
+    match policy.burst {
+        Some(burst) => replies.integer(number(burst)),
+        None => replies.null(),
+    }
+    replies.text("scoped");
+    replies.boolean(policy.scoped);
+    replies.text("mode");
+    replies.text(policy.mode.word());
+    replies.text("durability");
+    replies.text(policy.durability.word());
+    replies.text("on_unavailable");
+    replies.text(policy.on_unavailable.word());
+    replies.text("shadow");
+    replies.boolean(policy.shadow);
+}
+
+fn failed(failure: &Failure, replies: &mut Replies) {
+    let code = failure.code.to_ascii_uppercase();
+    replies.error(&[code.as_bytes(), b" ", failure.detail.as_bytes()]);
+}
+
+/// A number as the protocol has them, the largest standing for all beyond.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

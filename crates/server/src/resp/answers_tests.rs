@@ -1,0 +1,129 @@
+//! Outcomes as bytes.
+
+use super::*;
+use crate::resp::service::{Durability, Mode, OnUnavailable};
+use crate::resp::{reply::Protocol, service::Algorithm};
+use bytes::Bytes;
+
+fn verdict() -> Verdict {
+    Verdict {
+        allowed: true,
+        quantity: 16,
+        remaining: 15,
+        retry_after_ns: None,
+        reset_after_ns: 2 * NS_PER_S,
+        lease: None,
+        shadow_refused: false,
+    }
+}
+
+fn written(protocol: Protocol, write: impl Fn(&mut Replies)) -> String {
+    let mut replies = Replies::new(protocol);
+    write(&mut replies);
+    String::from_utf8(replies.as_bytes().to_vec()).unwrap().replace("\r\n", " ")
+}
+
+fn of_throttle(allowed: bool, verdict: Verdict) -> String {
+    written(Protocol::Resp2, |replies| {
+        let verdicts = [verdict.clone()].into_iter().collect();
+        let checked = Outcome::Checked { allowed, degraded: false, verdicts };
+        outcome(&Awaited::Throttle, Some(checked), replies);
+    })
+}
+
+#[test]
+fn throttles_are_answered_as_redis_cell_answers() {
+    assert_eq!(of_throttle(true, verdict()), "*5 :0 :16 :15 :-1 :2 ");
+    let refused = Verdict { allowed: false, retry_after_ns: Some(1), ..verdict() };
+    assert_eq!(of_throttle(false, refused.clone()), "*5 :1 :16 :15 :1 :2 ");
+    let never = Verdict { retry_after_ns: None, reset_after_ns: 0, ..refused };
+    assert_eq!(of_throttle(false, never), "*5 :1 :16 :15 :-1 :0 ");
+    let admitted = Verdict { retry_after_ns: Some(5), ..verdict() };
+    assert_eq!(of_throttle(true, admitted), "*5 :0 :16 :15 :-1 :2 ");
+}
+
+#[test]
+fn seconds_are_rounded_up_and_numbers_end_where_they_must() {
+    for (ns, seconds) in
+        [(0, 0), (1, 1), (NS_PER_S, 1), (NS_PER_S + 1, 2), (u64::MAX, 18_446_744_074_u64)]
+    {
+        let text = of_throttle(true, Verdict { reset_after_ns: ns, ..verdict() });
+        assert_eq!(text, format!("*5 :0 :16 :15 :-1 :{seconds} "));
+    }
+    let vast = Verdict { quantity: u64::MAX, remaining: u64::MAX, ..verdict() };
+    let most = i64::MAX;
+    assert_eq!(of_throttle(true, vast), format!("*5 :0 :{most} :{most} :-1 :2 "));
+}
+
+#[test]
+fn a_check_is_a_map() {
+    let name = |name: &'static str| Name::new(Bytes::from_static(name.as_bytes())).unwrap();
+    let awaited = Awaited::Check([name("api"), name("slots")].into_iter().collect());
+    let leased = Verdict { lease: Some(u64::MAX), ..verdict() };
+    let limited = Verdict {
+        allowed: false,
+        retry_after_ns: Some(NS_PER_MS + 1),
+        shadow_refused: true,
+        ..verdict()
+    };
+    let verdicts = [limited, leased].into_iter().collect();
+    let checked = Outcome::Checked { allowed: false, degraded: true, verdicts };
+    let text =
+        |protocol| written(protocol, |replies| outcome(&awaited, Some(checked.clone()), replies));
+    assert_eq!(
+        text(Protocol::Resp3),
+        "%3 $7 allowed #f $8 degraded #t $6 limits *2 \
+         %7 $5 limit $3 api $7 allowed #f $8 quantity :16 $9 remaining :15 $14 retry_after_ms :2 \
+         $14 reset_after_ms :2000 $14 shadow_refused #t \
+         %7 $5 limit $5 slots $7 allowed #t $8 quantity :16 $9 remaining :15 $14 retry_after_ms _ \
+         $14 reset_after_ms :2000 $5 lease $20 18446744073709551615 "
+    );
+    assert!(text(Protocol::Resp2).starts_with("*6 $7 allowed :0 $8 degraded :1 $6 limits *2 *14 "));
+    assert!(text(Protocol::Resp2).contains("$14 retry_after_ms $-1 "));
+}
+
+#[test]
+fn what_the_service_got_wrong_is_an_error() {
+    let internal = "-INTERNAL something went wrong inside; it is in the log ";
+    let say = |awaited: &Awaited, said: Option<Outcome>| {
+        written(Protocol::Resp2, |replies| outcome(awaited, said.clone(), replies))
+    };
+    assert_eq!(say(&Awaited::Throttle, None), internal);
+    assert_eq!(say(&Awaited::Throttle, Some(Outcome::Lease(true))), internal);
+    let none = Outcome::Checked { allowed: true, degraded: false, verdicts: SmallVec::new() };
+    assert_eq!(say(&Awaited::Throttle, Some(none)), internal);
+    let failure = Failure { code: "outcome_unknown", detail: "nobody\r\nknows".into() };
+    let failed = Outcome::Failed(failure);
+    assert_eq!(say(&Awaited::Lease, Some(failed)), "-OUTCOME_UNKNOWN nobody  knows ");
+    assert_eq!(say(&Awaited::Lease, Some(Outcome::Lease(true))), ":1 ");
+    assert_eq!(say(&Awaited::Lease, Some(Outcome::Lease(false))), ":0 ");
+    let wrong = Awaited::Nothing(Wrong(b"ERR syntax error".to_vec()));
+    assert_eq!(say(&wrong, None), "-ERR syntax error ");
+}
+
+#[test]
+fn a_policy_is_a_map() {
+    let policy = Policy {
+        algorithm: Algorithm::SlidingWindow,
+        quantity: 100,
+        period_ms: 60_000,
+        burst: None,
+        scoped: true,
+        mode: Mode::Exact,
+        durability: Durability::Synced,
+        on_unavailable: OnUnavailable::Deny,
+        shadow: false,
+    };
+    let found = Managed::Found(Some(policy.clone()));
+    let rest = "$9 algorithm $14 sliding-window $8 quantity :100 $9 period_ms :60000 $5 burst _ \
+         $6 scoped #t $4 mode $5 exact $10 durability $6 synced $14 on_unavailable $4 deny \
+         $6 shadow #f ";
+    assert_eq!(written(Protocol::Resp3, |r| managed(&found, r)), format!("%9 {rest}"));
+    let name = Name::new(Bytes::from_static(b"api")).unwrap();
+    let listed = Managed::Listed(vec![(name, policy)]);
+    let text = written(Protocol::Resp3, |r| managed(&listed, r));
+    assert_eq!(text, format!("*1 %10 $5 limit $3 api {rest}"));
+    assert_eq!(written(Protocol::Resp2, |r| managed(&Managed::Found(None), r)), "$-1 ");
+    assert_eq!(written(Protocol::Resp2, |r| managed(&Managed::Deleted(true), r)), ":1 ");
+    assert_eq!(written(Protocol::Resp2, |r| managed(&Managed::Done, r)), "+OK ");
+}

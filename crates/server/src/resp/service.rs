@@ -1,0 +1,327 @@
+//! The seam between this edge and what decides. The edge knows bytes, connections and keys; who
+//! implements [`Limits`] knows limits.
+
+use bytes::Bytes;
+use evenkeel_engine::Time;
+use evenkeel_node::{MetaView, Tenant};
+use smallvec::SmallVec;
+use std::{borrow::Cow, future::Future, sync::Arc};
+
+/// What decides.
+pub trait Limits: Send + Sync + 'static {
+    /// Carries out the requests of `batch`, one after the other as far as one can tell, and puts
+    /// an outcome for each, in their order, into `batch`. A request whose outcome is missing is
+    /// answered as failed inside. What it waits for must be bounded: the connection waits along.
+    fn decide(&self, caller: &Caller, batch: &mut Batch) -> impl Future<Output = ()> + Send;
+
+    /// Carries out a request about the limits themselves. Everything that the same connection
+    /// asked before has been answered by then.
+    fn manage(&self, caller: &Caller, request: Manage) -> impl Future<Output = Managed> + Send;
+
+    /// The current copy of keys and tenants, and where it is from: asked before each batch, so it
+    /// must be cheap.
+    fn meta(&self) -> Arc<MetaView>;
+
+    /// Record time.
+    fn now(&self) -> Time;
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose limits are meant.
+    pub tenant: Tenant,
+    /// The public half of their key; `None` where nobody needs one.
+    pub key: Option<Arc<str>>,
+}
+
+/// Requests that came together, and what became of them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What is asked. May be emptied by who decides it.
+    pub requests: Vec<Request>,
+    /// What became of each, in the same order. Empty at first.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The name of a limit or a scope: 1 to 128 of `A-Z a-z 0-9 . _ : @ -`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Bytes);
+
+impl Name {
+    /// The name that `bytes` are, if they are one.
+    #[must_use]
+    pub fn new(bytes: Bytes) -> Option<Self> {
+        let legal = std::str::from_utf8(&bytes).is_ok_and(crate::text::is_name);
+        legal.then_some(Self(bytes))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it was checked when it was made")
+    }
+}
+
+impl std::fmt::Debug for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+/// What is asked of the state of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// `CL.THROTTLE`: a check whose policy is in its arguments.
+    Throttle(Throttle),
+    /// `LIMIT.CHECK` and `LIMIT.PEEK`: all limits admit and are counted, or none is counted.
+    Check(Check),
+    /// `LIMIT.REFUND`: gives back what was counted.
+    Refund(Check),
+    /// `LIMIT.RELEASE`: ends a lease.
+    Release {
+        /// Which limit counts it.
+        subject: Subject,
+        /// The lease.
+        lease: u64,
+    },
+    /// `LIMIT.RENEW`: makes a lease last.
+    Renew {
+        /// Which limit counts it.
+        subject: Subject,
+        /// The lease.
+        lease: u64,
+        /// How long from now; `None`: as long as its limit says.
+        ttl_ms: Option<u64>,
+    },
+}
+
+/// The arguments of `CL.THROTTLE`, in range: nothing is negative, `count` and `period_s` are not
+/// zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Throttle {
+    /// What is limited: 1 to 512 bytes.
+    pub key: Bytes,
+    /// How much beyond an even flow is admitted at once.
+    pub max_burst: i64,
+    /// So much…
+    pub count: i64,
+    /// …in so many seconds.
+    pub period_s: i64,
+    /// How much is asked for; 0 looks and counts nothing.
+    pub quantity: i64,
+}
+
+/// Limits that are asked together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// At least one, and at most [`COSTS_MAX`](super::COSTS_MAX).
+    pub costs: SmallVec<[Cost; 1]>,
+    /// Only look; count nothing.
+    pub peek: bool,
+    /// `ONCE`: makes a retry safe. At most 255 bytes of printable ASCII.
+    pub once: Option<Bytes>,
+}
+
+/// So much of one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// Which.
+    pub subject: Subject,
+    /// How much.
+    pub cost: u64,
+}
+
+/// One key of one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The limit's name.
+    pub limit: Name,
+    /// Within which scope, if the limit has scopes.
+    pub scope: Option<Name>,
+    /// What is limited: 1 to 512 bytes.
+    pub key: Bytes,
+}
+
+/// What became of a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of a throttle, a check, a peek or a refund: a verdict for each cost, in order.
+    Checked {
+        /// Whether all of it is admitted.
+        allowed: bool,
+        /// Whether this was answered without asking the limit's owner, because it could not be
+        /// reached in time.
+        degraded: bool,
+        /// What each limit says.
+        verdicts: SmallVec<[Verdict; 1]>,
+    },
+    /// Of a release or a renewal: whether there was such a lease.
+    Lease(bool),
+    /// It was not carried out.
+    Failed(Failure),
+}
+
+/// What one limit says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether this limit admits it.
+    pub allowed: bool,
+    /// What the limit admits at once.
+    pub quantity: u64,
+    /// What is left of that now.
+    pub remaining: u64,
+    /// When to ask again; `None` if it is admitted now, or never is.
+    pub retry_after_ns: Option<u64>,
+    /// When all of it is left again.
+    pub reset_after_ns: u64,
+    /// The lease, where one was given.
+    pub lease: Option<u64>,
+    /// Whether only shadow mode admits it.
+    pub shadow_refused: bool,
+}
+
+/// Why something was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// A code of the table of problems, such as `overloaded`; answered in capitals.
+    pub code: &'static str,
+    /// A sentence.
+    pub detail: Cow<'static, str>,
+}
+
+/// What is asked about limits themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manage {
+    /// `LIMIT.PUT`: creates or changes a limit.
+    Put {
+        /// Its name.
+        limit: Name,
+        /// What it says from now on.
+        policy: Policy,
+    },
+    /// `LIMIT.GET`.
+    Get {
+        /// Its name.
+        limit: Name,
+    },
+    /// `LIMIT.DEL`.
+    Delete {
+        /// Its name.
+        limit: Name,
+    },
+    /// `LIMIT.LIST`: in the order of names.
+    List {
+        /// Only those after this one.
+        after: Option<Name>,
+        /// At most so many.
+        count: usize,
+    },
+}
+
+/// What became of a [`Manage`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Managed {
+    /// Of a put.
+    Done,
+    /// Of a deletion: whether there was one.
+    Deleted(bool),
+    /// Of a get: the policy, if there is one.
+    Found(Option<Policy>),
+    /// Of a list.
+    Listed(Vec<(Name, Policy)>),
+    /// It was not carried out.
+    Failed(Failure),
+}
+
+/// What a limit says. Whether its numbers make sense is for [`Limits::manage`] to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// How it counts.
+    pub algorithm: Algorithm,
+    /// So much…
+    pub quantity: u64,
+    /// …in so long; for a concurrency limit, how long a lease lasts.
+    pub period_ms: u64,
+    /// How much of it at once; `None`: as the algorithm has it.
+    pub burst: Option<u64>,
+    /// Whether each scope has counts of its own, in one place.
+    pub scoped: bool,
+    /// Who decides.
+    pub mode: Mode,
+    /// What an answer waits for.
+    pub durability: Durability,
+    /// What is answered if the limit's owner cannot be reached.
+    pub on_unavailable: OnUnavailable,
+    /// Whether it only counts and never refuses.
+    pub shadow: bool,
+}
+
+/// An enum whose variants callers write as words.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every word there is.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// What is called by this word, in capitals or not.
+            #[must_use]
+            pub fn from_word(word: &[u8]) -> Option<Self> {
+                $(if word.eq_ignore_ascii_case($word.as_bytes()) { return Some(Self::$variant); })+
+                None
+            }
+        }
+    };
+}
+
+words! {
+    /// How a limit counts.
+    Algorithm {
+        /// Generic cell rate algorithm: an even flow, with bursts.
+        Gcra = "gcra",
+        /// So much in any window of the period's length.
+        SlidingWindow = "sliding-window",
+        /// So many leases at once.
+        Concurrency = "concurrency",
+    }
+}
+
+words! {
+    /// Who decides.
+    Mode {
+        /// The limit's owner, each time.
+        Exact = "exact",
+        /// Whoever holds tokens of the owner's.
+        Leased = "leased",
+    }
+}
+
+words! {
+    /// What an answer waits for.
+    Durability {
+        /// Until it is synced to the log.
+        Synced = "synced",
+        /// Nothing: a power loss may forget it.
+        Buffered = "buffered",
+    }
+}
+
+words! {
+    /// What is answered if the limit's owner cannot be reached.
+    OnUnavailable {
+        /// Yes.
+        Allow = "allow",
+        /// No.
+        Deny = "deny",
+    }
+}
