@@ -68,7 +68,7 @@ impl Command {
                 limits::Action::Check { .. }
                 | limits::Action::Refund { .. }
                 | limits::Action::Reset => {
-                    command.checks.first().map_or(Scope::Partition(0), of_check)
+                    of_check(command.checks.first().expect("Command::new asks for at least one"))
                 }
                 limits::Action::Release { lease } | limits::Action::Renew { lease, .. } => {
                     Scope::Partition(lease.partition)
@@ -155,7 +155,7 @@ mod tests {
             "acme".into(),
         ];
         let routed = keys.map(|key| route("limits", "default", key, 16).0);
-        assert_eq!(routed, [0, 0, 0, 0], "a golden value: what was counted is there");
+        assert_eq!(routed, [3, 9, 5, 6], "a golden value: what was counted is there");
         assert_eq!(
             route("limits", "default", KeyParts::two(b"a", b"b"), 1 << 15),
             route("limits", "default", &b"a\0b"[..], 1 << 15),

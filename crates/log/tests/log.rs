@@ -14,6 +14,7 @@ mod log {
     mod lock;
     mod power_loss;
     mod record;
+    mod replay;
     mod sim;
     mod trim;
 }

@@ -8,10 +8,11 @@ use crate::{
     meta::MetaCell,
     owner::{Message, ReadTicket},
     stats::{Counters, Gauges},
+    ticket::{CommandTicket, Gather},
 };
 use evenkeel_contract::Level;
-use evenkeel_domains::{Command, Found, Query, Reply, Scope, reservations, route};
-use evenkeel_engine::{Entity, Failure, Idempotency, Priority, Request, TenantId, Time};
+use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, reservations, route};
+use evenkeel_engine::{Answer, Entity, Failure, Idempotency, Priority, Request, TenantId, Time};
 use evenkeel_log::{Files, Hash, Incarnation, LocalLog, Offset, PartitionId, RealFiles};
 use std::{
     collections::HashMap,
@@ -52,6 +53,12 @@ pub(crate) struct Inner<F: Files> {
     pub(crate) log_failed: OnceLock<String>,
 }
 
+/// A command that is on its way.
+struct Sent {
+    partition: PartitionId,
+    deadline: Duration,
+}
+
 pub(crate) struct Handle {
     pub(crate) mailbag: Mailbag,
     pub(crate) gauges: Arc<Gauges>,
@@ -66,6 +73,47 @@ impl<F: Files> Node<F> {
         options: CallOptions,
     ) -> Result<Called<Reply>, NodeError> {
         self.check_session(&options.session)?;
+        let (ticket, answer) = oneshot::channel();
+        let sent = self.submit(tenant, command, options, CommandTicket::One(ticket))?;
+        // The engine answers at the deadline; should its host be stuck, this does.
+        let answered = tokio::time::timeout(sent.deadline + GRACE, answer).await;
+        self.called(sent.partition, answered.ok().and_then(Result::ok))
+    }
+
+    /// The same for many commands at once, each for itself: they come in this order to their
+    /// partitions, and the caller is woken once. Answers in the same order.
+    pub async fn commands(
+        &self,
+        tenant: &Tenant,
+        commands: Vec<Command>,
+        options: &CallOptions,
+    ) -> Vec<Result<Called<Reply>, NodeError>> {
+        if let Err(error) = self.check_session(&options.session) {
+            return commands.iter().map(|_| Err(error.clone())).collect();
+        }
+        let gather = Gather::new(commands.len());
+        let mut longest = Duration::ZERO;
+        let mut sent = Vec::with_capacity(commands.len());
+        for (at, command) in commands.into_iter().enumerate() {
+            let one = self.submit(tenant, command, options.clone(), gather.ticket(at));
+            sent.push(one.map(|one| {
+                longest = longest.max(one.deadline);
+                one.partition
+            }));
+        }
+        let answers = gather.answers(longest + GRACE).await;
+        let answered = sent.into_iter().zip(answers);
+        answered.map(|(partition, answer)| self.called(partition?, answer)).collect()
+    }
+
+    /// Sends `command` on its way. If that fails, `ticket` is dropped.
+    fn submit(
+        &self,
+        tenant: &Tenant,
+        command: Command,
+        options: CallOptions,
+        ticket: CommandTicket,
+    ) -> Result<Sent, NodeError> {
         if let Some(why) = self.0.log_failed.get() {
             return Err(Failure::Unavailable(why.clone()).into());
         }
@@ -73,14 +121,13 @@ impl<F: Files> Node<F> {
         let path = command.path();
         let contract = meta.registry.get(path).expect("every command has a declared path");
         let settings = contract.settings;
-        let id = self.partition_of(tenant, command.scope());
+        let partition = self.partition_of(tenant, command.scope());
         let deadline = deadline_ms(options.deadline, settings.deadline_ms);
         let window = settings.idempotency_window_s.zip(evenkeel_domains::path_number(path));
         let idempotency = options
             .idempotency_key
             .zip(window)
             .map(|(key, (window_s, number))| idempotency(number, window_s * 1_000, &key, &command));
-        let (ticket, answer) = oneshot::channel();
         let request = Request {
             ticket,
             tenant: tenant.id,
@@ -93,11 +140,18 @@ impl<F: Files> Node<F> {
             idempotency,
             command,
         };
-        self.send(id, Message::Command(request))?;
-        // The engine answers at the deadline; should its host be stuck, this does.
-        let answered = tokio::time::timeout(Duration::from_millis(deadline) + GRACE, answer).await;
-        let answer = answered.ok().and_then(Result::ok).ok_or(Failure::OutcomeUnknown)?;
-        let as_of = self.token(id, answer.delivered.offset);
+        self.send(partition, Message::Command(request))?;
+        Ok(Sent { partition, deadline: Duration::from_millis(deadline) })
+    }
+
+    /// What a caller is told: nobody knows what became of a command without an answer.
+    fn called(
+        &self,
+        partition: PartitionId,
+        answer: Option<Answer<Domains>>,
+    ) -> Result<Called<Reply>, NodeError> {
+        let answer = answer.ok_or(Failure::OutcomeUnknown)?;
+        let as_of = self.token(partition, answer.delivered.offset);
         Ok(Called {
             answer: answer.outcome.map_err(|failure| match failure {
                 Failure::Refused(refusal) => NodeError::Refused { refusal, as_of },
@@ -348,7 +402,7 @@ impl<F: Files> Node<F> {
         Ok(Called { answer: found, replayed: false, as_of, staleness_ms: 0, at })
     }
 
-    fn partition_of(&self, tenant: &Tenant, scope: Scope<'_>) -> PartitionId {
+    pub(crate) fn partition_of(&self, tenant: &Tenant, scope: Scope<'_>) -> PartitionId {
         match scope {
             Scope::Key { domain, key } => route(domain, &tenant.name, key, self.0.partitions),
             Scope::Partition(number) => PartitionId(number % self.0.partitions),

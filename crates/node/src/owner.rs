@@ -7,6 +7,7 @@ use crate::{
     flush::Flusher,
     meta::MetaCell,
     stats::Gauges,
+    ticket::CommandTicket,
 };
 use evenkeel_domains::{Domains, Found, Query, meta};
 use evenkeel_engine::{
@@ -36,8 +37,6 @@ const TIMERS_COUNTED_MAX: usize = 1_000;
 const WATCHERS_SWEPT_AT: usize = 256;
 /// Bytes that are read from the log at once when catching up.
 const CATCH_UP_BYTES: usize = 4 << 20;
-
-pub(crate) type CommandTicket = oneshot::Sender<Answer<Domains>>;
 
 /// A read on its way.
 pub(crate) struct ReadTicket {
@@ -154,7 +153,7 @@ impl<L: Log> Owner<L> {
         }
         let resting = now < self.rest_until;
         if self.partition.take_store_failure() | std::mem::take(&mut self.read_failed) {
-            self.flusher.demand_reopening();
+
         }
         if !resting {
             self.flusher.consider(&mut self.partition);
@@ -231,10 +230,7 @@ impl<L: Log> Owner<L> {
                 }
                 // Its ticket's end says that nobody knows.
                 Output::Answer(..) if !published => {}
-                Output::Answer(ticket, answer) => {
-                    // A caller that has gone away needs no answer.
-                    let _ = ticket.send(answer);
-                }
+                Output::Answer(ticket, answer) => ticket.send(answer),
                 Output::Read(ticket) => self.answer_read(ticket),
                 Output::Changed(entity) => self.notify(entity),
                 Output::Flush(frozen) => self.flusher.start(frozen),
@@ -430,7 +426,7 @@ fn is_decision(output: &Output<Domains, CommandTicket, ReadTicket>) -> bool {
 fn refuse(request: Request<Domains, CommandTicket>) {
     let why = "the state is not flushed as fast as it changes, and its memory is used up";
     let outcome = Err(Failure::Unavailable(why.into()));
-    let _ = request.ticket.send(Answer { outcome, delivered: Delivered::default() });
+    request.ticket.send(Answer { outcome, delivered: Delivered::default() });
 }
 
 fn lost(ticket: ReadTicket) {

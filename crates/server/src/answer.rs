@@ -1,6 +1,6 @@
 //! Answers: a status, a body and what was delivered with it, made into an HTTP response.
 
-use crate::{connection::InFlight, text::push_decimal};
+use crate::{code::Code, connection::InFlight, text::push_decimal};
 use bytes::Bytes;
 use evenkeel_node::{Called, SessionToken};
 use hyper::{
@@ -38,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Body,
     pub(crate) delivered: Option<Delivered>,
+    /// As what it is counted, if not as simply answered.
+    pub(crate) counted_as: Option<Code>,
     content_type: HeaderValue,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -68,7 +70,7 @@ impl Answer {
 
     /// Any body.
     pub(crate) fn new(status: StatusCode, content_type: HeaderValue, body: Body) -> Self {
-        Self { status, body, delivered: None, content_type, headers: Vec::new() }
+        Self { status, body, delivered: None, counted_as: None, content_type, headers: Vec::new() }
     }
 
     /// No body.
@@ -78,6 +80,11 @@ impl Answer {
 
     pub(crate) fn delivered(mut self, delivered: Delivered) -> Self {
         self.delivered = Some(delivered);
+        self
+    }
+
+    pub(crate) fn counted_as(mut self, code: Option<Code>) -> Self {
+        self.counted_as = code;
         self
     }
 

@@ -12,7 +12,8 @@ use hyper::{
 /// The scope that stands for every other of its tenant.
 pub(crate) const ADMIN: &str = "admin";
 /// Every scope that a key may have.
-pub(crate) const SCOPES: [&str; 3] = [ADMIN, "reservations:read", "reservations:write"];
+pub(crate) const SCOPES: [&str; 5] =
+    [ADMIN, "reservations:read", "reservations:write", "limits:read", "limits:write"];
 /// The tenant that exists from the start; its administrators may make keys for others.
 pub(crate) const DEFAULT_TENANT: &str = "default";
 

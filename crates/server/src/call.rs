@@ -57,18 +57,22 @@ impl Call {
 
     /// Has the node decide `command`.
     pub(crate) async fn command(&self, command: Command) -> Result<(Reply, Delivered), Problem> {
+        let options = self.call_options(path_number(command.path()).is_some())?;
+        let called = self.edge.node.command(&self.caller.tenant, command, options).await;
+        called.map(Delivered::split).map_err(failure::problem)
+    }
+
+    /// How the caller wants something decided; `keyed` says whether an idempotency key counts.
+    pub(crate) fn call_options(&self, keyed: bool) -> Result<CallOptions, Problem> {
         self.parameters()?;
-        let keyed = path_number(command.path()).is_some();
         let key = headers::idempotency_key(&self.parts.headers)?;
         headers::consistency(&self.parts.headers, Level::ALL)?;
-        let options = CallOptions {
+        Ok(CallOptions {
             idempotency_key: key.filter(|_| keyed),
             deadline: headers::deadline(&self.parts.headers)?,
             priority: headers::priority(&self.parts.headers)?,
             session: headers::session(&self.parts.headers)?,
-        };
-        let called = self.edge.node.command(&self.caller.tenant, command, options).await;
-        called.map(Delivered::split).map_err(failure::problem)
+        })
     }
 
     /// Has the node answer `query`.

@@ -7,7 +7,7 @@ use crate::{
     auth,
     call::Call,
     code::Code,
-    contracts, keys, ops,
+    contracts, keys, limits, ops,
     options::ServerOptions,
     page,
     problem::Problem,
@@ -176,7 +176,9 @@ impl Edge {
         let now_s = self.now_s();
         let delivered = result.as_ref().ok().and_then(|answer| answer.delivered.as_ref());
         let outcome = match result {
-            Ok(_) => Outcome::Ok,
+            Ok(answer) => answer
+                .counted_as
+                .map_or(Outcome::Ok, |code| Outcome::from_code(code.meaning().code)),
             Err(problem) => problem.outcome(),
         };
         let staleness = delivered
@@ -225,6 +227,16 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
         Operation::ListHolds => reservations::list_holds(call).await,
         Operation::Events => Box::pin(reservations::events(call)).await,
         Operation::ListResources => reservations::list_resources(call).await,
+        Operation::Check => limits::check(call).await,
+        Operation::ReleaseSlot => limits::release(call).await,
+        Operation::RenewSlot => limits::renew(call).await,
+        Operation::Peek => limits::peek(call).await,
+        Operation::Refund => limits::refund(call).await,
+        Operation::ResetLimit => limits::reset(call).await,
+        Operation::PutLimit => limits::put(call).await,
+        Operation::GetLimit => limits::get(&call),
+        Operation::ListLimits => limits::list(&call),
+        Operation::DeleteLimit => limits::delete(call).await,
         Operation::CreateKey => keys::create(call).await,
         Operation::ListKeys => keys::list(&call),
         Operation::RevokeKey => keys::revoke(call).await,

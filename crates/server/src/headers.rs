@@ -8,7 +8,7 @@ use evenkeel_node::SessionToken;
 use hyper::HeaderMap;
 use std::time::Duration;
 
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const DEADLINE: &str = "Evenkeel-Deadline-Ms";
 const CONSISTENCY: &str = "Evenkeel-Consistency";
 const SESSION: &str = "Evenkeel-Session";

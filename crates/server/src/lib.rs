@@ -18,6 +18,7 @@ mod failure;
 mod headers;
 mod json;
 mod keys;
+mod limits;
 mod openapi;
 mod ops;
 mod options;

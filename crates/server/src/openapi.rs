@@ -5,6 +5,10 @@ use crate::{
     auth::Needs,
     code::Code,
     keys::{CreatedKeyBody, KeyList, KeyRequest},
+    limits::{
+        CheckRequest, CheckedBody, LimitBody, LimitList, LimitRequest, RefundRequest,
+        ReleaseRequest, ReleasedBody, RenewRequest, RenewedBody, ResetRequest, SubjectsBody,
+    },
     reservations::{
         ConfirmRequest, EmptyRequest, ExtendRequest, HoldBody, HoldList, HoldRequest, PutRequest,
         ResourceBody, ResourceList, SeatList, SeatsRequest,
@@ -224,6 +228,7 @@ fn name_schema() -> Value {
 fn query_schema(name: &str) -> Value {
     match name {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 1_000, "default": 100 }),
+        "cost" => json!({ "type": "integer", "minimum": 0, "default": 1 }),
         _ => json!({ "type": "string" }),
     }
 }
@@ -248,6 +253,18 @@ fn schemas() -> Value {
         ResourceBody<'_>,
         ResourceList<'_>,
         SeatList<'_>,
+        LimitRequest,
+        CheckRequest,
+        RefundRequest,
+        ResetRequest,
+        ReleaseRequest,
+        RenewRequest,
+        LimitBody<'_>,
+        LimitList<'_>,
+        CheckedBody<'_>,
+        SubjectsBody<'_>,
+        ReleasedBody<'_>,
+        RenewedBody<'_>,
         KeyRequest,
         CreatedKeyBody<'_>,
         KeyList<'_>

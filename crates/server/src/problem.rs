@@ -21,7 +21,7 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
     pub(crate) code: Code,
-    detail: Cow<'static, str>,
+    pub(crate) detail: Cow<'static, str>,
     effects: Effects,
     members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,

@@ -23,6 +23,16 @@ pub(crate) enum Operation {
     ListHolds,
     Events,
     ListResources,
+    Check,
+    ReleaseSlot,
+    RenewSlot,
+    Peek,
+    Refund,
+    ResetLimit,
+    PutLimit,
+    GetLimit,
+    ListLimits,
+    DeleteLimit,
     CreateKey,
     ListKeys,
     RevokeKey,
@@ -53,6 +63,8 @@ pub(crate) struct Route {
 const SEGMENTS_MAX: usize = 8;
 const READ: Needs = Needs::Scope("reservations:read");
 const WRITE: Needs = Needs::Scope("reservations:write");
+const LIMITS_READ: Needs = Needs::Scope("limits:read");
+const LIMITS_WRITE: Needs = Needs::Scope("limits:write");
 
 macro_rules! routes {
     ($($operation:ident: $method:ident $segments:expr, $path:expr, $needs:expr, $docs:expr;)*) => {
@@ -75,6 +87,10 @@ routes! {
         WRITE, Docs::of("200", "Hold").takes("ConfirmRequest");
     Release: POST ["v1", "resources", "{}", "holds", "{}", "release"], Some("reservations.release"),
         WRITE, Docs::of("200", "Hold").takes("EmptyRequest");
+    Check: POST ["v1", "limits", "check"], Some("limits.check"), LIMITS_WRITE,
+        Docs::of("200", "Checked").takes("CheckRequest");
+    ReleaseSlot: POST ["v1", "limits", "release"], Some("limits.release"), LIMITS_WRITE,
+        Docs::of("200", "Released").takes("ReleaseRequest");
     GetResource: GET ["v1", "resources", "{}"], Some("reservations.resource"), READ,
         Docs::of("200", "Resource");
     GetHold: GET ["v1", "resources", "{}", "holds", "{}"], Some("reservations.get_hold"), READ,
@@ -95,6 +111,22 @@ routes! {
         Docs::text("text/event-stream").query(&["since"]);
     ListResources: GET ["v1", "resources"], Some("reservations.resources"), READ,
         Docs::of("200", "ResourceList").query(&["limit", "cursor"]);
+    RenewSlot: POST ["v1", "limits", "renew"], Some("limits.renew"), LIMITS_WRITE,
+        Docs::of("200", "Renewed").takes("RenewRequest");
+    Peek: GET ["v1", "limits", "{}", "peek"], Some("limits.peek"), LIMITS_READ,
+        Docs::of("200", "Checked").query(&["key", "scope", "cost"]);
+    Refund: POST ["v1", "limits", "refund"], Some("limits.refund"), LIMITS_WRITE,
+        Docs::of("200", "Subjects").takes("RefundRequest");
+    ResetLimit: POST ["v1", "limits", "reset"], Some("limits.reset"), LIMITS_WRITE,
+        Docs::of("200", "Subjects").takes("ResetRequest");
+    PutLimit: PUT ["v1", "limits", "{}"], Some("limits.put"), LIMITS_WRITE,
+        Docs::of("200", "Limit").takes("LimitRequest").also("201");
+    GetLimit: GET ["v1", "limits", "{}"], Some("limits.get"), LIMITS_READ,
+        Docs::of("200", "Limit");
+    ListLimits: GET ["v1", "limits"], Some("limits.list"), LIMITS_READ,
+        Docs::of("200", "LimitList").query(&["limit", "cursor"]);
+    DeleteLimit: DELETE ["v1", "limits", "{}"], Some("limits.delete"), LIMITS_WRITE,
+        Docs::nothing();
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");
     ListKeys: GET ["v1", "keys"], Some("keys.list"), Needs::Scope(ADMIN),

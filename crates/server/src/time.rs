@@ -14,6 +14,21 @@ const TEXT_BYTES: usize = 24;
 pub(crate) struct Rfc3339(pub(crate) Time);
 
 impl Rfc3339 {
+    /// The time that `text` is, as it is written here: in UTC, with or without milliseconds.
+    pub(crate) fn parse(text: &str) -> Option<Time> {
+        let seconds = text.strip_suffix('Z')?;
+        let (seconds, ms) = seconds.split_once('.').unwrap_or((seconds, "000"));
+        let (date, of_day) = seconds.split_once('T')?;
+        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+        let [hour, minute, second] = numbers(of_day, ':', [2, 2, 2])?;
+        let [ms_of_second] = numbers(ms, '.', [3])?;
+        let of_day_ms = ((hour * 60 + minute) * 60 + second) * 1_000 + ms_of_second;
+        let time = Time(days(year, month, day)?.checked_mul(DAY_MS)?.checked_add(of_day_ms)?);
+        // What there is not, a 30th of February, is written otherwise than it was read.
+        let written = Self(time).bytes();
+        (written[..19] == *seconds.as_bytes()).then_some(time)
+    }
+
     fn bytes(self) -> [u8; TEXT_BYTES] {
         let ms = self.0.0.min(LAST_MS);
         let (year, month, day) = civil(ms / DAY_MS);
@@ -42,6 +57,30 @@ fn digits(into: &mut [u8], mut number: u64) {
         *digit = b'0' + u8::try_from(number % 10).expect("a digit is less than 10");
         number /= 10;
     }
+}
+
+/// Numbers of exactly so many digits, with `between` between them.
+fn numbers<const N: usize>(text: &str, between: char, lengths: [usize; N]) -> Option<[u64; N]> {
+    let mut parts = text.split(between);
+    let mut numbers = [0; N];
+    for (number, length) in numbers.iter_mut().zip(lengths) {
+        let part = parts.next().filter(|part| part.len() == length)?;
+        *number = part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())??;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
+/// The inverse of [`civil`] (the same source's `days_from_civil`): days since 1970-01-01.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1..=12).contains(&month) {
+        return None;
+    }
+    let year = year.checked_sub(u64::from(month <= 2))?;
+    let shifted_month = (month + 9) % 12;
+    let of_year = ((153 * shifted_month + 2) / 5 + day).checked_sub(1)?;
+    let (era, year_of_era) = (year / 400, year % 400);
+    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
+    (era * 146_097 + of_era).checked_sub(719_468)
 }
 
 /// Year, month and day of the day so many days after 1970-01-01, in the proleptic Gregorian
@@ -73,6 +112,36 @@ mod tests {
         for ms in days.chain(leaps) {
             let known = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap();
             assert_eq!(text(ms), format!("{known:.3}"), "{ms}");
+            assert_eq!(Rfc3339::parse(&text(ms)), Some(Time(ms)), "and comes back");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        assert_eq!(Rfc3339::parse("1970-01-01T00:00:01Z"), Some(Time(1_000)));
+        for wrong in [
+            "",
+            "Z",
+            "1970-01-01",
+            "1970-01-01T00:00:01",
+            "1970-01-01T00:00:01.5Z",
+            "1970-01-01T00:00:01.0000Z",
+            "1969-12-31T23:59:59Z",
+            "0000-00-00T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01t00:00:00Z",
+            "2026-01-01T00:00:00+00:00",
+            "+026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00.-01Z",
+            "99999-01-01T00:00:00Z",
+            "2026-01-01T00:00:0éZ",
+        ] {
+            assert_eq!(Rfc3339::parse(wrong), None, "{wrong}");
         }
     }
 

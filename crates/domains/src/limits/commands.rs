@@ -14,10 +14,43 @@ pub const CHECKS_MAX: usize = 32;
 /// Something about one or several subjects whose partition is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// The subjects, each with its policy; none for [`Action::Release`] and [`Action::Renew`].
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) action: Action,
+}
+
+impl Command {
+    /// To do `action` with `checks`, whose partition is the same: each with its own policy.
+    pub fn new(checks: Vec<Check>, action: Action) -> Result<Self, CheckError> {
+        match checks.len() {
+            0 => Err(CheckError::NoChecks),
+            1..=CHECKS_MAX => Ok(Self { checks, action }),
+            _ => Err(CheckError::TooManyChecks),
+        }
+    }
+
+    /// To give a slot back.
+    #[must_use]
+    pub fn release(lease: LeaseId) -> Self {
+        Self { checks: Vec::new(), action: Action::Release { lease } }
+    }
+
+    /// To keep a slot until `ttl_ms` from now, which the edge has checked: 1 to `PERIOD_MS_MAX`.
+    #[must_use]
+    pub fn renew(lease: LeaseId, ttl_ms: u64) -> Self {
+        Self { checks: Vec::new(), action: Action::Renew { lease, ttl_ms } }
+    }
+
+    /// The subjects: none if it names a lease.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
     /// What to do.
-    pub action: Action,
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
 }
 
 /// What to do.
@@ -72,9 +105,15 @@ pub struct Check {
     key: [u8; 16],
 }
 
-/// Why there is no such check.
+/// Why there is no such check, or no such command of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
+    /// There is nothing to check.
+    #[error("name at least one check")]
+    NoChecks,
+    /// There is too much.
+    #[error("a request has at most {CHECKS_MAX} checks")]
+    TooManyChecks,
     /// The key is too long.
     #[error("a key has at most {KEY_BYTES_MAX} bytes")]
     KeyTooLong,

@@ -109,7 +109,8 @@ impl Window {
     pub fn refund(&mut self, cost: u64, counted_at: Time) {
         let counted_in = sub_window(counted_at.0, self.period_ms).min(self.newest);
         let passed = self.newest - counted_in;
-        if let Some((_, count)) = self.counts.iter_mut().find(|(age, _)| u64::from(*age) == passed) {
+        if let Some((_, count)) = self.counts.iter_mut().find(|(age, _)| u64::from(*age) == passed)
+        {
             *count -= cost.min(*count);
         }
         self.counts.retain(|(_, count)| *count > 0);

@@ -45,11 +45,12 @@ pub(super) fn turn(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
     let mut kept = false;
     let mut leases_max = concurrency::EXPIRE_MAX;
     for (key, row) in rows {
+        kept |= settle(ctx, key, row, &mut leases_max)?;
         if leases_max == 0 {
+            // This key may have more: the next turn begins with it.
             whole = false;
             break;
         }
-        kept |= settle(ctx, key, row, &mut leases_max)?;
         sweep.cursor = Some(key);
     }
     // Only of a pass of one turn is it certain that no key has come behind it.
@@ -81,7 +82,7 @@ fn settle(
         Key::SlidingWindow(window) => window.is_idle(now),
         Key::Concurrency(slots) => {
             let (slots, expired) = concurrency::expire(ctx, key, slots, *leases_max)?;
-            *leases_max -= expired.min(*leases_max);
+            *leases_max -= expired;
             return Ok(slots.used > 0);
         }
     };

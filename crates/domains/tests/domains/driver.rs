@@ -139,6 +139,7 @@ impl Driver {
         let view = self.partition.view();
         match evenkeel_domains::query(&view, self.now, Incarnation(1), TENANT, &query) {
             Ok(Found::Reservations(found)) => Ok(found),
+            Ok(other) => panic!("{other:?}"),
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(Stop::State(error)) => panic!("{error}"),
         }

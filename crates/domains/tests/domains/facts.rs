@@ -1,12 +1,15 @@
 //! What paths declare about their code, against what the code does.
 
-use crate::driver::{Answered, Driver, key_for, meta, names, reservation};
+use crate::driver::{Answered, Driver, TENANT, key_for, meta, names, reservation};
+use crate::limits::{check, command};
 use evenkeel_contract::{Access, Bounds, Idempotency, PartitionKey, Path, Registry};
 use evenkeel_domains::{
-    Command, Query, Scope, meta as metas, path_number, paths,
+    Command, Query, Scope,
+    limits::{self, Algorithm, Policy},
+    meta as metas, path_number, paths,
     reservations::{self, Action, HoldState, Late, Places, ReservationEvent, SeatState, Spec},
 };
-use evenkeel_engine::{EVENTS_ID, Failure, Options};
+use evenkeel_engine::{EVENTS_ID, Failure, Options, Time};
 use evenkeel_state::{Effect, Layer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,9 +28,9 @@ fn commands_are_declared_as_writes_of_their_scope() {
     for command in commands() {
         let path = path(command.path());
         let key = match command.scope() {
-            Scope::Key { domain: "reservations", key: "r" } => PartitionKey::Key("resource"),
             Scope::Meta => PartitionKey::Meta,
-            other => panic!("{other:?}"),
+            Scope::Partition(3) => PartitionKey::Key("lease"),
+            other => of_key(other),
         };
         assert_eq!(path.facts.partition_key, key, "{}", path.name);
         assert_eq!(path.access, Access::Write, "{}", path.name);
@@ -38,6 +41,16 @@ fn commands_are_declared_as_writes_of_their_scope() {
     }
     let writes = paths().into_iter().filter(|path| path.access == Access::Write);
     assert_eq!(seen, writes.map(|path| path.name).collect(), "every write has a command");
+}
+
+fn of_key(scope: Scope<'_>) -> PartitionKey {
+    let Scope::Key { domain, key } = scope else { panic!("{scope:?}") };
+    let bytes: Vec<u8> = key.pieces().flatten().copied().collect();
+    match (domain, bytes.as_slice()) {
+        ("reservations", b"r") => PartitionKey::Key("resource"),
+        ("limits", b"limit-k\0k" | b"acme") => PartitionKey::Key("scope, else limit and key"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -81,9 +94,8 @@ fn queries_are_declared_as_reads_of_their_scope() {
     for query in queries() {
         let path = path(query.path());
         let key = match query.scope() {
-            Scope::Key { domain: "reservations", key: "r" } => PartitionKey::Key("resource"),
             Scope::All => PartitionKey::All,
-            other => panic!("{other:?}"),
+            other => of_key(other),
         };
         assert_eq!(path.facts.partition_key, key, "{}", path.name);
         assert_eq!(path.access, Access::Read, "{}", path.name);
@@ -112,6 +124,9 @@ fn paths_declare_what_their_commands_do() {
     locks(&mut seen);
     late(&mut seen);
     keys(&mut seen);
+    put_limits(&mut seen);
+    counted(&mut seen);
+    slots(&mut seen);
     for path in paths().into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| list.iter().map(|&text| text.to_owned()).collect();
         let effects: BTreeSet<String> = declared(path.facts.side_effects);
@@ -121,6 +136,9 @@ fn paths_declare_what_their_commands_do() {
         // Ten thousand rows to reach; decided by the same lines as any other refusal.
         if path.name == "keys.create" {
             refused.extend(["too_many_keys".to_owned(), "too_many_tenants".to_owned()]);
+        }
+        if path.name == "limits.put" {
+            refused.insert("too_many_limits".to_owned());
         }
         assert_eq!(refused, codes, "{}", path.name);
     }
@@ -281,6 +299,75 @@ fn keys(seen: &mut Seen) {
     seen.run(driver, meta(revoke)).unwrap_err();
 }
 
+fn put_limits(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    let (tenant, name) = (TENANT, || "l".to_owned());
+    let put = |policy| meta(metas::Action::PutLimit { tenant, name: name(), policy });
+    let delete = || meta(metas::Action::DeleteLimit { tenant, name: name() });
+    seen.run(driver, put(limited(Algorithm::Gcra, 1))).unwrap();
+    seen.run(driver, put(limited(Algorithm::Concurrency, 1))).unwrap_err();
+    seen.run(driver, put(limited(Algorithm::Gcra, 0))).unwrap_err();
+    seen.run(driver, delete()).unwrap();
+    seen.run(driver, delete()).unwrap_err();
+}
+
+fn counted(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    let two = |action| counting(limited(Algorithm::SlidingWindow, 2), action);
+    seen.run(driver, two(CHECK)).unwrap();
+    let counted_at = driver.now;
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap_err();
+    seen.run(driver, two(limits::Action::Refund { counted_at })).unwrap();
+    seen.run(driver, two(limits::Action::Refund { counted_at })).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(limits::Action::Reset)).unwrap();
+}
+
+fn slots(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    let policy = Policy { period_ms: 10_000, ..limited(Algorithm::Concurrency, 2) };
+    let two = |action| counting(policy, action);
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap_err();
+    seen.run(driver, two(limits::Action::Reset)).unwrap_err();
+    let refund = limits::Action::Refund { counted_at: driver.now };
+    seen.run(driver, two(refund)).unwrap_err();
+    // Those that end make way, before the sweep comes.
+    driver.now = driver.now.plus_ms(policy.period_ms);
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
+    for number in [0, 1] {
+        let lease = lease(number);
+        let renew = || counting_none(limits::Action::Renew { lease, ttl_ms: 5 });
+        let release = || counting_none(limits::Action::Release { lease });
+        seen.run(driver, renew()).unwrap();
+        seen.run(driver, release()).unwrap();
+        seen.run(driver, renew()).unwrap_err();
+        seen.run(driver, release()).unwrap_err();
+    }
+}
+
+const CHECK: limits::Action = limits::Action::Check { peek: false, lease: 0 };
+
+fn limited(algorithm: Algorithm, quantity: u64) -> Policy {
+    Policy::of(algorithm, quantity, 60_000)
+}
+
+fn counting(policy: Policy, action: limits::Action) -> Command {
+    command(vec![check(policy, "k", 1)], action)
+}
+
+fn counting_none(action: limits::Action) -> Command {
+    command(Vec::new(), action)
+}
+
+fn lease(number: u64) -> limits::LeaseId {
+    let key = check(limited(Algorithm::Concurrency, 2), "k", 1).key();
+    limits::LeaseId { partition: 3, key, number }
+}
+
 fn fence(sequence: u64) -> u64 {
     (1 << 38) + sequence
 }
@@ -314,9 +401,24 @@ fn commands() -> Vec<Command> {
         },
         metas::Action::RevokeKey { id: String::new(), tenant: None },
         metas::Action::SetContracts(Vec::new()),
+        metas::Action::PutLimit {
+            tenant: TENANT,
+            name: String::new(),
+            policy: limited(Algorithm::Gcra, 1),
+        },
+        metas::Action::DeleteLimit { tenant: TENANT, name: String::new() },
+    ];
+    let scoped = Policy { scoped: true, ..limited(Algorithm::Gcra, 1) };
+    let about_limits = [
+        counting(limited(Algorithm::Gcra, 1), CHECK),
+        counting(scoped, CHECK),
+        counting(scoped, limits::Action::Refund { counted_at: Time(0) }),
+        counting(scoped, limits::Action::Reset),
+        counting_none(limits::Action::Release { lease: lease(0) }),
+        counting_none(limits::Action::Renew { lease: lease(0), ttl_ms: 1 }),
     ];
     let reserve = reserve.into_iter().map(|action| reservation("r", action));
-    reserve.chain(about_keys.into_iter().map(meta)).collect()
+    reserve.chain(about_keys.into_iter().map(meta)).chain(about_limits).collect()
 }
 
 /// One of each.
@@ -343,5 +445,8 @@ fn queries() -> Vec<Query> {
     ]
     .into_iter()
     .map(Query::Reservations)
+    .chain([Query::Limits(limits::Query::Peek {
+        check: check(limited(Algorithm::Gcra, 1), "k", 1),
+    })])
     .collect()
 }

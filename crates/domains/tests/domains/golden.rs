@@ -1,22 +1,26 @@
 //! Every row that version 1 writes, as a file: what is written today, and what must be readable for
 //! ever. A row whose format changes gets a new version and a new file; this one stays as it is.
 //!
-//! A line is a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
+//! A file is a story: `log-1.txt` that of reservations and meta, `limits-1.txt` that of limits. A line is
+//! a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
 //! not there yet.
 
-use crate::driver::{Driver, ID, key_for, meta, names, reservation};
+use crate::driver::{Driver, ID, TENANT, key_for, meta, names, reservation};
 use crate::invariants::everything;
+use crate::limits::{check, command};
 use evenkeel_domains::{
-    Command, Domains, meta as metas,
+    Command, Domains, Query,
+    limits::{self, Algorithm, LeaseId, Policy},
+    meta as metas,
     reservations::{Action, Late, Places, Spec},
     table_name,
 };
 use evenkeel_engine::{Options, Partition};
-use evenkeel_log::{Kind, Record};
+use evenkeel_log::{Incarnation, Kind, Record};
 use evenkeel_state::{Effect, Layer, State, Store};
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log-1.txt");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 fn fence(sequence: u64) -> u64 {
     (1 << 38) + sequence
@@ -100,27 +104,87 @@ fn from_lines(lines: &str, like: &[Record]) -> Vec<Record> {
     log
 }
 
-#[test]
-fn rows_of_version_1() {
-    let mut driver = told();
+/// Compares what `driver` has written with `file`; answers a follower that has read that.
+fn golden(file: &str, driver: &Driver) -> (Vec<Record>, Partition<Domains, u64, u64>) {
     let written = in_lines(&driver.log);
-    let path = Path::new(FILE);
+    let path = Path::new(FOLDER).join(file);
     if !path.exists() && std::env::var_os("EVENKEEL_WRITE_GOLDEN").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, &written).unwrap();
+        fs::create_dir_all(FOLDER).unwrap();
+        fs::write(&path, &written).unwrap();
     }
     let golden = fs::read_to_string(path).unwrap();
     for (ours, theirs) in written.lines().zip(golden.lines()) {
         assert_eq!(ours, theirs, "no longer what is written");
     }
     assert_eq!(written.len(), golden.len());
-
-    // And it is read: the same views, and answers that were remembered.
     let log = from_lines(&golden, &driver.log);
     let state = State::open(&Store::memory().unwrap(), ID).unwrap();
     let mut follower: Partition<Domains, u64, u64> =
         Partition::new(ID, Domains, Options::default(), state);
     log.iter().for_each(|record| follower.follow(record).unwrap());
+    (log, follower)
+}
+
+/// The subjects of the story of limits.
+fn subjects() -> [limits::Check; 4] {
+    let of = |algorithm, quantity| Policy::of(algorithm, quantity, 60_000);
+    [
+        check(Policy { burst: 9, ..of(Algorithm::Gcra, 10) }, "gcra", 3),
+        check(Policy { scoped: true, ..of(Algorithm::SlidingWindow, 300) }, "window", 200),
+        check(of(Algorithm::Concurrency, 4), "slots", 2),
+        check(Policy::throttle(15, 30, 60).unwrap(), "throttle", 1),
+    ]
+}
+
+fn told_of_limits() -> Driver {
+    let mut driver = Driver::new(Options::default());
+    let [gcra, window, slots, throttle] = subjects();
+    let all = vec![gcra, window.clone(), slots.clone(), throttle];
+    let check = |checks, lease| command(checks, limits::Action::Check { peek: false, lease });
+    let lease = |number| LeaseId { partition: 3, key: slots.key(), number };
+    let put = |name: &str, policy| {
+        meta(metas::Action::PutLimit { tenant: TENANT, name: name.into(), policy })
+    };
+    let watching =
+        Policy { on_unavailable: limits::OnUnavailable::Allow, shadow: true, ..*window.policy() };
+    let (ttl_ms, counted_at) = (90_000, driver.now.plus_ms(1_000));
+    let story = [
+        (check(all, 70), Some(1)),
+        (check(vec![slots.clone()], 10), None),
+        (command(vec![window], limits::Action::Refund { counted_at }), Some(2)),
+        (command(Vec::new(), limits::Action::Renew { lease: lease(10), ttl_ms }), None),
+        (command(Vec::new(), limits::Action::Release { lease: lease(72) }), None),
+        (put("a", *slots.policy()), None),
+        (put("b", watching), None),
+    ];
+    for (command, key) in story {
+        driver.now = driver.now.plus_ms(1_000);
+        let key = key.and_then(|key| key_for(&command, key, key));
+        driver.ask(command, key).unwrap();
+    }
+    driver
+}
+
+#[test]
+fn rows_of_limits_of_version_1() {
+    let driver = told_of_limits();
+    let (_, follower) = golden("limits-1.txt", &driver);
+    let (ours, theirs) = (driver.partition.view(), follower.view());
+    assert_eq!(metas::load(&ours).unwrap(), metas::load(&theirs).unwrap());
+    for subject in subjects() {
+        let query = Query::Limits(limits::Query::Peek { check: subject });
+        let peek = |view| {
+            evenkeel_domains::query(view, driver.now, Incarnation(1), TENANT, &query).unwrap()
+        };
+        assert_eq!(peek(&ours), peek(&theirs));
+    }
+}
+
+#[test]
+fn rows_of_version_1() {
+    let mut driver = told();
+    let (log, follower) = golden("log-1.txt", &driver);
+    // And it is read: the same views, and answers that were remembered.
     let (ours, theirs) = (driver.partition.view(), follower.view());
     assert_eq!(everything(&ours, driver.now), everything(&theirs, driver.now));
     assert_eq!(metas::load(&ours).unwrap(), metas::load(&theirs).unwrap());
@@ -141,7 +205,8 @@ fn rows_of_version_1() {
 
 #[test]
 fn the_file_has_every_table() {
-    let layers = told().log.into_iter().map(|record| Layer::decode(record.body()).unwrap());
+    let records = told().log.into_iter().chain(told_of_limits().log);
+    let layers = records.map(|record| Layer::decode(record.body()).unwrap());
     let mut written = BTreeSet::new();
     for layer in layers {
         written.extend(layer.effects().filter_map(|effect| match effect {

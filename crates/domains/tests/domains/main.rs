@@ -8,6 +8,7 @@ mod facts;
 mod golden;
 mod invariants;
 mod late;
+mod limits;
 mod model;
 mod plan;
 mod properties;

@@ -65,8 +65,9 @@ fn a_full_disk_refuses_writes_and_is_no_more_once_there_is_space() {
 fn a_node_opens_on_a_full_disk_to_be_read() {
     let machine = Machine::new();
     let name = name_in(0, 0);
-    machine.life(End::Kill, async |node| {
+    let session = machine.life(End::Kill, async |node| {
         put(node, &name, 1_000_000).await;
+        let seen = ask(node, hold_of(&name, 1), CallOptions::default()).await.unwrap().as_of;
         machine.disk.space(Some(0));
         fill(node, &name).await;
         // Whatever is left of the segment is used up, so that not even an owner can announce.
@@ -78,11 +79,15 @@ fn a_node_opens_on_a_full_disk_to_be_read() {
         .await
         .is_ok()
         {}
+        seen
     });
     machine.disk.space(Some(0));
     let runtime = runtime();
     runtime.block_on(async {
         let node = machine.open().await.unwrap();
+        let options = CallOptions { session, ..CallOptions::default() };
+        // What was answered is not forgotten because it is not led.
+        unavailable(ask(&node, hold_of(&name, 1), options).await);
         machine.disk.space(None);
         // Every partition is led as soon as it can be.
         while !node.stats().partitions.iter().all(|partition| partition.leads) {

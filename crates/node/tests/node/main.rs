@@ -7,6 +7,7 @@ mod bounds;
 mod faults;
 mod files;
 mod harness;
+mod limits;
 mod opening;
 mod rebuild;
 mod restart;

@@ -47,6 +47,12 @@ impl StateDisk {
         self.0.1.notify_all();
     }
 
+    /// Writers wait until what this answers is dropped.
+    pub(crate) fn stall(&self) -> Stall {
+        self.set(Health::Stalls);
+        Stall(self.clone())
+    }
+
     pub(crate) fn health(&self) -> Health {
         self.0.0.lock().unwrap().health
     }
@@ -63,6 +69,15 @@ impl StateDisk {
         let mut device = self.0.1.wait_while(device, stalls).unwrap();
         let fails = device.counts_down() || device.health == Health::FailsWrites;
         if fails { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(device) }
+    }
+}
+
+/// Lets writers go on when it is dropped, also by a test that fails: or that would never end.
+pub(crate) struct Stall(StateDisk);
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.0.set(Health::Well);
     }
 }
 

@@ -23,7 +23,7 @@ fn written(protocol: Protocol, write: impl Fn(&mut Replies)) -> String {
     String::from_utf8(replies.as_bytes().to_vec()).unwrap().replace("\r\n", " ")
 }
 
-fn of_throttle(allowed: bool, verdict: Verdict) -> String {
+fn of_throttle(allowed: bool, verdict: &Verdict) -> String {
     written(Protocol::Resp2, |replies| {
         let verdicts = [verdict.clone()].into_iter().collect();
         let checked = Outcome::Checked { allowed, degraded: false, verdicts };
@@ -33,13 +33,13 @@ fn of_throttle(allowed: bool, verdict: Verdict) -> String {
 
 #[test]
 fn throttles_are_answered_as_redis_cell_answers() {
-    assert_eq!(of_throttle(true, verdict()), "*5 :0 :16 :15 :-1 :2 ");
+    assert_eq!(of_throttle(true, &verdict()), "*5 :0 :16 :15 :-1 :2 ");
     let refused = Verdict { allowed: false, retry_after_ns: Some(1), ..verdict() };
-    assert_eq!(of_throttle(false, refused.clone()), "*5 :1 :16 :15 :1 :2 ");
+    assert_eq!(of_throttle(false, &refused), "*5 :1 :16 :15 :1 :2 ");
     let never = Verdict { retry_after_ns: None, reset_after_ns: 0, ..refused };
-    assert_eq!(of_throttle(false, never), "*5 :1 :16 :15 :-1 :0 ");
+    assert_eq!(of_throttle(false, &never), "*5 :1 :16 :15 :-1 :0 ");
     let admitted = Verdict { retry_after_ns: Some(5), ..verdict() };
-    assert_eq!(of_throttle(true, admitted), "*5 :0 :16 :15 :-1 :2 ");
+    assert_eq!(of_throttle(true, &admitted), "*5 :0 :16 :15 :-1 :2 ");
 }
 
 #[test]
@@ -47,12 +47,12 @@ fn seconds_are_rounded_up_and_numbers_end_where_they_must() {
     for (ns, seconds) in
         [(0, 0), (1, 1), (NS_PER_S, 1), (NS_PER_S + 1, 2), (u64::MAX, 18_446_744_074_u64)]
     {
-        let text = of_throttle(true, Verdict { reset_after_ns: ns, ..verdict() });
+        let text = of_throttle(true, &Verdict { reset_after_ns: ns, ..verdict() });
         assert_eq!(text, format!("*5 :0 :16 :15 :-1 :{seconds} "));
     }
     let vast = Verdict { quantity: u64::MAX, remaining: u64::MAX, ..verdict() };
     let most = i64::MAX;
-    assert_eq!(of_throttle(true, vast), format!("*5 :0 :{most} :{most} :-1 :2 "));
+    assert_eq!(of_throttle(true, &vast), format!("*5 :0 :{most} :{most} :-1 :2 "));
 }
 
 #[test]

@@ -170,6 +170,7 @@ fn a_command_that_is_coming_is_no_reason_to_take_more() {
     assert!(seen.said.is_empty() && seen.largest_write == 0);
     let (seen, _) = hosed(b"*1\r\n$524289\r\n", usize::MAX, usize::MAX);
     assert!(seen.given <= READ_BYTES_MAX + LINGER_BYTES_MAX + 1_024, "{}", seen.given);
+    assert!(seen.given > READ_BYTES_MAX, "it is heard out, or the error would be lost");
     assert_eq!(seen.said, b"-ERR Protocol error: invalid bulk length\r\n");
 }
 

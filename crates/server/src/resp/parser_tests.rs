@@ -259,11 +259,11 @@ fn oracle(bytes: &[u8]) -> Seen {
 /// Whether the oracle takes `bytes` for a command once more has come.
 fn could_become_one(bytes: &[u8]) -> bool {
     let suffixes = ["\r\n", "\n", "0\r\n\r\n", "\r\n\r\n", "\n\r\n", "$1\r\na\r\n", "a\r\n"];
-    let takes = |suffix: &&str| {
+    let takes = |suffix: &str| {
         let longer = [bytes, suffix.as_bytes(), &b"\r\n$1\r\na".repeat(20)].concat();
         matches!(oracle(&longer), Seen::Command(..))
     };
-    suffixes.iter().any(|suffix| takes(&suffix))
+    suffixes.iter().any(|suffix| takes(suffix))
 }
 
 #[test]

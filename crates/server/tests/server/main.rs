@@ -6,6 +6,8 @@ mod access;
 mod events;
 mod harness;
 mod hostile;
+mod limits;
+mod limits_across;
 mod ops;
 mod problems;
 mod reservations;

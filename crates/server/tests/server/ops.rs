@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 24] = [
+const ADDRESSES: [&str; 34] = [
     "PUT /v1/resources/{r}",
     "GET /v1/resources/{r}",
     "GET /v1/resources",
@@ -21,6 +21,16 @@ const ADDRESSES: [&str; 24] = [
     "POST /v1/resources/{r}/holds/{h}/extend",
     "POST /v1/resources/{r}/holds/{h}/cancel",
     "GET /v1/resources/{r}/events",
+    "PUT /v1/limits/{limit}",
+    "GET /v1/limits/{limit}",
+    "DELETE /v1/limits/{limit}",
+    "GET /v1/limits",
+    "GET /v1/limits/{limit}/peek",
+    "POST /v1/limits/check",
+    "POST /v1/limits/refund",
+    "POST /v1/limits/release",
+    "POST /v1/limits/renew",
+    "POST /v1/limits/reset",
     "POST /v1/keys",
     "GET /v1/keys",
     "DELETE /v1/keys/{id}",

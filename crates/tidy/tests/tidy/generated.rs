@@ -12,7 +12,11 @@ fn the_table_of_promises_is_that_of_the_paths() {
     let mut table = String::from(
         "| path | promise | hot path | first failure | trade-off | replay |\n|---|---|---|---|---|---|\n",
     );
-    for path in paths().into_iter().filter(|path| path.name.starts_with("reservations.")) {
+    let products = ["reservations.", "limits."];
+    for path in paths() {
+        if !products.iter().any(|product| path.name.starts_with(product)) {
+            continue;
+        }
         let hot = match path.access.to_string().as_str() {
             "read" => path.hot_read.to_owned(),
             _ => format!("{} {}", path.hot_read, path.hot_write),

@@ -106,23 +106,13 @@ pub(super) const RELEASE: Facts = write(
     PartitionKey::Key("lease"),
     Idempotency::Natural,
     &[Refusal::NoLease.code()],
-    &[
-        "puts limit_keys",
-        "deletes limit_keys",
-        "deletes limit_leases",
-        "deletes limit_leases_due",
-    ],
+    &["puts limit_keys", "deletes limit_keys", "deletes limit_leases", "deletes limit_leases_due"],
 );
 pub(super) const RENEW: Facts = write(
     PartitionKey::Key("lease"),
     Idempotency::Natural,
     &[Refusal::NoLease.code()],
-    &[
-        "puts limit_keys",
-        "puts limit_leases",
-        "puts limit_leases_due",
-        "deletes limit_leases_due",
-    ],
+    &["puts limit_keys", "puts limit_leases", "puts limit_leases_due", "deletes limit_leases_due"],
 );
 pub(super) const RESET: Facts =
     write(SUBJECT, Idempotency::Natural, &[WRONG_ALGORITHM], &["deletes limit_keys"]);

@@ -1,7 +1,10 @@
 //! GCRA against a second implementation, against what it promises, and at the ends of its numbers.
 
 use evenkeel_domains::limits::{Policy, PolicyError, Rate};
-use governor::{Quota, RateLimiter, clock::FakeRelativeClock};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, FakeRelativeClock},
+};
 use proptest::prelude::*;
 use std::{num::NonZeroU32, time::Duration};
 
@@ -53,10 +56,15 @@ proptest! {
             let theirs = theirs.check_n(NonZeroU32::new(cost).unwrap());
             let (ours, tat) = rate.check(tat_ns, now_ms * MS, u64::from(cost));
             tat_ns = tat;
-            prop_assert_eq!(ours.allowed, matches!(theirs, Ok(Ok(()))));
+            let wait = match theirs {
+                Ok(Ok(())) => Some(0),
+                Ok(Err(not_until)) => Some(not_until.wait_time_from(clock.now()).as_nanos()),
+                Err(_) => None,
+            };
+            prop_assert_eq!(ours.allowed, wait == Some(0));
             prop_assert_eq!(
-                ours.retry_after_ns.is_none() && !ours.allowed,
-                theirs.is_err(),
+                ours.retry_after_ns.map(u128::from),
+                wait.filter(|wait| *wait > 0),
                 "what never fits has no time to try again"
             );
         }
@@ -147,29 +155,22 @@ fn throttle_is_the_arithmetic_of_redis_cell() {
     let seconds = |ns: u64| ns.div_ceil(1_000_000_000);
     let rate = Rate::of(&Policy::throttle(15, 30, 60).unwrap());
     let now = START_MS * MS;
-    let (mut tat, mut lines) = (0, Vec::new());
-    for (wait_ms, quantity) in [(0, 1), (0, 15), (0, 1), (500, 0), (1_500, 2), (0, 17), (0, 1)] {
-        let at = now + lines.len() as u64 / 4 * wait_ms * MS;
-        let (result, next) = rate.check(tat, at, quantity);
+    let mut tat = 0;
+    let mut ask = |after_ms: u64, quantity: u64| {
+        let (result, next) = rate.check(tat, now + after_ms * MS, quantity);
         tat = next;
-        lines.push((
-            u8::from(!result.allowed),
-            result.quantity,
-            result.remaining,
-            result.retry_after_ns.map_or(-1, |ns| i64::try_from(seconds(ns)).unwrap()),
-            seconds(result.reset_after_ns),
-        ));
-    }
-    let expected = [
-        (0, 16, 15, -1, 2),
-        (0, 16, 0, -1, 32),
-        (1, 16, 0, 2, 32),
-        (0, 16, 0, -1, 32),
-        (1, 16, 0, 3, 31),
-        (1, 16, 0, -1, 32),
-        (1, 16, 0, 2, 32),
-    ];
-    assert_eq!(lines, expected);
+        let retry = result.retry_after_ns.map_or(-1, |ns| i64::try_from(seconds(ns)).unwrap());
+        let reset = seconds(result.reset_after_ns);
+        (u8::from(!result.allowed), result.quantity, result.remaining, retry, reset)
+    };
+    assert_eq!(ask(0, 1), (0, 16, 15, -1, 2));
+    assert_eq!(ask(0, 15), (0, 16, 0, -1, 32));
+    assert_eq!(ask(0, 1), (1, 16, 0, 2, 32));
+    assert_eq!(ask(500, 0), (0, 16, 0, -1, 32), "31.5 s round up; nothing is asked for");
+    assert_eq!(ask(1_500, 2), (1, 16, 0, 3, 31), "2.5 s until two are back");
+    assert_eq!(ask(2_000, 17), (1, 16, 1, -1, 30), "more than there ever is");
+    assert_eq!(ask(2_000, 1), (0, 16, 0, -1, 32));
+    assert_eq!(ask(2_000_000, 16), (0, 16, 0, -1, 32), "idle, then all at once");
 }
 
 #[test]

@@ -97,7 +97,11 @@ pub(crate) fn rows(log: &[Record], table: &str) -> usize {
 }
 
 pub(crate) fn command(checks: Vec<Check>, action: Action) -> Command {
-    Command::Limits(limits::Command { checks, action })
+    Command::Limits(match action {
+        Action::Release { lease } => limits::Command::release(lease),
+        Action::Renew { lease, ttl_ms } => limits::Command::renew(lease, ttl_ms),
+        action => limits::Command::new(checks, action).unwrap(),
+    })
 }
 
 pub(crate) fn reply(answered: Answered) -> Result<Reply, Failure<Refusal>> {

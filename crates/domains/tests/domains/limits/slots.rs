@@ -3,7 +3,7 @@
 use super::{LEASES, Limits, check, policy};
 use evenkeel_domains::{
     Refusal,
-    limits::{self, Action, Algorithm, CheckResult, EXPIRE_MAX, LeaseId, Reply},
+    limits::{self, Action, Algorithm, CheckResult, EXPIRE_MAX, LeaseId, Reply, SWEEP_EVERY_MS},
 };
 use evenkeel_engine::Failure;
 use proptest::prelude::*;
@@ -75,31 +75,31 @@ proptest! {
                         leases.push(Lease { id: id(number), slots: cost, ends_at, released: false });
                     }
                 }
-                Step::Release(number) => {
-                    let Some(lease) = leases.iter_mut().rev().nth(number) else { continue };
-                    let live = !lease.released && now < lease.ends_at;
+                Step::Release(back) => {
+                    let Some(named) = named(&leases, back) else { continue };
                     let records = limits.driver.log.len();
-                    let answered = limits.ask(Vec::new(), Action::Release { lease: lease.id });
-                    let known = leases_of(&leases, now, number);
-                    if live || known {
-                        prop_assert_eq!(answered, Ok(Reply::Released));
-                        end(&mut leases, now, number);
-                    } else {
-                        prop_assert_eq!(answered, no_lease());
-                        prop_assert_eq!(limits.driver.log.len(), records, "it changes nothing");
+                    let answered = limits.ask(Vec::new(), Action::Release { lease: named });
+                    match live_one(&mut leases, now, named) {
+                        Some(lease) => {
+                            prop_assert_eq!(answered, Ok(Reply::Released));
+                            lease.released = true;
+                        }
+                        None => {
+                            prop_assert_eq!(answered, no_lease());
+                            prop_assert_eq!(limits.driver.log.len(), records, "nothing changes");
+                        }
                     }
                 }
-                Step::Renew(number, ttl_ms) => {
-                    if number >= leases.len() { continue }
-                    let index = leases.len() - 1 - number;
-                    let answered =
-                        limits.ask(Vec::new(), Action::Renew { lease: leases[index].id, ttl_ms });
-                    if leases_of(&leases, now, number) {
-                        let expires_at = limits.driver.now.plus_ms(ttl_ms);
-                        prop_assert_eq!(answered, Ok(Reply::Renewed { expires_at }));
-                        renew(&mut leases, now, number, expires_at.0);
-                    } else {
-                        prop_assert_eq!(answered, no_lease());
+                Step::Renew(back, ttl_ms) => {
+                    let Some(named) = named(&leases, back) else { continue };
+                    let answered = limits.ask(Vec::new(), Action::Renew { lease: named, ttl_ms });
+                    match live_one(&mut leases, now, named) {
+                        Some(lease) => {
+                            let expires_at = limits.driver.now.plus_ms(ttl_ms);
+                            prop_assert_eq!(answered, Ok(Reply::Renewed { expires_at }));
+                            lease.ends_at = expires_at.0;
+                        }
+                        None => prop_assert_eq!(answered, no_lease()),
                     }
                 }
                 Step::Pass(ms) => limits.driver.pass(ms),
@@ -115,24 +115,14 @@ proptest! {
     }
 }
 
-/// The live lease that has the same number as the one so many from the end, if there is one.
-fn same(leases: &[Lease], now: u64, from_end: usize) -> Option<usize> {
-    let id = leases[leases.len() - 1 - from_end].id;
-    leases.iter().position(|one| one.id == id && !one.released && now < one.ends_at)
+/// The lease so many from the end, whatever became of it.
+fn named(leases: &[Lease], back: usize) -> Option<LeaseId> {
+    leases.iter().rev().nth(back).map(|lease| lease.id)
 }
 
-fn leases_of(leases: &[Lease], now: u64, from_end: usize) -> bool {
-    same(leases, now, from_end).is_some()
-}
-
-fn end(leases: &mut [Lease], now: u64, from_end: usize) {
-    let index = same(leases, now, from_end).unwrap();
-    leases[index].released = true;
-}
-
-fn renew(leases: &mut [Lease], now: u64, from_end: usize, ends_at: u64) {
-    let index = same(leases, now, from_end).unwrap();
-    leases[index].ends_at = ends_at;
+/// The live lease of that name: numbers may come again once they are free.
+fn live_one(leases: &mut [Lease], now: u64, named: LeaseId) -> Option<&mut Lease> {
+    leases.iter_mut().find(|one| one.id == named && !one.released && now < one.ends_at)
 }
 
 fn no_lease() -> Result<Reply, Failure<Refusal>> {
@@ -153,6 +143,22 @@ fn a_crowd_of_leases_ends() {
     assert!(limits.check_as(0, vec![check(many, "job", 1_000)]).is_ok(), "all of them are over");
     let peeked = limits.peek(check(many, "job", 1));
     assert!(!peeked.allowed && peeked.retry_after_ns == Some(TTL_MS * 1_000_000));
+}
+
+/// Nobody asks any more: the sweep forgets them all in one pass, some at a time.
+#[test]
+fn a_crowd_of_leases_is_forgotten() {
+    let many = policy(Algorithm::Concurrency, 1_000, TTL_MS);
+    let mut limits = Limits::new();
+    for number in 0..1_000 {
+        limits.check_as(number, vec![check(many, "job", 1)]).unwrap();
+    }
+    limits.driver.pass(SWEEP_EVERY_MS);
+    assert_eq!(limits.rows(), [1, 1_000 - EXPIRE_MAX]);
+    for _ in 0..4 {
+        limits.driver.pass(10);
+    }
+    assert_eq!(limits.rows(), [0, 0]);
 }
 
 #[test]

@@ -1,0 +1,404 @@
+//! Checks of limits over one partition or several: grouped by who counts them, asked, and put
+//! together again, all or nothing. And what is answered where nobody could count. How a partition
+//! counts is the domain's.
+//!
+//! Checks of one partition are one command. Those of several are in `across`, which also says by how
+//! much limits may then admit less than they could.
+
+mod across;
+
+use crate::{CallOptions, Called, Node, NodeError, ReadOptions, SessionToken, Tenant};
+use evenkeel_contract::Level;
+use evenkeel_domains::{
+    Command, Found, Query, Refusal, Reply, Scope,
+    limits::{
+        self, Action, Algorithm, CHECKS_MAX, Check, CheckResult, LeaseId, OnUnavailable, Policy,
+    },
+};
+use evenkeel_engine::{Failure, Time};
+use evenkeel_log::{Files, PartitionId};
+use std::{
+    collections::hash_map::RandomState,
+    future::{Future, poll_fn},
+    hash::{BuildHasher, Hasher},
+    pin::Pin,
+    task::Poll,
+};
+
+/// When to ask again where nobody could count.
+const DEGRADED_RETRY_NS: u64 = 1_000_000_000;
+
+/// What was decided about checks that were asked together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Whether all of them are allowed: then all were counted, else none stays counted.
+    pub allowed: bool,
+    /// Each, in the order in which they were asked.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What was decided about one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What its partition says. If none did: what the policy's `on_unavailable` says, and no
+    /// number but `quantity` means anything.
+    pub result: CheckResult,
+    /// The slot that was taken, by its whole name.
+    pub lease: Option<LeaseId>,
+    /// Whether nobody could count it, so that its policy's `on_unavailable` was answered.
+    pub degraded: bool,
+}
+
+impl Checked {
+    fn of(verdicts: Vec<Verdict>) -> Self {
+        Self { allowed: verdicts.iter().all(|verdict| verdict.result.allowed), verdicts }
+    }
+
+    /// Whether any check was answered by its `on_unavailable`.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.degraded)
+    }
+}
+
+/// Why checks were not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckFailure {
+    /// A partition remembers a key for what it did itself. If one of several counts and another
+    /// refuses, the first would remember as counted what was given back, and a repeat would be
+    /// admitted without being counted: so there is no key for several.
+    #[error("the checks are counted in {partitions} partitions, which cannot share a key")]
+    KeyAcrossPartitions {
+        /// How many.
+        partitions: usize,
+    },
+    /// As for any other command.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// Checks that one partition counts.
+#[derive(Debug, Clone)]
+struct Part {
+    partition: PartitionId,
+    checks: Vec<Check>,
+    /// Where each stood among all.
+    places: Vec<usize>,
+}
+
+/// What is needed of a check once it was sent away.
+struct Terms {
+    policy: Policy,
+    key: [u8; 16],
+    /// Only a named limit says what to answer where nobody can count.
+    named: bool,
+}
+
+impl Terms {
+    fn of(checks: &[Check]) -> Vec<Self> {
+        let terms = |check: &Check| Self {
+            policy: *check.policy(),
+            key: check.key(),
+            named: !check.subject().limit.is_empty(),
+        };
+        checks.iter().map(terms).collect()
+    }
+}
+
+type Asked = Result<Called<Checked>, NodeError>;
+
+impl<F: Files> Node<F> {
+    /// Asks whether all `checks` fit, at most [`CHECKS_MAX`], and counts all of them or none; with
+    /// `peek` it counts nothing, and writes no record. A check that does not fit is an answer, no
+    /// failure. Where a partition cannot answer, the policies' `on_unavailable` does, for checks of
+    /// named limits.
+    pub async fn check(
+        &self,
+        tenant: &Tenant,
+        checks: Vec<Check>,
+        peek: bool,
+        options: CallOptions,
+    ) -> Result<Called<Checked>, CheckFailure> {
+        if peek {
+            let CallOptions { deadline, session, .. } = options;
+            let options = ReadOptions { level: None, deadline, session };
+            return Ok(self.peek(tenant, checks, options).await?);
+        }
+        let mut parts = self.by_partition(tenant, checks)?;
+        match (parts.len(), options.idempotency_key.is_some()) {
+            (1, _) => {
+                let Part { partition, checks, .. } = parts.remove(0);
+                Ok(self.count(tenant, partition, checks, options).await?)
+            }
+            (partitions, true) => Err(CheckFailure::KeyAcrossPartitions { partitions }),
+            (_, false) => Ok(across::check(self, tenant, parts, options).await?),
+        }
+    }
+
+    /// What [`Self::check`] would answer. It reads each subject by itself: checks of one subject add
+    /// up, but what is counted meanwhile may be seen by one and not by the other.
+    ///
+    /// Always linearizable: what a partition shows without being asked to decide is as old as its last
+    /// decision, and nothing would have come back since.
+    pub async fn peek(&self, tenant: &Tenant, checks: Vec<Check>, options: ReadOptions) -> Asked {
+        bounded(&checks)?;
+        let options = ReadOptions { level: Some(Level::Linearizable), ..options };
+        let reads = added_up(checks).into_iter();
+        let reads = reads.map(|check| self.peek_one(tenant, check, options.clone()));
+        let mut found = Vec::new();
+        for (place, read) in together(reads).await.into_iter().enumerate() {
+            found.push((vec![place], read?));
+        }
+        Ok(join(found))
+    }
+
+    /// Gives back what a check had counted at the record time `counted_at`. Each partition does so
+    /// once for an idempotency key, so that all of it can be sent again.
+    pub async fn refund(
+        &self,
+        tenant: &Tenant,
+        checks: Vec<Check>,
+        counted_at: Time,
+        options: CallOptions,
+    ) -> Asked {
+        self.change(tenant, checks, Action::Refund { counted_at }, options).await
+    }
+
+    /// Forgets what the subjects of `checks` have counted.
+    pub async fn reset(&self, tenant: &Tenant, checks: Vec<Check>, options: CallOptions) -> Asked {
+        self.change(tenant, checks, Action::Reset, options).await
+    }
+
+    /// Does `action` in every partition that counts one of `checks`. The first failure is answered;
+    /// the others may have done theirs.
+    async fn change(
+        &self,
+        tenant: &Tenant,
+        checks: Vec<Check>,
+        action: Action,
+        options: CallOptions,
+    ) -> Asked {
+        let parts = self.by_partition(tenant, checks)?;
+        let calls = parts.into_iter().map(|Part { checks, places, .. }| {
+            let command = Command::Limits(command_of(checks, action.clone()));
+            let options = options.clone();
+            async move { (places, self.command(tenant, command, options).await) }
+        });
+        let mut done = Vec::new();
+        for (places, called) in together(calls).await {
+            done.push((places, called?.map(|reply| Checked::of(verdicts(results(reply))))));
+        }
+        Ok(join(done))
+    }
+
+    fn by_partition(&self, tenant: &Tenant, checks: Vec<Check>) -> Result<Vec<Part>, NodeError> {
+        bounded(&checks)?;
+        let mut parts: Vec<Part> = Vec::with_capacity(1);
+        for (place, check) in checks.into_iter().enumerate() {
+            let partition = self.partition_of_check(tenant, &check);
+            let part = match parts.iter_mut().find(|part| part.partition == partition) {
+                Some(part) => part,
+                None => {
+                    parts.push(Part { partition, checks: Vec::new(), places: Vec::new() });
+                    parts.last_mut().expect("it was just put there")
+                }
+            };
+            part.checks.push(check);
+            part.places.push(place);
+        }
+        Ok(parts)
+    }
+
+    pub fn partition_of_check(&self, tenant: &Tenant, check: &Check) -> PartitionId {
+        self.partition_of(tenant, Scope::Key { domain: "limits", key: check.partition_key() })
+    }
+
+    /// Has one partition count `checks`, all of them or none.
+    async fn count(
+        &self,
+        tenant: &Tenant,
+        partition: PartitionId,
+        checks: Vec<Check>,
+        options: CallOptions,
+    ) -> Asked {
+        let terms = Terms::of(&checks);
+        let slots = terms.iter().any(|terms| terms.policy.algorithm == Algorithm::Concurrency);
+        let lease = if slots { random() } else { 0 };
+        let action = Action::Check { peek: false, lease };
+        let command = Command::Limits(command_of(checks, action));
+        debug_assert_eq!(self.partition_of(tenant, command.scope()), partition);
+        match self.command(tenant, command, options).await {
+            Ok(called) => Ok(called.map(|reply| {
+                let mut verdicts = verdicts(results(reply));
+                for (verdict, terms) in verdicts.iter_mut().zip(&terms) {
+                    let lease = |number| LeaseId { partition: partition.0, key: terms.key, number };
+                    verdict.lease = verdict.result.lease.map(lease);
+                }
+                Checked::of(verdicts)
+            })),
+            Err(NodeError::Refused {
+                refusal: Refusal::Limits(limits::Refusal::Limited(results)),
+                as_of,
+            }) => Ok(Called {
+                answer: Checked { allowed: false, verdicts: verdicts(results) },
+                replayed: false,
+                as_of: vec![as_of],
+                staleness_ms: 0,
+                at: self.now(),
+            }),
+            Err(error) => self.stand_in(error, &terms),
+        }
+    }
+
+    async fn peek_one(&self, tenant: &Tenant, check: Check, options: ReadOptions) -> Asked {
+        let terms = Terms::of(std::slice::from_ref(&check));
+        let query = Query::Limits(limits::Query::Peek { check });
+        match self.query(tenant, query, options).await {
+            Ok(called) => Ok(called.map(|found| {
+                let Found::Limits(limits::Found::Peeked(result)) = found else {
+                    unreachable!("a peek is answered by what it saw")
+                };
+                Checked::of(verdicts(vec![result]))
+            })),
+            Err(error) => self.stand_in(error, &terms),
+        }
+    }
+
+    /// What the policies say where nobody could count, if every one of them says something.
+    fn stand_in(&self, error: NodeError, terms: &[Terms]) -> Asked {
+        let nobody_counted = matches!(
+            error,
+            NodeError::Failed(
+                Failure::Unavailable(_)
+                    | Failure::Overloaded
+                    | Failure::DeadlineExceeded
+                    | Failure::OutcomeUnknown
+            )
+        );
+        if !nobody_counted || !terms.iter().all(|terms| terms.named) {
+            return Err(error);
+        }
+        let verdicts = terms.iter().map(|terms| degraded(&terms.policy)).collect();
+        Ok(Called {
+            answer: Checked::of(verdicts),
+            replayed: false,
+            as_of: Vec::new(),
+            staleness_ms: 0,
+            at: self.now(),
+        })
+    }
+}
+
+fn degraded(policy: &Policy) -> Verdict {
+    let allow = policy.on_unavailable == OnUnavailable::Allow;
+    let allowed = allow || policy.shadow;
+    let result = CheckResult {
+        allowed,
+        quantity: match policy.algorithm {
+            Algorithm::Gcra => policy.burst.saturating_add(1),
+            Algorithm::SlidingWindow | Algorithm::Concurrency => policy.quantity,
+        },
+        remaining: 0,
+        retry_after_ns: (!allowed).then_some(DEGRADED_RETRY_NS),
+        reset_after_ns: 0,
+        lease: None,
+        shadow_refused: policy.shadow && !allow,
+    };
+    Verdict { result, lease: None, degraded: true }
+}
+
+fn verdicts(results: Vec<CheckResult>) -> Vec<Verdict> {
+    let verdict = |result| Verdict { result, lease: None, degraded: false };
+    results.into_iter().map(verdict).collect()
+}
+
+fn results(reply: Reply) -> Vec<CheckResult> {
+    let Reply::Limits(limits::Reply::Checked(results) | limits::Reply::Changed(results)) = reply
+    else {
+        unreachable!("checks are answered by results")
+    };
+    results
+}
+
+fn bounded(checks: &[Check]) -> Result<(), NodeError> {
+    let fits = (1..=CHECKS_MAX).contains(&checks.len());
+    if fits { Ok(()) } else { Err(Failure::TooLarge.into()) }
+}
+
+/// Of checks that were [`bounded`], or some of them.
+fn command_of(checks: Vec<Check>, action: Action) -> limits::Command {
+    limits::Command::new(checks, action).expect("at least one, and at most as many as all")
+}
+
+/// The same checks, where each asks for what those before it of its subject ask for as well.
+fn added_up(checks: Vec<Check>) -> Vec<Check> {
+    let mut added: Vec<Check> = Vec::with_capacity(checks.len());
+    for check in checks {
+        let before = added.iter().rev().find(|earlier| earlier.key() == check.key());
+        let check = match before {
+            None => check,
+            Some(before) => {
+                let cost = before.cost().saturating_add(check.cost());
+                Check::new(check.subject().clone(), *check.policy(), cost)
+                    .expect("it was a check before")
+            }
+        };
+        added.push(check);
+    }
+    added
+}
+
+/// Runs all of `work` side by side, in this task; answers in its order.
+async fn together<W: Future>(work: impl Iterator<Item = W>) -> Vec<W::Output> {
+    let mut running: Vec<Pin<Box<W>>> = work.map(Box::pin).collect();
+    let mut done: Vec<Option<W::Output>> = running.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut all = Poll::Ready(());
+        for (work, done) in running.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            match work.as_mut().poll(context) {
+                Poll::Ready(value) => *done = Some(value),
+                Poll::Pending => all = Poll::Pending,
+            }
+        }
+        all
+    })
+    .await;
+    done.into_iter().map(|done| done.expect("each was waited for")).collect()
+}
+
+/// Puts answers about parts together, each check in its place.
+fn join(answers: Vec<(Vec<usize>, Called<Checked>)>) -> Called<Checked> {
+    let mut placed = Vec::new();
+    let mut as_of = Vec::new();
+    // The earliest: whoever gives something back by it must not get back more than there is.
+    let (mut replayed, mut at) = (true, Time(u64::MAX));
+    for (places, called) in answers {
+        placed.extend(places.into_iter().zip(called.answer.verdicts));
+        called.as_of.into_iter().for_each(|token| see(&mut as_of, token));
+        replayed &= called.replayed;
+        at = at.min(called.at);
+    }
+    placed.sort_unstable_by_key(|(place, _)| *place);
+    let verdicts = placed.into_iter().map(|(_, verdict)| verdict).collect();
+    Called { answer: Checked::of(verdicts), replayed, as_of, staleness_ms: 0, at }
+}
+
+impl<A> Called<A> {
+    fn map<B>(self, change: impl FnOnce(A) -> B) -> Called<B> {
+        let Self { answer, replayed, as_of, staleness_ms, at } = self;
+        Called { answer: change(answer), replayed, as_of, staleness_ms, at }
+    }
+}
+
+/// Of each partition the newest place.
+fn see(seen: &mut Vec<SessionToken>, token: SessionToken) {
+    match seen.iter_mut().find(|known| known.partition == token.partition) {
+        Some(known) => known.offset = known.offset.max(token.offset),
+        None => seen.push(token),
+    }
+}
+
+/// Another number each time, which nobody can guess without trying: a name, not a secret.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
