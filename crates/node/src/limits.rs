@@ -209,7 +209,7 @@ impl<F: Files> Node<F> {
         Ok(parts)
     }
 
-    pub fn partition_of_check(&self, tenant: &Tenant, check: &Check) -> PartitionId {
+    fn partition_of_check(&self, tenant: &Tenant, check: &Check) -> PartitionId {
         self.partition_of(tenant, Scope::Key { domain: "limits", key: check.partition_key() })
     }
 

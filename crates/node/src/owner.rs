@@ -153,7 +153,7 @@ impl<L: Log> Owner<L> {
         }
         let resting = now < self.rest_until;
         if self.partition.take_store_failure() | std::mem::take(&mut self.read_failed) {
-
+            self.flusher.demand_reopening();
         }
         if !resting {
             self.flusher.consider(&mut self.partition);

@@ -83,9 +83,8 @@ pub(crate) fn open_store(options: &NodeOptions) -> Result<Store, OpenError> {
         store.is_empty()?;
         Ok(store)
     };
-    let state = |error: &dyn std::fmt::Display| {
-        OpenError::State(format!("{}: {error}", path.display()))
-    };
+    let state =
+        |error: &dyn std::fmt::Display| OpenError::State(format!("{}: {error}", path.display()));
     match open() {
         Ok(store) => Ok(store),
         Err(error) if StateError::is_damage(&error) => {

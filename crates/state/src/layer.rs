@@ -103,8 +103,8 @@ impl Layer {
     pub fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
         let drops = self.drops.iter().map(|prefix| Effect::DropPrefix { prefix });
         drops.chain(self.rows.iter().map(|(key, value)| match value {
-            Some(row) => Effect::Put { key: &key, row },
-            None => Effect::Delete { key: &key },
+            Some(row) => Effect::Put { key, row },
+            None => Effect::Delete { key },
         }))
     }
 

@@ -303,7 +303,7 @@ impl<'a> Head<'a> {
 }
 
 fn as_slice(bound: &Bound<KeyBytes>) -> Bound<&[u8]> {
-    bound.as_ref().map(|key| key.as_slice())
+    bound.as_ref().map(KeyBytes::as_slice)
 }
 
 /// The end of a range without its partition. An end in the next partition is no end in this one.

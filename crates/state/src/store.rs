@@ -260,8 +260,9 @@ fn flush_into(transaction: &WriteTransaction, frozen: &Frozen) -> Result<(), Sta
     let mut applied = transaction.open_table(APPLIED)?;
     let stored = match applied.get(partition.0)? {
         None => Applied::default(),
-        Some(bytes) => Applied::decode(bytes.value())
-            .ok_or(StateError::Damaged(APPLIED_DAMAGED.to_owned()))?,
+        Some(bytes) => {
+            Applied::decode(bytes.value()).ok_or(StateError::Damaged(APPLIED_DAMAGED.to_owned()))?
+        }
     };
     if stored == frozen.applied {
         return Ok(());

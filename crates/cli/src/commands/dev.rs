@@ -21,17 +21,25 @@ pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Where to serve Redis's protocol for rate limits, such as 127.0.0.1:7481; else nowhere.
+    #[arg(long, value_name = "ADDR")]
+    resp: Option<SocketAddr>,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let http = args.http.map(|http| http.to_string());
-    let sources = Sources::of_process(None)?.flag(("server", "http"), "--http", http);
+    let resp = args.resp.map(|resp| resp.to_string());
+    let sources = Sources::of_process(None)?.flag(("server", "http"), "--http", http).flag(
+        ("server", "resp"),
+        "--resp",
+        resp,
+    );
     let settings = load(&sources)?.settings;
-    if !settings.http.ip().is_loopback() {
+    let mut addresses = std::iter::once(settings.http).chain(settings.resp);
+    if let Some(open) = addresses.find(|address| !address.ip().is_loopback()) {
         return Err(Failure::Usage(format!(
-            "dev asks for no keys, so it listens on this machine only, and {} is not; `evenkeel \
-             serve` is for others",
-            settings.http
+            "dev asks for no keys, so it listens on this machine only, and {open} is not; `evenkeel \
+             serve` is for others"
         )));
     }
     // Removed when this function ends; the directory of the caller's choice is not.
@@ -46,6 +54,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let running = Running::open(&settings, directory, Auth::Open).await?;
     demo::seed(&running.node).await?;
     let kept = if throw_away.is_some() { "removed at exit" } else { "kept" };
+    if let Some(resp) = running.resp_address() {
+        output::line(&format!("Redis's protocol for rate limits at {resp}"))?;
+    }
     output::print(&welcome(&running.url(), &format!("{} ({kept})", data.display())))?;
     running.serve().await
 }

@@ -3,9 +3,9 @@
 use super::stop::{INTERRUPTED, Stop, stop_signal};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
-use evenkeel_server::{Auth, ServerOptions};
-use std::{io::ErrorKind, net::SocketAddr, path::Path};
-use tokio::net::TcpListener;
+use evenkeel_server::{Auth, ServerOptions, resp};
+use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc};
+use tokio::{net::TcpListener, sync::oneshot};
 
 /// Where everything is kept.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,7 @@ pub(crate) struct Running {
     pub(crate) node: Node,
     pub(crate) address: SocketAddr,
     listener: TcpListener,
+    resp: Option<TcpListener>,
     options: ServerOptions,
     stop: Stop,
 }
@@ -45,16 +46,24 @@ impl Running {
             // Nothing was begun that would have to be finished.
             () = &mut stop => return Err(Failure::Ended(INTERRUPTED)),
         };
-        let listener = match TcpListener::bind(settings.http).await {
-            Ok(listener) => listener,
-            Err(error) => {
+        let bound = async {
+            let http = bind(settings.http, "--http").await?;
+            let resp = match settings.resp {
+                Some(address) => Some(bind(address, "--resp").await?),
+                None => None,
+            };
+            Ok((http, resp))
+        };
+        let (listener, resp) = match bound.await {
+            Ok(bound) => bound,
+            Err(failure) => {
                 node.shutdown().await;
-                return Err(not_bound(settings.http, error));
+                return Err(failure);
             }
         };
         let address = listener.local_addr()?;
         let options = ServerOptions { auth, ..settings.server.clone() };
-        Ok(Self { node, address, listener, options, stop })
+        Ok(Self { node, address, listener, resp, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -69,21 +78,46 @@ impl Running {
         format!("http://{address}")
     }
 
+    /// Where Redis's protocol is served, if it is.
+    pub(crate) fn resp_address(&self) -> Option<SocketAddr> {
+        self.resp.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let served = evenkeel_server::serve(self.listener, self.options, self.node, self.stop);
-        Ok(served.await?)
+        let Self { node, listener, resp, options, stop, .. } = self;
+        let (stop_resp, resp_stopped) = oneshot::channel::<()>();
+        let resp = resp.map(|listener| {
+            let (options, limits) =
+                (resp::RespOptions::new(options.auth), Arc::new(resp::Counted(node.clone())));
+            tokio::spawn(resp::serve(listener, options, limits, async {
+                let _ = resp_stopped.await;
+            }))
+        });
+        // It drains beside HTTP, before the node is closed.
+        let stopped = async move {
+            stop.await;
+            drop(stop_resp);
+            if let Some(resp) = resp {
+                let _ = resp.await;
+            }
+        };
+        Ok(evenkeel_server::serve(listener, options, node, stopped).await?)
     }
 }
 
-fn not_bound(http: SocketAddr, error: std::io::Error) -> Failure {
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| not_bound(address, flag, error))
+}
+
+fn not_bound(address: SocketAddr, flag: &str, error: std::io::Error) -> Failure {
     let what = match error.kind() {
         ErrorKind::AddrInUse => format!(
-            "{http} is taken, perhaps by another evenkeel; choose another with --http, such as \
-             --http 127.0.0.1:0 for any free port"
+            "{address} is taken, perhaps by another evenkeel; choose another with {flag}, such as \
+             {flag} 127.0.0.1:0 for any free port"
         ),
-        _ => format!("cannot listen on {http}"),
+        _ => format!("cannot listen on {address}"),
     };
     Failure::because(what, error)
 }

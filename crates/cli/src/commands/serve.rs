@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one. [default: 127.0.0.1:7480]
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Where to serve Redis's protocol for rate limits, such as 127.0.0.1:7481; else nowhere.
+    #[arg(long, value_name = "ADDR")]
+    resp: Option<SocketAddr>,
     /// Settings, as `evenkeel config init` writes them.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -44,11 +47,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         ));
     };
     let auth = if args.insecure_no_auth { Auth::Open } else { Auth::Keys };
-    if auth == Auth::Open && !settings.http.ip().is_loopback() {
+    let addresses = std::iter::once(settings.http).chain(settings.resp);
+    if auth == Auth::Open
+        && let Some(open) = addresses.into_iter().find(|address| !address.ip().is_loopback())
+    {
         return Err(Failure::Usage(format!(
-            "with --insecure-no-auth anyone who reaches {} may do everything, and others than this \
-             machine reach it; listen on 127.0.0.1, or leave --insecure-no-auth out",
-            settings.http
+            "with --insecure-no-auth anyone who reaches {open} may do everything, and others than \
+             this machine reach it; listen on 127.0.0.1, or leave --insecure-no-auth out"
         )));
     }
     if !args.init && is_empty(&data) {
@@ -71,6 +76,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         ),
         Auth::Keys => first_key(&running.node).await?,
     }
+    if let Some(resp) = running.resp_address() {
+        announce(&format!("Redis's protocol for rate limits at {resp}"))?;
+    }
     announce(&format!("Evenkeel is ready at {}", running.url()))?;
     running.serve().await
 }
@@ -78,9 +86,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 fn configure(args: &Args) -> Result<Config, Failure> {
     let data = args.data.as_ref().map(|data| data.to_string_lossy().into_owned());
     let http = args.http.map(|http| http.to_string());
+    let resp = args.resp.map(|resp| resp.to_string());
     let sources = Sources::of_process(args.config.as_deref())?
         .flag(("node", "data"), "--data", data)
-        .flag(("server", "http"), "--http", http);
+        .flag(("server", "http"), "--http", http)
+        .flag(("server", "resp"), "--resp", resp);
     Ok(load(&sources)?)
 }
 

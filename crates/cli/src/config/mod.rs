@@ -33,6 +33,8 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 pub(crate) struct Settings {
     /// Where HTTP is served.
     pub(crate) http: SocketAddr,
+    /// Where Redis's protocol is served, if it is.
+    pub(crate) resp: Option<SocketAddr>,
     /// The directory of everything that is kept.
     pub(crate) data: Option<PathBuf>,
     /// The edge's limits; who may ask is not a setting but a flag.
@@ -45,6 +47,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             http: HTTP,
+            resp: None,
             data: None,
             server: ServerOptions::new(Auth::Keys),
             node: NodeOptions::new(PathBuf::new()),

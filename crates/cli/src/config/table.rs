@@ -19,6 +19,7 @@ pub(crate) struct Setting {
 /// Where a setting's value lives, and so of what type it is; of integers, which are legal.
 pub(crate) enum Field {
     Address(fn(&mut Settings) -> &mut SocketAddr),
+    OptionalAddress(fn(&mut Settings) -> &mut Option<SocketAddr>),
     Directory(fn(&mut Settings) -> &mut Option<PathBuf>),
     U16(RangeInclusive<u64>, fn(&mut Settings) -> &mut u16),
     U64(RangeInclusive<u64>, fn(&mut Settings) -> &mut u64),
@@ -39,12 +40,18 @@ pub(crate) const SECTIONS: [&str; 4] = ["server", "node", "log", PATHS];
 pub(crate) const PATHS: &str = "paths";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 18] = [
+pub(crate) static SETTINGS: [Setting; 19] = [
     Setting {
         section: "server",
         key: "http",
         summary: "Where HTTP is served: an address and a port; port 0 takes a free one.",
         field: Field::Address(|s| &mut s.http),
+    },
+    Setting {
+        section: "server",
+        key: "resp",
+        summary: "Where Redis's protocol is served for rate limits; nowhere if it is not set.",
+        field: Field::OptionalAddress(|s| &mut s.resp),
     },
     Setting {
         section: "server",
@@ -156,7 +163,9 @@ impl Setting {
         match self.range() {
             Some(range) => format!("an integer from {} to {}", range.start(), range.end()),
             None => match self.field {
-                Field::Address(_) => "an address and a port, such as 127.0.0.1:7480".to_owned(),
+                Field::Address(_) | Field::OptionalAddress(_) => {
+                    "an address and a port, such as 127.0.0.1:7480".to_owned()
+                }
                 _ => "a directory's path".to_owned(),
             },
         }
@@ -169,14 +178,15 @@ impl Setting {
             | Field::U64(range, _)
             | Field::Usize(range, _)
             | Field::Millis(range, _) => Some(range),
-            Field::Address(_) | Field::Directory(_) => None,
+            Field::Address(_) | Field::OptionalAddress(_) | Field::Directory(_) => None,
         }
     }
 
-    /// What it is now; `None` only of a directory that nobody has named.
+    /// What it is now; `None` only of a directory or an address that nobody has named.
     pub(crate) fn get(&self, settings: &mut Settings) -> Option<Value> {
         Some(match &self.field {
             Field::Address(field) => Value::Text(field(settings).to_string()),
+            Field::OptionalAddress(field) => Value::Text(field(settings).as_ref()?.to_string()),
             Field::Directory(field) => {
                 Value::Text(field(settings).as_ref()?.to_string_lossy().into_owned())
             }
@@ -194,6 +204,9 @@ impl Setting {
         match (&self.field, value) {
             (Field::Address(field), Value::Text(text)) => {
                 *field(settings) = text.parse().map_err(|_| Illegal)?;
+            }
+            (Field::OptionalAddress(field), Value::Text(text)) => {
+                *field(settings) = Some(text.parse().map_err(|_| Illegal)?);
             }
             (Field::Directory(field), Value::Text(text)) if !text.is_empty() => {
                 *field(settings) = Some(text.into());

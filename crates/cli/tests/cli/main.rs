@@ -10,3 +10,4 @@ mod logs;
 mod process;
 mod serving;
 mod settings;
+mod throttling;

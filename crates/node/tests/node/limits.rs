@@ -1,7 +1,7 @@
 //! Checks of limits where a disk hangs or is full, and where whoever asked has gone.
 
 use crate::{
-    files::Gate,
+    files::{Gate, GatedFiles},
     harness::{End, Machine, PARTITIONS, TestNode, hold, name_in, put},
 };
 use evenkeel_domains::{
@@ -39,6 +39,22 @@ fn shadow(policy: &mut Policy) {
     policy.shadow = true;
 }
 
+/// Writes are held up until this is dropped: also by a test that fails, which would else never end.
+struct Shut<'f>(&'f GatedFiles);
+
+impl<'f> Shut<'f> {
+    fn new(files: &'f GatedFiles) -> Self {
+        files.set(Gate::Shut);
+        Self(files)
+    }
+}
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        self.0.set(Gate::Open);
+    }
+}
+
 fn within(ms: u64) -> CallOptions {
     CallOptions { deadline: Some(Duration::from_millis(ms)), ..CallOptions::default() }
 }
@@ -61,7 +77,7 @@ async fn remaining(node: &TestNode, check: &Check) -> u64 {
 fn a_disk_that_hangs_leaves_the_answer_to_the_policy() {
     let machine = Machine::new();
     machine.life(End::Shutdown, async |node| {
-        machine.files.set(Gate::Shut);
+        let held_up = Shut::new(&machine.files);
         let open = check(0, "open", 5, 1, allow);
         let shut = check(1, "shut", 5, 1, deny);
         let watched = check(2, "watched", 5, 1, shadow);
@@ -86,7 +102,7 @@ fn a_disk_that_hangs_leaves_the_answer_to_the_policy() {
             let late = NodeError::Failed(Failure::DeadlineExceeded);
             assert!([unknown, late].map(CheckFailure::Node).contains(&failed), "{failed}");
         }
-        machine.files.set(Gate::Open);
+        drop(held_up);
     });
 }
 
@@ -97,10 +113,10 @@ fn what_nobody_knows_is_not_given_back() {
     machine.life(End::Shutdown, async |node| {
         let (wide, narrow) = (check(0, "wide", 5, 2, deny), check(1, "narrow", 1, 1, deny));
         assert!(ask(node, vec![narrow.clone()], within(60_000)).await.unwrap().answer.allowed);
-        machine.files.set(Gate::Shut);
+        let held_up = Shut::new(&machine.files);
         let refused = ask(node, vec![wide.clone(), narrow], within(50)).await.unwrap().answer;
         assert!(!refused.allowed && refused.verdicts[0].degraded, "{refused:?}");
-        machine.files.set(Gate::Open);
+        drop(held_up);
         // Decided after it, so it sees what became of it.
         assert_eq!(remaining(node, &wide).await, 3);
     });
@@ -114,7 +130,7 @@ fn what_was_counted_for_nobody_is_given_back() {
         let (wide, narrow) = (check(0, "wide", 5, 2, deny), check(1, "narrow", 1, 1, deny));
         assert!(ask(node, vec![narrow.clone()], within(60_000)).await.unwrap().answer.allowed);
         let offset = node.stats().partitions[0].offset;
-        machine.files.set(Gate::Shut);
+        let held_up = Shut::new(&machine.files);
         let asking = tokio::spawn({
             let (node, checks) = (node.clone(), vec![wide.clone(), narrow]);
             async move { ask(&node, checks, CallOptions::default()).await }
@@ -122,7 +138,7 @@ fn what_was_counted_for_nobody_is_given_back() {
         machine.files.held().await;
         asking.abort();
         assert!(asking.await.unwrap_err().is_cancelled());
-        machine.files.set(Gate::Open);
+        drop(held_up);
         while node.stats().partitions[0].offset < offset + 2 {
             tokio::task::yield_now().await;
         }
@@ -176,13 +192,15 @@ fn a_key_is_for_one_partition() {
 fn a_peek_sees_what_has_come_back() {
     let machine = Machine::new();
     machine.life(End::Shutdown, async |node| {
-        let mut refilling = Policy::gcra(1_000_000, 1_000, 0);
-        refilling.burst = 999;
+        let full = Policy::gcra(5_000, 1_000, 999);
         let subject = Subject { limit: "calls".to_owned(), scope: None, key: b"a".to_vec() };
-        let spent = Check::new(subject, refilling, 1_000).unwrap();
-        assert!(
-            ask(node, vec![spent.clone()], CallOptions::default()).await.unwrap().answer.allowed
-        );
-        while remaining(node, &spent).await < 1_000 {}
+        let spent = Check::new(subject, full, 1_000).unwrap();
+        let called = ask(node, vec![spent.clone()], CallOptions::default()).await.unwrap();
+        assert!(called.answer.allowed);
+        // It takes 200 ms.
+        while node.now() < called.at.plus_ms(201) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(remaining(node, &spent).await, 1_000);
     });
 }

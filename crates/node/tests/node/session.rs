@@ -52,8 +52,7 @@ fn what_was_answered_is_known_at_once() {
                 for round in 0..ROUNDS {
                     let wrote = ask(&node, hold_of(&name, 1), CallOptions::default()).await;
                     let seen = wrote.unwrap().as_of;
-                    let level =
-                        if caller % 3 == 0 { Level::Linearizable } else { Level::Session };
+                    let level = if caller % 3 == 0 { Level::Linearizable } else { Level::Session };
                     let seen = read(&node, &name, level, seen).await.unwrap().as_of;
                     let no = ask(&node, hold_of(&name_in(0, 1), 1), with(seen)).await;
                     let Err(NodeError::Refused { as_of, .. }) = no else {
@@ -101,9 +100,8 @@ fn what_never_was_answered_is_told_so() {
         put(node, &name, 10).await;
         let seen = ask(node, hold_of(&name, 1), CallOptions::default()).await.unwrap().as_of[0];
         let meta = node.meta().as_of.unwrap();
-        let beyond = |token: SessionToken, by| {
-            SessionToken { offset: Offset(token.offset.0 + by), ..token }
-        };
+        let beyond =
+            |token: SessionToken, by| SessionToken { offset: Offset(token.offset.0 + by), ..token };
         let elsewhere = |partition| SessionToken { partition: PartitionId(partition), ..seen };
         let next_life = evenkeel_log::Incarnation(seen.incarnation.0 + 1);
         for made_up in [

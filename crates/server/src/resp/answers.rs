@@ -1,16 +1,19 @@
 //! Outcomes as replies: `CL.THROTTLE`'s five numbers, the maps of `LIMIT.*`, and failures.
 //!
-//! A check answers a map: `allowed`, `degraded` if nobody could ask the limit's owner, and
-//! `limits`, a list with a map for each limit that was asked: `limit`, `allowed`, `quantity`,
-//! `remaining`, `retry_after_ms` (nothing if it is admitted, or never can be), `reset_after_ms`;
-//! `lease` where one was given, `shadow_refused` where only shadow mode admits it. All durations
-//! are rounded up: who waits so long does not come too early.
+//! A check answers a map as HTTP does: `allowed`; `degraded` where nobody could count; `counted_at`,
+//! which a refund names, where it was counted; and `results`, a map for each limit that was asked:
+//! `limit`, `allowed`, `quantity`, `remaining`, `retry_after_ms` (nothing if it fits, or never will),
+//! `reset_after_ms`; `lease` where a slot was taken, and `shadow_refused` and `degraded` where that is
+//! so. Durations are rounded up: who waits so long does not come too early.
 
 use super::{
     arguments::Wrong,
     reply::Replies,
-    service::{Failure, Managed, Name, Outcome, Policy, Request, Verdict},
+    service::{Failure, Managed, Name, Outcome, Request, Verdict},
+    words::Words as _,
 };
+use evenkeel_domains::limits::{CheckResult, Policy};
+use evenkeel_engine::Time;
 use smallvec::SmallVec;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -23,8 +26,10 @@ pub(super) enum Awaited {
     Throttle,
     /// A map that has these names in it.
     Check(SmallVec<[Name; 1]>),
-    /// Whether there was a lease.
-    Lease,
+    /// 1 or 0.
+    Released,
+    /// When the lease ends.
+    Renewed,
     /// Nothing: it was wrong.
     Nothing(Wrong),
 }
@@ -33,10 +38,11 @@ impl Awaited {
     pub(super) fn by(request: &Request) -> Self {
         match request {
             Request::Throttle(_) => Self::Throttle,
-            Request::Check(check) | Request::Refund(check) => {
+            Request::Check(check) | Request::Reset(check) | Request::Refund { check, .. } => {
                 Self::Check(check.costs.iter().map(|cost| cost.subject.limit.clone()).collect())
             }
-            Request::Release { .. } | Request::Renew { .. } => Self::Lease,
+            Request::Release(_) => Self::Released,
+            Request::Renew { .. } => Self::Renewed,
         }
     }
 }
@@ -49,28 +55,21 @@ pub(super) fn outcome(awaited: &Awaited, outcome: Option<Outcome>, replies: &mut
         (Awaited::Throttle, Some(Outcome::Checked { allowed, verdicts, .. }))
             if verdicts.len() == 1 =>
         {
-            throttled(allowed, &verdicts[0], replies);
+            throttled(allowed, &verdicts[0].result, replies);
         }
-        (Awaited::Check(names), Some(Outcome::Checked { allowed, degraded, verdicts }))
+        (Awaited::Check(names), Some(Outcome::Checked { allowed, counted_at, verdicts }))
             if verdicts.len() == names.len() =>
         {
-            replies.map(2 + usize::from(degraded));
-            replies.text("allowed");
-            replies.boolean(allowed);
-            if degraded {
-                replies.text("degraded");
-                replies.boolean(true);
-            }
-            replies.text("limits");
-            replies.array(verdicts.len());
-            for (name, verdict) in names.iter().zip(&verdicts) {
-                checked(name, verdict, replies);
-            }
+            checked(allowed, counted_at, names, &verdicts, replies);
         }
-        (Awaited::Lease, Some(Outcome::Lease(there_was))) => {
+        (Awaited::Released, Some(Outcome::Released(there_was))) => {
             replies.integer(i64::from(there_was));
         }
-        (Awaited::Throttle | Awaited::Check(_) | Awaited::Lease, other) => {
+        (Awaited::Renewed, Some(Outcome::Renewed(Some(ends_at)))) => {
+            replies.integer(number(ends_at.0));
+        }
+        (Awaited::Renewed, Some(Outcome::Renewed(None))) => replies.null(),
+        (_, other) => {
             tracing::error!(?awaited, ?other, "a request of a batch has no outcome of its kind");
             replies.error(&[b"INTERNAL something went wrong inside; it is in the log"]);
         }
@@ -95,42 +94,71 @@ pub(super) fn managed(managed: &Managed, replies: &mut Replies) {
 }
 
 /// What redis-cell answers, its seconds rounded up.
-fn throttled(allowed: bool, verdict: &Verdict, replies: &mut Replies) {
+fn throttled(allowed: bool, result: &CheckResult, replies: &mut Replies) {
     let seconds = |ns: u64| number(ns.div_ceil(NS_PER_S));
     replies.array(5);
     replies.integer(i64::from(!allowed));
-    replies.integer(number(verdict.quantity));
-    replies.integer(number(verdict.remaining));
-    replies.integer(verdict.retry_after_ns.filter(|_| !allowed).map_or(-1, seconds));
-    replies.integer(seconds(verdict.reset_after_ns));
+    replies.integer(number(result.quantity));
+    replies.integer(number(result.remaining));
+    replies.integer(result.retry_after_ns.filter(|_| !allowed).map_or(-1, seconds));
+    replies.integer(seconds(result.reset_after_ns));
 }
 
-fn checked(name: &Name, verdict: &Verdict, replies: &mut Replies) {
-    let leased = usize::from(verdict.lease.is_some());
-    replies.map(6 + leased + usize::from(verdict.shadow_refused));
+fn checked(
+    allowed: bool,
+    counted_at: Option<Time>,
+    names: &[Name],
+    verdicts: &[Verdict],
+    replies: &mut Replies,
+) {
+    let degraded = verdicts.iter().any(|verdict| verdict.degraded);
+    replies.map(2 + usize::from(degraded) + usize::from(counted_at.is_some()));
+    replies.text("allowed");
+    replies.boolean(allowed);
+    if degraded {
+        replies.text("degraded");
+        replies.boolean(true);
+    }
+    if let Some(at) = counted_at {
+        replies.text("counted_at");
+        replies.integer(number(at.0));
+    }
+    replies.text("results");
+    replies.array(verdicts.len());
+    for (name, verdict) in names.iter().zip(verdicts) {
+        one(name, verdict, replies);
+    }
+}
+
+/// What one limit says.
+fn one(name: &Name, verdict: &Verdict, replies: &mut Replies) {
+    let Verdict { result, lease, degraded } = verdict;
+    let more = [lease.is_some(), result.shadow_refused, *degraded];
+    replies.map(6 + more.iter().filter(|has| **has).count());
     replies.text("limit");
     replies.text(name.as_str());
     replies.text("allowed");
-    replies.boolean(verdict.allowed);
+    replies.boolean(result.allowed);
     replies.text("quantity");
-    replies.integer(number(verdict.quantity));
+    replies.integer(number(result.quantity));
     replies.text("remaining");
-    replies.integer(number(verdict.remaining));
+    replies.integer(number(result.remaining));
     replies.text("retry_after_ms");
-    match verdict.retry_after_ns {
+    match result.retry_after_ns {
         Some(ns) => replies.integer(number(ns.div_ceil(NS_PER_MS))),
         None => replies.null(),
     }
     replies.text("reset_after_ms");
-    replies.integer(number(verdict.reset_after_ns.div_ceil(NS_PER_MS)));
-    if let Some(lease) = verdict.lease {
-        // A text: not every lease fits a signed number.
+    replies.integer(number(result.reset_after_ns.div_ceil(NS_PER_MS)));
+    if let Some(lease) = lease {
         replies.text("lease");
         replies.text(&lease.to_string());
     }
-    if verdict.shadow_refused {
-        replies.text("shadow_refused");
-        replies.boolean(true);
+    for (is, word) in [(result.shadow_refused, "shadow_refused"), (*degraded, "degraded")] {
+        if is {
+            replies.text(word);
+            replies.boolean(true);
+        }
     }
 }
 
@@ -147,10 +175,7 @@ fn policy(name: Option<&Name>, policy: &Policy, replies: &mut Replies) {
     replies.text("period_ms");
     replies.integer(number(policy.period_ms));
     replies.text("burst");
-    match policy.burst {
-        Some(burst) => replies.integer(number(burst)),
-        None => replies.null(),
-    }
+    replies.integer(number(policy.burst));
     replies.text("scoped");
     replies.boolean(policy.scoped);
     replies.text("mode");

@@ -1,12 +1,12 @@
 //! Outcomes as bytes.
 
 use super::*;
-use crate::resp::service::{Durability, Mode, OnUnavailable};
-use crate::resp::{reply::Protocol, service::Algorithm};
+use crate::resp::reply::Protocol;
 use bytes::Bytes;
+use evenkeel_domains::limits::{Algorithm, Durability, LeaseId, Mode, OnUnavailable};
 
-fn verdict() -> Verdict {
-    Verdict {
+fn result() -> CheckResult {
+    CheckResult {
         allowed: true,
         quantity: 16,
         remaining: 15,
@@ -23,22 +23,26 @@ fn written(protocol: Protocol, write: impl Fn(&mut Replies)) -> String {
     String::from_utf8(replies.as_bytes().to_vec()).unwrap().replace("\r\n", " ")
 }
 
-fn of_throttle(allowed: bool, verdict: &Verdict) -> String {
+fn verdict(result: CheckResult) -> Verdict {
+    Verdict { result, lease: None, degraded: false }
+}
+
+fn of_throttle(allowed: bool, result: &CheckResult) -> String {
     written(Protocol::Resp2, |replies| {
-        let verdicts = [verdict.clone()].into_iter().collect();
-        let checked = Outcome::Checked { allowed, degraded: false, verdicts };
+        let verdicts = [verdict(result.clone())].into_iter().collect();
+        let checked = Outcome::Checked { allowed, counted_at: None, verdicts };
         outcome(&Awaited::Throttle, Some(checked), replies);
     })
 }
 
 #[test]
 fn throttles_are_answered_as_redis_cell_answers() {
-    assert_eq!(of_throttle(true, &verdict()), "*5 :0 :16 :15 :-1 :2 ");
-    let refused = Verdict { allowed: false, retry_after_ns: Some(1), ..verdict() };
+    assert_eq!(of_throttle(true, &result()), "*5 :0 :16 :15 :-1 :2 ");
+    let refused = CheckResult { allowed: false, retry_after_ns: Some(1), ..result() };
     assert_eq!(of_throttle(false, &refused), "*5 :1 :16 :15 :1 :2 ");
-    let never = Verdict { retry_after_ns: None, reset_after_ns: 0, ..refused };
+    let never = CheckResult { retry_after_ns: None, reset_after_ns: 0, ..refused };
     assert_eq!(of_throttle(false, &never), "*5 :1 :16 :15 :-1 :0 ");
-    let admitted = Verdict { retry_after_ns: Some(5), ..verdict() };
+    let admitted = CheckResult { retry_after_ns: Some(5), ..result() };
     assert_eq!(of_throttle(true, &admitted), "*5 :0 :16 :15 :-1 :2 ");
 }
 
@@ -47,10 +51,10 @@ fn seconds_are_rounded_up_and_numbers_end_where_they_must() {
     for (ns, seconds) in
         [(0, 0), (1, 1), (NS_PER_S, 1), (NS_PER_S + 1, 2), (u64::MAX, 18_446_744_074_u64)]
     {
-        let text = of_throttle(true, &Verdict { reset_after_ns: ns, ..verdict() });
+        let text = of_throttle(true, &CheckResult { reset_after_ns: ns, ..result() });
         assert_eq!(text, format!("*5 :0 :16 :15 :-1 :{seconds} "));
     }
-    let vast = Verdict { quantity: u64::MAX, remaining: u64::MAX, ..verdict() };
+    let vast = CheckResult { quantity: u64::MAX, remaining: u64::MAX, ..result() };
     let most = i64::MAX;
     assert_eq!(of_throttle(true, &vast), format!("*5 :0 :{most} :{most} :-1 :2 "));
 }
@@ -59,26 +63,31 @@ fn seconds_are_rounded_up_and_numbers_end_where_they_must() {
 fn a_check_is_a_map() {
     let name = |name: &'static str| Name::new(Bytes::from_static(name.as_bytes())).unwrap();
     let awaited = Awaited::Check([name("api"), name("slots")].into_iter().collect());
-    let leased = Verdict { lease: Some(u64::MAX), ..verdict() };
-    let limited = Verdict {
+    let lease = LeaseId { partition: 3, key: [0xab; 16], number: 7 };
+    let leased = Verdict { lease: Some(lease), ..verdict(result()) };
+    let limited = CheckResult {
         allowed: false,
         retry_after_ns: Some(NS_PER_MS + 1),
         shadow_refused: true,
-        ..verdict()
+        ..result()
     };
+    let limited = Verdict { degraded: true, ..verdict(limited) };
     let verdicts = [limited, leased].into_iter().collect();
-    let checked = Outcome::Checked { allowed: false, degraded: true, verdicts };
+    let counted_at = Some(Time(1_700_000_000_123));
+    let checked = Outcome::Checked { allowed: false, counted_at, verdicts };
     let text =
         |protocol| written(protocol, |replies| outcome(&awaited, Some(checked.clone()), replies));
-    assert_eq!(
-        text(Protocol::Resp3),
-        "%3 $7 allowed #f $8 degraded #t $6 limits *2 \
-         %7 $5 limit $3 api $7 allowed #f $8 quantity :16 $9 remaining :15 $14 retry_after_ms :2 \
-         $14 reset_after_ms :2000 $14 shadow_refused #t \
+    let slot = "3.abababababababababababababababab.0000000000000007";
+    let expected = format!(
+        "%4 $7 allowed #f $8 degraded #t $10 counted_at :1700000000123 $7 results *2 \
+         %8 $5 limit $3 api $7 allowed #f $8 quantity :16 $9 remaining :15 $14 retry_after_ms :2 \
+         $14 reset_after_ms :2000 $14 shadow_refused #t $8 degraded #t \
          %7 $5 limit $5 slots $7 allowed #t $8 quantity :16 $9 remaining :15 $14 retry_after_ms _ \
-         $14 reset_after_ms :2000 $5 lease $20 18446744073709551615 "
+         $14 reset_after_ms :2000 $5 lease ${} {slot} ",
+        slot.len()
     );
-    assert!(text(Protocol::Resp2).starts_with("*6 $7 allowed :0 $8 degraded :1 $6 limits *2 *14 "));
+    assert_eq!(text(Protocol::Resp3), expected);
+    assert!(text(Protocol::Resp2).starts_with("*8 $7 allowed :0 $8 degraded :1 "));
     assert!(text(Protocol::Resp2).contains("$14 retry_after_ms $-1 "));
 }
 
@@ -89,14 +98,18 @@ fn what_the_service_got_wrong_is_an_error() {
         written(Protocol::Resp2, |replies| outcome(awaited, said.clone(), replies))
     };
     assert_eq!(say(&Awaited::Throttle, None), internal);
-    assert_eq!(say(&Awaited::Throttle, Some(Outcome::Lease(true))), internal);
-    let none = Outcome::Checked { allowed: true, degraded: false, verdicts: SmallVec::new() };
+    assert_eq!(say(&Awaited::Throttle, Some(Outcome::Released(true))), internal);
+    let none = Outcome::Checked { allowed: true, counted_at: None, verdicts: SmallVec::new() };
     assert_eq!(say(&Awaited::Throttle, Some(none)), internal);
     let failure = Failure { code: "outcome_unknown", detail: "nobody\r\nknows".into() };
     let failed = Outcome::Failed(failure);
-    assert_eq!(say(&Awaited::Lease, Some(failed)), "-OUTCOME_UNKNOWN nobody  knows ");
-    assert_eq!(say(&Awaited::Lease, Some(Outcome::Lease(true))), ":1 ");
-    assert_eq!(say(&Awaited::Lease, Some(Outcome::Lease(false))), ":0 ");
+    assert_eq!(say(&Awaited::Released, Some(failed)), "-OUTCOME_UNKNOWN nobody  knows ");
+    assert_eq!(say(&Awaited::Released, Some(Outcome::Released(true))), ":1 ");
+    assert_eq!(say(&Awaited::Released, Some(Outcome::Released(false))), ":0 ");
+    let until = Outcome::Renewed(Some(Time(1_700_000_000_123)));
+    assert_eq!(say(&Awaited::Renewed, Some(until)), ":1700000000123 ");
+    assert_eq!(say(&Awaited::Renewed, Some(Outcome::Renewed(None))), "$-1 ");
+    assert_eq!(say(&Awaited::Renewed, Some(Outcome::Released(true))), internal);
     let wrong = Awaited::Nothing(Wrong(b"ERR syntax error".to_vec()));
     assert_eq!(say(&wrong, None), "-ERR syntax error ");
 }
@@ -107,15 +120,15 @@ fn a_policy_is_a_map() {
         algorithm: Algorithm::SlidingWindow,
         quantity: 100,
         period_ms: 60_000,
-        burst: None,
+        burst: 0,
         scoped: true,
         mode: Mode::Exact,
         durability: Durability::Synced,
         on_unavailable: OnUnavailable::Deny,
         shadow: false,
     };
-    let found = Managed::Found(Some(policy.clone()));
-    let rest = "$9 algorithm $14 sliding-window $8 quantity :100 $9 period_ms :60000 $5 burst _ \
+    let found = Managed::Found(Some(policy));
+    let rest = "$9 algorithm $14 sliding_window $8 quantity :100 $9 period_ms :60000 $5 burst :0 \
          $6 scoped #t $4 mode $5 exact $10 durability $6 synced $14 on_unavailable $4 deny \
          $6 shadow #f ";
     assert_eq!(written(Protocol::Resp3, |r| managed(&found, r)), format!("%9 {rest}"));

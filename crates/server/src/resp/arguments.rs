@@ -5,10 +5,11 @@
 //! CL.THROTTLE   key max_burst count period [quantity]
 //! LIMIT.CHECK   limit key [COST n] [SCOPE s] [limit key [COST n] [SCOPE s] ...] [ONCE id]
 //! LIMIT.PEEK    limit key [COST n] [SCOPE s] [limit key ...]
-//! LIMIT.REFUND  limit key [COST n] [SCOPE s] [limit key ...] [ONCE id]
-//! LIMIT.RELEASE limit key lease [SCOPE s]
-//! LIMIT.RENEW   limit key lease [TTL-MS n] [SCOPE s]
-//! LIMIT.PUT     limit ALGORITHM gcra|sliding-window|concurrency QUANTITY n PERIOD-MS n [BURST n]
+//! LIMIT.REFUND  limit key [COST n] [SCOPE s] [limit key ...] COUNTED-AT unix-ms ONCE id
+//! LIMIT.RESET   limit key [SCOPE s] [limit key ...]
+//! LIMIT.RELEASE lease
+//! LIMIT.RENEW   lease TTL-MS n
+//! LIMIT.PUT     limit ALGORITHM gcra|sliding_window|concurrency QUANTITY n PERIOD-MS n [BURST n]
 //!               [MODE exact|leased] [DURABILITY synced|buffered] [ON-UNAVAILABLE allow|deny]
 //!               [SCOPED] [SHADOW]
 //! LIMIT.GET     limit
@@ -17,24 +18,22 @@
 //! ```
 //!
 //! `LIMIT.CHECK per-user alice COST 2 per-tenant acme` admits the action if both limits do. Words
-//! in capitals may be written small, in any order, each once. So a limit cannot be called `cost`,
-//! `scope` or `once`: nobody could tell them apart.
+//! in capitals may be written small, in any order, each once. So a limit that is called `cost`,
+//! `scope`, `once` or `counted-at` cannot be asked here: nobody could tell them apart.
 
 use super::{
     parser::Command,
-    service::{
-        Algorithm, Check, Cost, Durability, Manage, Mode, Name, OnUnavailable, Policy, Request,
-        Subject, Throttle,
-    },
+    service::{Check, Cost, Manage, Name, Request, Subject, Throttle},
     table,
+    words::Words,
 };
 use bytes::Bytes;
+use evenkeel_domains::limits::{
+    CHECKS_MAX, Durability, KEY_BYTES_MAX, LeaseId, Mode, OnUnavailable, PERIOD_MS_MAX, Policy,
+};
+use evenkeel_engine::Time;
 use smallvec::SmallVec;
 
-/// Limits that one command asks.
-pub const COSTS_MAX: usize = 16;
-/// Bytes of what is limited.
-pub(super) const KEY_BYTES_MAX: usize = 512;
 /// Bytes of an id after `ONCE`.
 const ONCE_BYTES_MAX: usize = 255;
 /// Limits that `LIMIT.LIST` answers at once.
@@ -68,16 +67,22 @@ impl Wrong {
 pub(super) fn decide(verb: table::Decide, command: Command<'_>) -> Result<Request, Wrong> {
     Ok(match verb {
         table::Decide::Throttle => Request::Throttle(throttle(command)?),
-        table::Decide::Check => Request::Check(check(command, false)?),
-        table::Decide::Peek => Request::Check(check(command, true)?),
-        table::Decide::Refund => Request::Refund(check(command, false)?),
+        table::Decide::Check => Request::Check(check(command, verb)?.0),
+        table::Decide::Peek => Request::Check(check(command, verb)?.0),
+        table::Decide::Reset => Request::Reset(check(command, verb)?.0),
+        table::Decide::Refund => {
+            let needed = || Wrong::new("ERR a refund needs COUNTED-AT and ONCE");
+            let (check, counted_at) = check(command, verb)?;
+            let counted_at = counted_at.filter(|_| check.once.is_some()).ok_or_else(needed)?;
+            Request::Refund { check, counted_at }
+        }
         table::Decide::Release | table::Decide::Renew => lease(verb, command)?,
     })
 }
 
 /// The request about limits that `command` is.
 pub(super) fn manage(verb: table::Manage, command: Command<'_>) -> Result<Manage, Wrong> {
-    let mut words = Words { command, at: 1 };
+    let mut words = Arguments { command, at: 1 };
     let request = match verb {
         table::Manage::Put => {
             let limit = words.limit()?;
@@ -119,61 +124,62 @@ fn throttle(command: Command<'_>) -> Result<Throttle, Wrong> {
     Ok(Throttle { key: checked_key(key)?, max_burst, count, period_s, quantity })
 }
 
-/// Limits, what is limited, and how much.
-fn check(command: Command<'_>, peek: bool) -> Result<Check, Wrong> {
-    let mut words = Words { command, at: 1 };
+/// Limits, what is limited, how much, and when that was counted.
+fn check(command: Command<'_>, verb: table::Decide) -> Result<(Check, Option<Time>), Wrong> {
+    use table::Decide::{Check as Checks, Peek, Refund, Reset};
+    let mut words = Arguments { command, at: 1 };
     let mut costs = SmallVec::new();
-    let mut once = None;
+    let (mut once, mut counted_at) = (None, None);
     while !words.is_empty() {
-        if costs.len() == COSTS_MAX {
-            return Err(Wrong::new("ERR at most 16 limits may be asked at once"));
+        if costs.len() == CHECKS_MAX {
+            let text = format!("ERR at most {CHECKS_MAX} limits may be asked at once");
+            return Err(Wrong(text.into_bytes()));
         }
         let mut subject = words.subject()?;
         let mut cost = None;
         loop {
-            if words.takes("COST") {
+            if verb != Reset && words.takes("COST") {
                 set(&mut cost, words.number()?)?;
             } else if words.takes("SCOPE") {
                 set(&mut subject.scope, words.name()?)?;
-            } else if !peek && words.takes("ONCE") {
+            } else if matches!(verb, Checks | Refund) && words.takes("ONCE") {
                 set(&mut once, words.once()?)?;
+            } else if verb == Refund && words.takes("COUNTED-AT") {
+                set(&mut counted_at, Time(words.number()?))?;
             } else {
                 break;
             }
         }
         costs.push(Cost { subject, cost: cost.unwrap_or(1) });
     }
-    Ok(Check { costs, peek, once })
+    Ok((Check { costs, peek: verb == Peek, once }, counted_at))
 }
 
 fn lease(verb: table::Decide, command: Command<'_>) -> Result<Request, Wrong> {
-    let mut words = Words { command, at: 1 };
-    let mut subject = words.subject()?;
-    let lease = words.number()?;
-    let mut ttl_ms = None;
-    while !words.is_empty() {
-        if words.takes("SCOPE") {
-            set(&mut subject.scope, words.name()?)?;
-        } else if verb == table::Decide::Renew && words.takes("TTL-MS") {
-            set(&mut ttl_ms, words.number()?)?;
-        } else {
-            return Err(Wrong::new(SYNTAX));
-        }
+    let mut words = Arguments { command, at: 1 };
+    let text = words.next()?;
+    let found = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<LeaseId>().ok());
+    let lease = found.ok_or_else(|| Wrong::quoting("ERR '", &text, "' is no lease"))?;
+    if verb == table::Decide::Release {
+        return Ok(Request::Release(lease));
     }
-    Ok(match verb {
-        table::Decide::Renew => Request::Renew { subject, lease, ttl_ms },
-        _ => Request::Release { subject, lease },
-    })
+    if !words.takes("TTL-MS") {
+        return Err(Wrong::new(SYNTAX));
+    }
+    let ttl_ms = words.number()?;
+    if !(1..=PERIOD_MS_MAX).contains(&ttl_ms) {
+        return Err(Wrong(format!("ERR TTL-MS must be 1 to {PERIOD_MS_MAX}").into_bytes()));
+    }
+    Ok(Request::Renew { lease, ttl_ms })
 }
 
-fn policy(words: &mut Words<'_>) -> Result<Policy, Wrong> {
+fn policy(words: &mut Arguments<'_>) -> Result<Policy, Wrong> {
     let (mut algorithm, mut quantity, mut period_ms, mut burst) = (None, None, None, None);
     let (mut mode, mut durability, mut on_unavailable) = (None, None, None);
     let (mut scoped, mut shadow) = (None, None);
     while !words.is_empty() {
         if words.takes("ALGORITHM") {
-            let found = words.one_of("ALGORITHM", Algorithm::from_word, Algorithm::WORDS)?;
-            set(&mut algorithm, found)?;
+            set(&mut algorithm, words.one_of("ALGORITHM")?)?;
         } else if words.takes("QUANTITY") {
             set(&mut quantity, words.number()?)?;
         } else if words.takes("PERIOD-MS") {
@@ -181,14 +187,11 @@ fn policy(words: &mut Words<'_>) -> Result<Policy, Wrong> {
         } else if words.takes("BURST") {
             set(&mut burst, words.number()?)?;
         } else if words.takes("MODE") {
-            set(&mut mode, words.one_of("MODE", Mode::from_word, Mode::WORDS)?)?;
+            set(&mut mode, words.one_of("MODE")?)?;
         } else if words.takes("DURABILITY") {
-            let found = words.one_of("DURABILITY", Durability::from_word, Durability::WORDS)?;
-            set(&mut durability, found)?;
+            set(&mut durability, words.one_of("DURABILITY")?)?;
         } else if words.takes("ON-UNAVAILABLE") {
-            let known = OnUnavailable::WORDS;
-            let found = words.one_of("ON-UNAVAILABLE", OnUnavailable::from_word, known)?;
-            set(&mut on_unavailable, found)?;
+            set(&mut on_unavailable, words.one_of("ON-UNAVAILABLE")?)?;
         } else if words.takes("SCOPED") {
             set(&mut scoped, ())?;
         } else if words.takes("SHADOW") {
@@ -202,7 +205,7 @@ fn policy(words: &mut Words<'_>) -> Result<Policy, Wrong> {
         algorithm: algorithm.ok_or_else(missing)?,
         quantity: quantity.ok_or_else(missing)?,
         period_ms: period_ms.ok_or_else(missing)?,
-        burst,
+        burst: burst.unwrap_or(0),
         scoped: scoped.is_some(),
         mode: mode.unwrap_or(Mode::Exact),
         durability: durability.unwrap_or(Durability::Synced),
@@ -211,7 +214,7 @@ fn policy(words: &mut Words<'_>) -> Result<Policy, Wrong> {
     })
 }
 
-fn list(words: &mut Words<'_>) -> Result<Manage, Wrong> {
+fn list(words: &mut Arguments<'_>) -> Result<Manage, Wrong> {
     let (mut after, mut count) = (None, None);
     while !words.is_empty() {
         if words.takes("AFTER") {
@@ -241,12 +244,12 @@ fn checked_key(key: Bytes) -> Result<Bytes, Wrong> {
 }
 
 /// A command's arguments, one after the other.
-struct Words<'a> {
+struct Arguments<'a> {
     command: Command<'a>,
     at: usize,
 }
 
-impl Words<'_> {
+impl Arguments<'_> {
     fn is_empty(&self) -> bool {
         self.at == self.command.len()
     }
@@ -285,7 +288,7 @@ impl Words<'_> {
     /// The name of a limit, which is no word of the syntax.
     fn limit(&mut self) -> Result<Name, Wrong> {
         let name = self.name()?;
-        let taken = ["COST", "SCOPE", "ONCE"];
+        let taken = ["COST", "SCOPE", "ONCE", "COUNTED-AT"];
         if taken.iter().any(|word| word.eq_ignore_ascii_case(name.as_str())) {
             return Err(Wrong::new(SYNTAX));
         }
@@ -307,14 +310,10 @@ impl Words<'_> {
         Ok(id)
     }
 
-    fn one_of<T>(
-        &mut self,
-        option: &'static str,
-        from_word: impl Fn(&[u8]) -> Option<T>,
-        known: &[&str],
-    ) -> Result<T, Wrong> {
+    fn one_of<T: Words>(&mut self, option: &'static str) -> Result<T, Wrong> {
         let word = self.next()?;
-        from_word(&word).ok_or_else(|| {
+        T::from_word(&word).ok_or_else(|| {
+            let known: Vec<_> = T::WORDS.iter().map(|(_, word)| *word).collect();
             Wrong(format!("ERR {option} must be one of {}", known.join(", ")).into_bytes())
         })
     }

@@ -3,13 +3,14 @@
 use super::*;
 use crate::resp::parser::{Bounds, Parser, Pipeline};
 use bytes::BytesMut;
+use evenkeel_domains::limits::Algorithm;
 
 /// What `read` makes of a command that is typed as `line`.
 fn typed<T>(line: &str, read: impl Fn(Command<'_>) -> Result<T, Wrong>) -> Result<T, String> {
     let mut pipeline = Pipeline::default();
     let mut buffer = BytesMut::from(format!("{line}\r\n").as_bytes());
     Parser::default().read(&mut buffer, Bounds::known(1), &mut pipeline).unwrap();
-    read(pipeline.command(0)).map_err(|Wrong(text)| String::from_utf8(text).unwrap())
+    read(pipeline.command(0)).map_err(|Wrong(text)| String::from_utf8_lossy(&text).into_owned())
 }
 
 fn decided(line: &str) -> Result<Request, String> {
@@ -93,26 +94,38 @@ fn several_limits_are_one_check() {
     };
     let line = "per-user alice scope acme COST 2 per-tenant acme once r-1 Cost 0 global all COST 18446744073709551615";
     assert_eq!(decided(&format!("LIMIT.CHECK {line}")), Ok(Request::Check(three.clone())));
-    assert_eq!(decided(&format!("LIMIT.REFUND {line}")), Ok(Request::Refund(three)));
+    let refund = Request::Refund { check: three, counted_at: Time(17) };
+    assert_eq!(decided(&format!("LIMIT.REFUND {line} counted-at 17")), Ok(refund));
     // What is limited may be any bytes, and a word of the syntax.
     let odd = decided("LIMIT.CHECK api COST COST 3");
     let expected = [cost(subject("api", "COST", None), 3)].into_iter().collect();
     assert_eq!(odd, Ok(Request::Check(Check { costs: expected, ..one })));
-    let most = " l k".repeat(COSTS_MAX);
+    let most = " l k".repeat(CHECKS_MAX);
     assert!(decided(&format!("LIMIT.CHECK{most}")).is_ok());
     let said = decided(&format!("LIMIT.CHECK{most} l k"));
-    assert_eq!(said, Err("ERR at most 16 limits may be asked at once".into()));
+    assert_eq!(said, Err("ERR at most 32 limits may be asked at once".into()));
 }
 
 #[test]
-fn leases_end_and_last() {
-    let lease = subject("slots", "job", Some("acme"));
-    let released = Request::Release { subject: lease.clone(), lease: 7 };
-    assert_eq!(decided("LIMIT.RELEASE slots job 7 SCOPE acme"), Ok(released));
-    let renewed = Request::Renew { subject: lease, lease: u64::MAX, ttl_ms: Some(5) };
-    let line = format!("LIMIT.RENEW slots job {} ttl-ms 5 scope acme", u64::MAX);
+fn slots_are_given_back_and_kept() {
+    let lease = LeaseId { partition: 3, key: [0xab; 16], number: u64::MAX };
+    assert_eq!(decided(&format!("LIMIT.RELEASE {lease}")), Ok(Request::Release(lease)));
+    let renewed = Request::Renew { lease, ttl_ms: PERIOD_MS_MAX };
+    let line = format!("LIMIT.RENEW {lease} ttl-ms {PERIOD_MS_MAX}");
     assert_eq!(decided(&line), Ok(renewed));
-    assert_eq!(decided("LIMIT.RELEASE slots job 7 TTL-MS 5"), Err(SYNTAX.into()));
+    let one = Cost { subject: subject("api", "k", Some("acme")), cost: 1 };
+    let check = Check { costs: [one].into_iter().collect(), peek: false, once: None };
+    assert_eq!(decided("LIMIT.RESET api k SCOPE acme"), Ok(Request::Reset(check)));
+    let range = format!("ERR TTL-MS must be 1 to {PERIOD_MS_MAX}");
+    for (line, said) in [
+        ("LIMIT.RELEASE x".to_owned(), "ERR 'x' is no lease"),
+        ("LIMIT.RELEASE \"\\xff\"".to_owned(), "ERR '\u{fffd}' is no lease"),
+        (format!("LIMIT.RENEW {lease} TTL-MS 0"), &range),
+        (format!("LIMIT.RENEW {lease} TTL-MS {}", PERIOD_MS_MAX + 1), &range),
+        (format!("LIMIT.RENEW {lease} SCOPE 5"), SYNTAX),
+    ] {
+        assert_eq!(decided(&line), Err(said.to_owned()), "{line}");
+    }
 }
 
 #[test]
@@ -133,7 +146,12 @@ fn wrong_words_are_told_so() {
         ("LIMIT.CHECK \"a b\" k", &format!("ERR 'a b{NO_NAME}")),
         ("LIMIT.CHECK api k SCOPE \"\"", &format!("ERR '{NO_NAME}")),
         ("LIMIT.CHECK api k ONCE \"\"", "ERR an id after ONCE is 1 to 255 printable characters"),
-        ("LIMIT.RENEW api k lease", NOT_AN_INTEGER),
+        ("LIMIT.REFUND api k ONCE a", "ERR a refund needs COUNTED-AT and ONCE"),
+        ("LIMIT.REFUND api k COUNTED-AT 1", "ERR a refund needs COUNTED-AT and ONCE"),
+        ("LIMIT.REFUND api k COUNTED-AT now ONCE a", NOT_AN_INTEGER),
+        ("LIMIT.CHECK api k COUNTED-AT 1", SYNTAX),
+        ("LIMIT.RESET api k COST 1", SYNTAX),
+        ("LIMIT.RESET api k ONCE a", SYNTAX),
     ] {
         assert_eq!(decided(line), Err(said.to_owned()), "{line}");
     }
@@ -145,7 +163,7 @@ fn limits_are_put_in_any_order_of_words() {
         algorithm: Algorithm::Gcra,
         quantity: 100,
         period_ms: 60_000,
-        burst: Some(20),
+        burst: 20,
         scoped: false,
         mode: Mode::Exact,
         durability: Durability::Synced,
@@ -153,10 +171,10 @@ fn limits_are_put_in_any_order_of_words() {
         shadow: false,
     };
     let plain = managed("LIMIT.PUT api ALGORITHM gcra QUANTITY 100 PERIOD-MS 60000 BURST 20");
-    assert_eq!(plain, Ok(Manage::Put { limit: name("api"), policy: policy.clone() }));
+    assert_eq!(plain, Ok(Manage::Put { limit: name("api"), policy }));
     let every = Policy {
         algorithm: Algorithm::SlidingWindow,
-        burst: None,
+        burst: 0,
         scoped: true,
         mode: Mode::Leased,
         durability: Durability::Buffered,
@@ -165,7 +183,7 @@ fn limits_are_put_in_any_order_of_words() {
         ..policy
     };
     let line = "limit.put api shadow scoped on-unavailable ALLOW durability buffered mode leased \
-                period-ms 60000 quantity 100 algorithm Sliding-Window";
+                period-ms 60000 quantity 100 algorithm Sliding_Window";
     assert_eq!(managed(line), Ok(Manage::Put { limit: name("api"), policy: every }));
     for (line, said) in [
         (
@@ -174,7 +192,7 @@ fn limits_are_put_in_any_order_of_words() {
         ),
         (
             "LIMIT.PUT api ALGORITHM leaky",
-            "ERR ALGORITHM must be one of gcra, sliding-window, concurrency",
+            "ERR ALGORITHM must be one of gcra, sliding_window, concurrency",
         ),
         ("LIMIT.PUT api MODE maybe", "ERR MODE must be one of exact, leased"),
         ("LIMIT.PUT api QUANTITY 1 QUANTITY 2", SYNTAX),
@@ -201,7 +219,20 @@ fn limits_are_got_deleted_and_listed() {
 /// Any words after the name of any command: a request or a complaint, and never a failure.
 #[test]
 fn hostile_words_are_requests_or_wrong() {
-    let words = ["COST", "SCOPE", "ONCE", "api", "k", "1", "-1", "TTL-MS", "\"\\xff\"", "gcra"];
+    let words = [
+        "COST",
+        "SCOPE",
+        "ONCE",
+        "api",
+        "k",
+        "1",
+        "-1",
+        "TTL-MS",
+        "COUNTED-AT",
+        "1.00000000000000000000000000000000.0000000000000000",
+        "\"\\xff\"",
+        "gcra",
+    ];
     let words = words.into_iter().chain(["ALGORITHM", "QUANTITY", "PERIOD-MS", "MODE", "AFTER"]);
     let words: Vec<_> = words.collect();
     let mut requests = 0;

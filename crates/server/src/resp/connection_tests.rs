@@ -177,7 +177,7 @@ fn a_command_that_is_coming_is_no_reason_to_take_more() {
 #[test]
 fn a_pipeline_of_limits_is_one_batch_and_one_write() {
     static TEXT: &[u8] = b"CL.THROTTLE a 1 2 3\r\nLIMIT.CHECK api b\r\nLIMIT.CHECK\r\nFOO\r\n\
-        CL.THROTTLE a 1\r\nLIMIT.RELEASE api b 1\r\nPING\r\nCL.THROTTLE a 1 2 3\r\n\
+        CL.THROTTLE a 1\r\nLIMIT.RESET api b\r\nPING\r\nCL.THROTTLE a 1 2 3\r\n\
         LIMIT.GET api\r\nLIMIT.PEEK api b\r\n";
     let (seen, batches) = hosed(TEXT, TEXT.len(), usize::MAX);
     let said = String::from_utf8(seen.said).unwrap();

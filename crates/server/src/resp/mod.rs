@@ -10,6 +10,7 @@ mod answers;
 mod arguments;
 mod commands;
 mod connection;
+mod counted;
 mod docs;
 mod inline;
 mod options;
@@ -19,12 +20,13 @@ mod server;
 mod service;
 mod session;
 mod table;
+mod words;
 
-pub use arguments::COSTS_MAX;
+pub use counted::Counted;
 pub use options::RespOptions;
 pub use reply::{Protocol, Replies};
 pub use server::serve;
 pub use service::{
-    Algorithm, Batch, Caller, Check, Cost, Durability, Failure, Limits, Manage, Managed, Mode,
-    Name, OnUnavailable, Outcome, Policy, Request, Subject, Throttle, Verdict,
+    Batch, Caller, Check, Cost, Failure, Limits, Manage, Managed, Name, Outcome, Request, Subject,
+    Throttle, Verdict,
 };

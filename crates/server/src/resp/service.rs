@@ -2,6 +2,7 @@
 //! implements [`Limits`] knows limits.
 
 use bytes::Bytes;
+use evenkeel_domains::limits::{CheckResult, LeaseId, Policy};
 use evenkeel_engine::Time;
 use evenkeel_node::{MetaView, Tenant};
 use smallvec::SmallVec;
@@ -76,23 +77,24 @@ pub enum Request {
     Throttle(Throttle),
     /// `LIMIT.CHECK` and `LIMIT.PEEK`: all limits admit and are counted, or none is counted.
     Check(Check),
-    /// `LIMIT.REFUND`: gives back what was counted.
-    Refund(Check),
-    /// `LIMIT.RELEASE`: ends a lease.
-    Release {
-        /// Which limit counts it.
-        subject: Subject,
-        /// The lease.
-        lease: u64,
+    /// `LIMIT.REFUND`: gives back what a check counted.
+    Refund {
+        /// What it counted, and the id under which it is given back once.
+        check: Check,
+        /// What its answer said.
+        counted_at: Time,
     },
-    /// `LIMIT.RENEW`: makes a lease last.
+    /// `LIMIT.RESET`: forgets what was counted.
+    Reset(Check),
+    /// `LIMIT.RELEASE`: gives a slot back.
+    Release(LeaseId),
+    /// `LIMIT.RENEW`: keeps a slot.
     Renew {
-        /// Which limit counts it.
-        subject: Subject,
-        /// The lease.
-        lease: u64,
-        /// How long from now; `None`: as long as its limit says.
-        ttl_ms: Option<u64>,
+        /// Which.
+        lease: LeaseId,
+        /// For so long from now: 1 to
+        /// [`PERIOD_MS_MAX`](evenkeel_domains::limits::PERIOD_MS_MAX).
+        ttl_ms: u64,
     },
 }
 
@@ -100,7 +102,7 @@ pub enum Request {
 /// zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Throttle {
-    /// What is limited: 1 to 512 bytes.
+    /// What is limited: at most 512 bytes.
     pub key: Bytes,
     /// How much beyond an even flow is admitted at once.
     pub max_burst: i64,
@@ -115,11 +117,11 @@ pub struct Throttle {
 /// Limits that are asked together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// At least one, and at most [`COSTS_MAX`](super::COSTS_MAX).
+    /// At least one, and at most [`CHECKS_MAX`](evenkeel_domains::limits::CHECKS_MAX).
     pub costs: SmallVec<[Cost; 1]>,
     /// Only look; count nothing.
     pub peek: bool,
-    /// `ONCE`: makes a retry safe. At most 255 bytes of printable ASCII.
+    /// `ONCE`: an idempotency key, of 1 to 255 printable ASCII characters. A refund has one.
     pub once: Option<Bytes>,
 }
 
@@ -139,25 +141,26 @@ pub struct Subject {
     pub limit: Name,
     /// Within which scope, if the limit has scopes.
     pub scope: Option<Name>,
-    /// What is limited: 1 to 512 bytes.
+    /// What is limited: at most 512 bytes.
     pub key: Bytes,
 }
 
 /// What became of a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Of a throttle, a check, a peek or a refund: a verdict for each cost, in order.
+    /// Of a throttle, a check, a peek, a refund or a reset: a verdict for each cost, in order.
     Checked {
         /// Whether all of it is admitted.
         allowed: bool,
-        /// Whether this was answered without asking the limit's owner, because it could not be
-        /// reached in time.
-        degraded: bool,
+        /// What a refund of it names, if it was counted.
+        counted_at: Option<Time>,
         /// What each limit says.
         verdicts: SmallVec<[Verdict; 1]>,
     },
-    /// Of a release or a renewal: whether there was such a lease.
-    Lease(bool),
+    /// Of a release: whether there was such a lease.
+    Released(bool),
+    /// Of a renewal: when the lease ends now, if there was one.
+    Renewed(Option<Time>),
     /// It was not carried out.
     Failed(Failure),
 }
@@ -165,20 +168,12 @@ pub enum Outcome {
 /// What one limit says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether this limit admits it.
-    pub allowed: bool,
-    /// What the limit admits at once.
-    pub quantity: u64,
-    /// What is left of that now.
-    pub remaining: u64,
-    /// When to ask again; `None` if it is admitted now, or never is.
-    pub retry_after_ns: Option<u64>,
-    /// When all of it is left again.
-    pub reset_after_ns: u64,
-    /// The lease, where one was given.
-    pub lease: Option<u64>,
-    /// Whether only shadow mode admits it.
-    pub shadow_refused: bool,
+    /// What was decided.
+    pub result: CheckResult,
+    /// The slot that was taken, if one was.
+    pub lease: Option<LeaseId>,
+    /// Whether nobody could count it, so that its `on_unavailable` was answered.
+    pub degraded: bool,
 }
 
 /// Why something was not carried out.
@@ -197,7 +192,7 @@ pub enum Manage {
     Put {
         /// Its name.
         limit: Name,
-        /// What it says from now on.
+        /// What it says from now on. Whether that is legal is for who manages it to say.
         policy: Policy,
     },
     /// `LIMIT.GET`.
@@ -232,96 +227,4 @@ pub enum Managed {
     Listed(Vec<(Name, Policy)>),
     /// It was not carried out.
     Failed(Failure),
-}
-
-/// What a limit says. Whether its numbers make sense is for [`Limits::manage`] to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// How it counts.
-    pub algorithm: Algorithm,
-    /// So much…
-    pub quantity: u64,
-    /// …in so long; for a concurrency limit, how long a lease lasts.
-    pub period_ms: u64,
-    /// How much of it at once; `None`: as the algorithm has it.
-    pub burst: Option<u64>,
-    /// Whether each scope has counts of its own, in one place.
-    pub scoped: bool,
-    /// Who decides.
-    pub mode: Mode,
-    /// What an answer waits for.
-    pub durability: Durability,
-    /// What is answered if the limit's owner cannot be reached.
-    pub on_unavailable: OnUnavailable,
-    /// Whether it only counts and never refuses.
-    pub shadow: bool,
-}
-
-/// An enum whose variants callers write as words.
-macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $variant,)+ }
-
-        impl $name {
-            /// Every word there is.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-
-            /// The word for it.
-            #[must_use]
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// What is called by this word, in capitals or not.
-            #[must_use]
-            pub fn from_word(word: &[u8]) -> Option<Self> {
-                $(if word.eq_ignore_ascii_case($word.as_bytes()) { return Some(Self::$variant); })+
-                None
-            }
-        }
-    };
-}
-
-words! {
-    /// How a limit counts.
-    Algorithm {
-        /// Generic cell rate algorithm: an even flow, with bursts.
-        Gcra = "gcra",
-        /// So much in any window of the period's length.
-        SlidingWindow = "sliding-window",
-        /// So many leases at once.
-        Concurrency = "concurrency",
-    }
-}
-
-words! {
-    /// Who decides.
-    Mode {
-        /// The limit's owner, each time.
-        Exact = "exact",
-        /// Whoever holds tokens of the owner's.
-        Leased = "leased",
-    }
-}
-
-words! {
-    /// What an answer waits for.
-    Durability {
-        /// Until it is synced to the log.
-        Synced = "synced",
-        /// Nothing: a power loss may forget it.
-        Buffered = "buffered",
-    }
-}
-
-words! {
-    /// What is answered if the limit's owner cannot be reached.
-    OnUnavailable {
-        /// Yes.
-        Allow = "allow",
-        /// No.
-        Deny = "deny",
-    }
 }

@@ -59,6 +59,7 @@ pub(super) enum Decide {
     Check,
     Peek,
     Refund,
+    Reset,
     Release,
     Renew,
 }
@@ -228,7 +229,9 @@ const KEY: Argument = Argument::new("key", Kind::Key);
 const COST: Argument = Argument::integer("cost").after("COST").optional();
 const SCOPE: Argument = Argument::text("scope").after("SCOPE").optional();
 const ONCE: Argument = Argument::text("id").after("ONCE").optional();
-const LEASE: Argument = Argument::integer("lease");
+const REFUND_ONCE: Argument = Argument::text("id").after("ONCE");
+const COUNTED_AT: Argument = Argument::integer("unix-time-milliseconds").after("COUNTED-AT");
+const LEASE: Argument = Argument::text("lease");
 const MORE: Argument = Argument::block("more", &[LIMIT, KEY, COST, SCOPE]).optional().multiple();
 const PATTERN: Argument = Argument::text("parameter").multiple();
 const NAMES: Argument = Argument::text("command-name").optional().multiple();
@@ -276,21 +279,23 @@ pub(super) const COMMANDS: &[Spec] = &[
     .takes(&[LIMIT, KEY, COST, SCOPE, MORE]),
     Spec::new(
         "limit.refund",
-        -3,
+        -7,
         Verb::Decide(Decide::Refund),
-        "Gives back what was counted, once for each id",
+        "Gives back what a check counted, once for each id",
     )
     .flags(WRITES)
     .key(2)
-    .takes(&[LIMIT, KEY, COST, SCOPE, MORE, ONCE]),
-    Spec::new("limit.release", -4, Verb::Decide(Decide::Release), "Ends a lease")
+    .takes(&[LIMIT, KEY, COST, SCOPE, MORE, COUNTED_AT, REFUND_ONCE]),
+    Spec::new("limit.reset", -3, Verb::Decide(Decide::Reset), "Forgets what was counted")
         .flags(WRITES)
         .key(2)
-        .takes(&[LIMIT, KEY, LEASE, SCOPE]),
-    Spec::new("limit.renew", -4, Verb::Decide(Decide::Renew), "Makes a lease last")
+        .takes(&[LIMIT, KEY, SCOPE, MORE]),
+    Spec::new("limit.release", 2, Verb::Decide(Decide::Release), "Gives a slot back")
         .flags(WRITES)
-        .key(2)
-        .takes(&[LIMIT, KEY, LEASE, Argument::integer("ttl").after("TTL-MS").optional(), SCOPE]),
+        .takes(&[LEASE]),
+    Spec::new("limit.renew", 4, Verb::Decide(Decide::Renew), "Keeps a slot for so long from now")
+        .flags(WRITES)
+        .takes(&[LEASE, Argument::integer("ttl").after("TTL-MS")]),
     Spec::new("limit.put", -8, Verb::Manage(Manage::Put), "Creates a limit, or changes it")
         .flags(WRITES)
         .takes(PUT),
@@ -348,7 +353,7 @@ const PUT: &[Argument] = &[
         "algorithm",
         &[
             Argument::token("gcra", "gcra"),
-            Argument::token("sliding-window", "sliding-window"),
+            Argument::token("sliding_window", "sliding_window"),
             Argument::token("concurrency", "concurrency"),
         ],
     )

@@ -43,6 +43,21 @@ fn checks_of_two_partitions_are_counted_all_or_none() {
     assert_eq!(remaining(&server, "narrow", &narrow), 0);
 }
 
+/// Of what a partition refuses nothing was counted, so nothing of it is given back.
+#[test]
+fn what_was_not_counted_is_not_given_back() {
+    let server = TestServer::open();
+    put(&server, "wide", &window(5));
+    put(&server, "narrow", &window(1));
+    let item = |limit: &str, number: u16| json!({ "limit": limit, "key": key_in(number, limit) });
+    let (wide, narrow, elsewhere) = (item("wide", 1), item("narrow", 1), item("wide", 2));
+    assert_eq!(ask(&server, json!([wide, narrow])).json()["allowed"], true);
+    let refused = ask(&server, json!([wide, narrow, elsewhere])).json();
+    assert_eq!(refused["allowed"], false);
+    let left = [1, 2].map(|number| remaining(&server, "wide", &key_in(number, "wide")));
+    assert_eq!(left, [4, 5]);
+}
+
 #[test]
 fn no_limit_admits_more_than_it_says_whoever_asks_at_once() {
     let server = TestServer::open();

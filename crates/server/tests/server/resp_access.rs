@@ -93,9 +93,27 @@ fn each_scope_opens_its_own_commands() {
     let gone = "-NOT_FOUND there is no limit api";
     for (line, name, scope, said, may) in [
         ("LIMIT.CHECK api k", "limit.check", "write", gone, [false, true, true, true, false]),
-        ("LIMIT.REFUND api k", "limit.refund", "write", gone, [false, true, true, true, false]),
-        ("LIMIT.RELEASE api k 1", "limit.release", "write", ":0", [false, true, true, true, false]),
-        ("LIMIT.RENEW api k 1", "limit.renew", "write", ":0", [false, true, true, true, false]),
+        (
+            "LIMIT.REFUND api k COUNTED-AT 1 ONCE a",
+            "limit.refund",
+            "write",
+            gone,
+            [false, true, true, true, false],
+        ),
+        (
+            "LIMIT.RELEASE 1.00000000000000000000000000000000.0000000000000000",
+            "limit.release",
+            "write",
+            ":0",
+            [false, true, true, true, false],
+        ),
+        (
+            "LIMIT.RENEW 1.00000000000000000000000000000000.0000000000000000 TTL-MS 1",
+            "limit.renew",
+            "write",
+            "$-1",
+            [false, true, true, true, false],
+        ),
         ("LIMIT.DEL api", "limit.del", "write", ":0", [false, true, true, true, false]),
         ("LIMIT.PEEK api k", "limit.peek", "read", gone, [true, false, true, true, false]),
         ("LIMIT.GET api", "limit.get", "read", "$-1", [true, false, true, true, false]),

@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use evenkeel_contract::Registry;
-use evenkeel_domains::meta::{KeyView, Meta};
+use evenkeel_domains::{
+    limits::{Algorithm, CheckResult, LeaseId, Policy},
+    meta::{KeyView, Meta},
+};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_log::{Incarnation, Offset, PartitionId};
 use evenkeel_node::{MetaView, SessionToken};
 use evenkeel_server::{
     Auth,
     resp::{
-        Batch, Caller, Check, Failure, Limits, Manage, Managed, Name, Outcome, Policy, Request,
+        Batch, Caller, Check, Failure, Limits, Manage, Managed, Name, Outcome, Request,
         RespOptions, Subject, Verdict, serve,
     },
 };
@@ -37,7 +40,7 @@ pub(crate) struct Memory {
 struct Counts {
     policies: BTreeMap<Name, Policy>,
     used: HashMap<(String, Option<Name>, Bytes), u64>,
-    leases: HashMap<u64, String>,
+    leases: HashSet<LeaseId>,
     last_lease: u64,
     once: HashSet<Bytes>,
     callers: Vec<(String, Option<String>)>,
@@ -107,11 +110,11 @@ impl Limits for Memory {
                 policies.insert(limit, policy);
                 Managed::Done
             }
-            Manage::Get { limit } => Managed::Found(policies.get(&limit).cloned()),
+            Manage::Get { limit } => Managed::Found(policies.get(&limit).copied()),
             Manage::Delete { limit } => Managed::Deleted(policies.remove(&limit).is_some()),
             Manage::List { after, count } => {
                 let later = policies.iter().filter(|(name, _)| Some(*name) > after.as_ref());
-                let page = later.take(count).map(|(name, policy)| (name.clone(), policy.clone()));
+                let page = later.take(count).map(|(name, policy)| (name.clone(), *policy));
                 Managed::Listed(page.collect())
             }
         }
@@ -133,31 +136,35 @@ impl Counts {
                 let place = (String::new(), None, throttle.key);
                 let quantity = u64::try_from(throttle.max_burst).unwrap().saturating_add(1);
                 let cost = u64::try_from(throttle.quantity).unwrap();
-                let verdict = verdict(self.used.get(&place), quantity, cost);
-                let allowed = verdict.allowed;
+                let result = result(self.used.get(&place), quantity, cost);
+                let allowed = result.allowed;
                 if allowed {
                     *self.used.entry(place).or_default() += cost;
                 }
-                let remaining = verdict.remaining - if allowed { cost } else { 0 };
-                let verdict = Verdict { remaining, ..verdict };
+                let remaining = result.remaining - if allowed { cost } else { 0 };
+                let verdict = verdict(CheckResult { remaining, ..result });
                 Outcome::Checked {
                     allowed,
-                    degraded: false,
+                    counted_at: None,
                     verdicts: [verdict].into_iter().collect(),
                 }
             }
             Request::Check(check) => self.check(&check),
-            Request::Refund(check) => self.refund(&check),
-            Request::Release { lease, .. } => Outcome::Lease(self.leases.remove(&lease).is_some()),
-            Request::Renew { lease, .. } => Outcome::Lease(self.leases.contains_key(&lease)),
+            Request::Refund { check, .. } => self.refund(&check),
+            Request::Reset(check) => self.reset(&check),
+            Request::Release(lease) => Outcome::Released(self.leases.remove(&lease)),
+            Request::Renew { lease, ttl_ms } => {
+                let lives = self.leases.contains(&lease);
+                Outcome::Renewed(lives.then_some(Time(NOW_MS + ttl_ms)))
+            }
         }
     }
 
-    fn quantity(&self, subject: &Subject) -> Result<u64, Outcome> {
+    fn quantity(&self, subject: &Subject) -> Result<u64, Failure> {
         let limit = &subject.limit;
         self.policies.get(limit).map(|policy| policy.quantity).ok_or_else(|| {
             let detail = format!("there is no limit {}", limit.as_str()).into();
-            Outcome::Failed(Failure { code: "not_found", detail })
+            Failure { code: "not_found", detail }
         })
     }
 
@@ -167,26 +174,35 @@ impl Counts {
             match self.quantity(&cost.subject) {
                 Ok(quantity) => {
                     let used = self.used.get(&place(&cost.subject));
-                    verdicts.push(verdict(used, quantity, cost.cost));
+                    verdicts.push(verdict(result(used, quantity, cost.cost)));
                 }
-                Err(failed) => return failed,
+                Err(failure) => return Outcome::Failed(failure),
             }
         }
-        let allowed = verdicts.iter().all(|verdict| verdict.allowed);
+        let allowed = verdicts.iter().all(|verdict| verdict.result.allowed);
         if allowed && !check.peek {
             for (cost, verdict) in check.costs.iter().zip(&mut verdicts) {
                 *self.used.entry(place(&cost.subject)).or_default() += cost.cost;
-                verdict.remaining -= cost.cost;
+                verdict.result.remaining -= cost.cost;
                 let policy = &self.policies[&cost.subject.limit];
-                if policy.algorithm.word() == "concurrency" {
+                if policy.algorithm == Algorithm::Concurrency {
                     self.last_lease += 1;
-                    self.leases.insert(self.last_lease, cost.subject.limit.as_str().to_owned());
-                    verdict.lease = Some(self.last_lease);
+                    let lease = LeaseId { partition: 3, key: [0xab; 16], number: self.last_lease };
+                    self.leases.insert(lease);
+                    verdict.lease = Some(lease);
                 }
             }
         }
         let verdicts = verdicts.into_iter().collect();
-        Outcome::Checked { allowed, degraded: false, verdicts }
+        let counted_at = (allowed && !check.peek).then_some(Time(NOW_MS));
+        Outcome::Checked { allowed, counted_at, verdicts }
+    }
+
+    fn reset(&mut self, check: &Check) -> Outcome {
+        for cost in &check.costs {
+            self.used.remove(&place(&cost.subject));
+        }
+        self.look(check)
     }
 
     fn refund(&mut self, check: &Check) -> Outcome {
@@ -195,6 +211,11 @@ impl Counts {
             let used = self.used.entry(place(&cost.subject)).or_default();
             *used = used.saturating_sub(cost.cost);
         }
+        self.look(check)
+    }
+
+    /// What is left of each.
+    fn look(&mut self, check: &Check) -> Outcome {
         let mut looks = check.clone();
         looks.peek = true;
         looks.costs.iter_mut().for_each(|cost| cost.cost = 0);
@@ -206,11 +227,15 @@ fn place(subject: &Subject) -> (String, Option<Name>, Bytes) {
     (subject.limit.as_str().to_owned(), subject.scope.clone(), subject.key.clone())
 }
 
-fn verdict(used: Option<&u64>, quantity: u64, cost: u64) -> Verdict {
+fn verdict(result: CheckResult) -> Verdict {
+    Verdict { result, lease: None, degraded: false }
+}
+
+fn result(used: Option<&u64>, quantity: u64, cost: u64) -> CheckResult {
     let remaining = quantity - used.copied().unwrap_or(0);
     let allowed = cost <= remaining;
     let retry_after_ns = (!allowed && cost <= quantity).then_some(1_500_000_000);
-    Verdict {
+    CheckResult {
         allowed,
         quantity,
         remaining,

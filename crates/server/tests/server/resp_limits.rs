@@ -1,6 +1,6 @@
 //! `CL.THROTTLE` and `LIMIT.*` from the bytes of a command to those of its answer.
 
-use crate::resp_harness::RespServer;
+use crate::resp_harness::{NOW_MS, RespServer};
 
 const PUT: &str = "LIMIT.PUT api ALGORITHM gcra QUANTITY 2 PERIOD-MS 60000";
 
@@ -31,7 +31,7 @@ fn several_limits_admit_together_or_not_at_all() {
     let server = RespServer::open();
     let mut client = server.connect();
     client.ask(PUT, "+OK");
-    client.ask("LIMIT.PUT all ALGORITHM sliding-window QUANTITY 3 PERIOD-MS 1000 SHADOW", "+OK");
+    client.ask("LIMIT.PUT all ALGORITHM sliding_window QUANTITY 3 PERIOD-MS 1000 SHADOW", "+OK");
     client.speak_3();
     let limit = |name: &str, allowed: &str, quantity: u8, remaining: u8, retry: &str| {
         format!(
@@ -39,43 +39,52 @@ fn several_limits_admit_together_or_not_at_all() {
              $9\nremaining\n:{remaining}\n$14\nretry_after_ms\n{retry}\n$14\nreset_after_ms\n:2000"
         )
     };
-    let said = |allowed: &str, limits: &[String]| {
+    let said = |counted: bool, allowed: &str, limits: &[String]| {
+        let (head, counted) = match counted {
+            true => ("%3", format!("\n$10\ncounted_at\n:{NOW_MS}")),
+            false => ("%2", String::new()),
+        };
         let (count, limits) = (limits.len(), limits.join("\n"));
-        format!("%2\n$7\nallowed\n{allowed}\n$6\nlimits\n*{count}\n{limits}")
+        format!("{head}\n$7\nallowed\n{allowed}{counted}\n$7\nresults\n*{count}\n{limits}")
     };
+    let left = |remaining| limit("api", "#t", 2, remaining, "_");
     client.ask(
         "LIMIT.CHECK api alice all everyone COST 2",
-        &said("#t", &[limit("api", "#t", 2, 1, "_"), limit("all", "#t", 3, 1, "_")]),
+        &said(true, "#t", &[left(1), limit("all", "#t", 3, 1, "_")]),
     );
     client.ask(
         "LIMIT.CHECK api alice all everyone COST 2",
-        &said("#f", &[limit("api", "#t", 2, 1, "_"), limit("all", "#f", 3, 1, ":1500")]),
+        &said(false, "#f", &[left(1), limit("all", "#f", 3, 1, ":1500")]),
     );
-    client.ask("LIMIT.PEEK api alice", &said("#t", &[limit("api", "#t", 2, 1, "_")]));
-    client.ask("LIMIT.CHECK api alice SCOPE acme", &said("#t", &[limit("api", "#t", 2, 1, "_")]));
-    let back = said("#t", &[limit("api", "#t", 2, 2, "_")]);
-    client.ask("LIMIT.REFUND api alice ONCE r1", &back);
-    client.ask("LIMIT.CHECK api alice", &said("#t", &[limit("api", "#t", 2, 1, "_")]));
-    let nothing = said("#t", &[limit("api", "#t", 2, 1, "_")]);
-    client.ask("LIMIT.REFUND api alice ONCE r1", &nothing);
+    client.ask("LIMIT.PEEK api alice", &said(false, "#t", &[left(1)]));
+    client.ask("LIMIT.CHECK api alice SCOPE acme", &said(true, "#t", &[left(1)]));
+    let refund = format!("LIMIT.REFUND api alice COUNTED-AT {NOW_MS} ONCE r1");
+    client.ask(&refund, &said(false, "#t", &[left(2)]));
+    client.ask("LIMIT.CHECK api alice", &said(true, "#t", &[left(1)]));
+    client.ask(&refund, &said(false, "#t", &[left(1)]));
+    client.ask("LIMIT.RESET api alice", &said(false, "#t", &[left(2)]));
     client.ask("LIMIT.CHECK nope alice", "-NOT_FOUND there is no limit nope");
 }
 
 #[test]
-fn leases_are_given_renewed_and_released_once() {
+fn slots_are_taken_kept_and_given_back_once() {
     let server = RespServer::open();
     let mut client = server.connect();
     client.ask("LIMIT.PUT slots ALGORITHM concurrency QUANTITY 1 PERIOD-MS 5000", "+OK");
+    let lease = "3.abababababababababababababababab.0000000000000001";
     client.ask(
         "LIMIT.CHECK slots job",
-        "*4\n$7\nallowed\n:1\n$6\nlimits\n*1\n*14\n$5\nlimit\n$5\nslots\n$7\nallowed\n:1\n\
-         $8\nquantity\n:1\n$9\nremaining\n:0\n$14\nretry_after_ms\n$-1\n\
-         $14\nreset_after_ms\n:2000\n$5\nlease\n$1\n1",
+        &format!(
+            "*6\n$7\nallowed\n:1\n$10\ncounted_at\n:{NOW_MS}\n$7\nresults\n*1\n*14\n\
+             $5\nlimit\n$5\nslots\n$7\nallowed\n:1\n$8\nquantity\n:1\n$9\nremaining\n:0\n\
+             $14\nretry_after_ms\n$-1\n$14\nreset_after_ms\n:2000\n$5\nlease\n${}\n{lease}",
+            lease.len()
+        ),
     );
-    client.ask("LIMIT.RENEW slots job 1 TTL-MS 100", ":1");
-    client.ask("LIMIT.RELEASE slots job 1", ":1");
-    client.ask("LIMIT.RELEASE slots job 1", ":0");
-    client.ask("LIMIT.RENEW slots job 1", ":0");
+    client.ask(&format!("LIMIT.RENEW {lease} TTL-MS 100"), &format!(":{}", NOW_MS + 100));
+    client.ask(&format!("LIMIT.RELEASE {lease}"), ":1");
+    client.ask(&format!("LIMIT.RELEASE {lease}"), ":0");
+    client.ask(&format!("LIMIT.RENEW {lease} TTL-MS 100"), "$-1");
 }
 
 #[test]
@@ -107,6 +116,6 @@ fn a_pipeline_sees_what_it_did() {
         "LIMIT.CHECK api k\r\n{PUT}\r\nLIMIT.CHECK api k COST 2\r\nLIMIT.DEL api\r\nLIMIT.PEEK api k\r\n"
     ));
     let lines: Vec<_> = said.split("\r\n").collect();
-    assert_eq!(lines[..3], ["-NOT_FOUND there is no limit api", "+OK", "*4"]);
+    assert_eq!(lines[..3], ["-NOT_FOUND there is no limit api", "+OK", "*6"]);
     assert_eq!(lines[lines.len() - 3..], [":1", "-NOT_FOUND there is no limit api", ""]);
 }

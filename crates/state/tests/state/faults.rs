@@ -239,7 +239,14 @@ fn damage_is_told_from_a_device_that_fails() {
 
     let mut foreign = whole.clone();
     foreign[..512].fill(7);
-    for damaged in [foreign, whole[..whole.len() / 2].to_vec(), vec![0x5a; 20_000]] {
+    let other = Disk::default();
+    let database = redb::Database::builder().create_with_backend(other.clone()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(redb::TableDefinition::<u8, u8>::new("rows")).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let others = other.0.lock().unwrap().now.clone();
+    for damaged in [foreign, others, whole[..whole.len() / 2].to_vec(), vec![0x5a; 20_000]] {
         let error = Disk::holding(damaged).try_store().unwrap_err();
         assert!(error.is_damage(), "{error:?}");
     }
