@@ -37,12 +37,12 @@ fn failed(failure: Failure<Refusal>) -> Problem {
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
-        Refusal::Meta(refusal) => of_meta(refusal),
+        Refusal::Meta(refusal) => of_meta(&refusal),
         Refusal::Limits(refusal) => of_limits(refusal),
     }
 }
 
-fn of_meta(refusal: meta::Refusal) -> Problem {
+fn of_meta(refusal: &meta::Refusal) -> Problem {
     match refusal {
         meta::Refusal::NoKey => Problem::new(Code::NotFound, "there is no such key"),
         meta::Refusal::KeyExists => Problem::new(
@@ -62,7 +62,7 @@ fn of_meta(refusal: meta::Refusal) -> Problem {
             Code::LimitFixed,
             format!("{field} decides where and how the limit counts, so it cannot change"),
         )
-        .with("field", field),
+        .with("field", *field),
         meta::Refusal::TooManyLimits => Problem::new(
             Code::TooManyLimits,
             format!(

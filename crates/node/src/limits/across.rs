@@ -2,7 +2,7 @@
 //! others counted is given back. No limit ever admits more than it says by that. One may admit less,
 //! by what such a check asked of it:
 //!
-//! - from being counted until it is given back: usually two appends, at most [`GIVING_BACK_MAX`];
+//! - from being counted until it is given back: usually two appends, at most [`GIVING_BACK_MS_MAX`];
 //! - if it cannot be given back in that time, or the process ends before: until it flows back by
 //!   itself, as anything that was counted does, within a period or the time that its cost refills in;
 //! - likewise if nobody knows whether a partition counted: that is not given back, since something
@@ -16,19 +16,19 @@ use evenkeel_domains::{
     Command, Reply,
     limits::{self, Action, Algorithm, Check},
 };
-use evenkeel_engine::{Failure, Priority};
+use evenkeel_engine::{Failure, Priority, Time};
 use evenkeel_log::Files;
 use std::{pin::pin, time::Duration};
 use tokio::{
     sync::{Semaphore, SemaphorePermit, oneshot},
-    time::{Instant, sleep, timeout_at},
+    time::{sleep, timeout},
 };
 
 /// Checks over several partitions that are under way in this process, until what they counted in
 /// vain is given back; the next is overloaded.
 const ACROSS_MAX: usize = 4_096;
 /// How long it is tried to give back what was counted in vain.
-const GIVING_BACK_MAX: Duration = Duration::from_secs(5);
+const GIVING_BACK_MS_MAX: u64 = 5_000;
 const PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -71,7 +71,7 @@ struct Across<F: Files> {
 
 impl<F: Files> Across<F> {
     async fn run(self, options: CallOptions, tell: oneshot::Sender<Asked>) {
-        let answer_by = Instant::now() + self.deadline(&options);
+        let answer_by = self.answer_by(&options);
         let counts = self.parts.iter().map(|part| {
             let (checks, options) = (part.checks.clone(), options.clone());
             self.node.count(&self.tenant, part.partition, checks, options)
@@ -86,10 +86,14 @@ impl<F: Files> Across<F> {
         let undoing = self.undoing(&answers);
         for called in answers.iter_mut().flatten() {
             // Whoever is told no gets no slot.
-            called.answer.verdicts.iter_mut().for_each(|verdict| verdict.lease = None);
+            for verdict in &mut called.answer.verdicts {
+                verdict.lease = None;
+                verdict.result.lease = None;
+            }
         }
         let mut undone = pin!(together(undoing.into_iter().map(|undo| self.undo(undo))));
-        match timeout_at(answer_by, &mut undone).await {
+        let left_ms = answer_by.0.saturating_sub(self.node.now().0);
+        match timeout(Duration::from_millis(left_ms), &mut undone).await {
             Ok(undone) => {
                 undone.into_iter().flatten().for_each(|undone| undone.take_in(&mut answers));
                 let _ = tell.send(self.join(answers));
@@ -101,11 +105,12 @@ impl<F: Files> Across<F> {
         }
     }
 
-    fn deadline(&self, options: &CallOptions) -> Duration {
+    fn answer_by(&self, options: &CallOptions) -> Time {
         let meta = self.node.meta();
         let path = meta.registry.get("limits.check").expect("it is a declared path");
-        let contract = Duration::from_millis(path.settings.deadline_ms);
-        options.deadline.map_or(contract, |asked| asked.min(contract))
+        let asked = options.deadline.map(|asked| asked.as_millis().try_into().unwrap_or(u64::MAX));
+        let deadline_ms = path.settings.deadline_ms;
+        self.node.now().plus_ms(asked.map_or(deadline_ms, |asked: u64| asked.min(deadline_ms)))
     }
 
     fn join(&self, answers: Vec<Asked>) -> Asked {
@@ -145,7 +150,7 @@ impl<F: Files> Across<F> {
 
     /// Has something taken back, once, trying for as long as it may succeed.
     async fn undo(&self, undo: Undo) -> Option<Undone> {
-        let give_up = Instant::now() + GIVING_BACK_MAX;
+        let give_up = self.node.now().plus_ms(GIVING_BACK_MS_MAX);
         let mut pause = PAUSE;
         loop {
             let options = CallOptions {
@@ -159,7 +164,7 @@ impl<F: Files> Across<F> {
                 Ok(called) => return Some(Undone { undo, called }),
                 // The slot is free already.
                 Err(NodeError::Refused { .. }) => return None,
-                Err(NodeError::Failed(_)) if Instant::now() + pause < give_up => {
+                Err(NodeError::Failed(_)) if self.node.now() < give_up => {
                     sleep(pause).await;
                     pause = (2 * pause).min(PAUSE_MAX);
                 }

@@ -21,8 +21,8 @@ pub(crate) fn window(quantity: u64) -> Value {
 }
 
 /// `checks`, asked together.
-pub(crate) fn ask(server: &TestServer, checks: Value) -> Answer {
-    server.post(CHECK, &json!({ "checks": checks }).to_string())
+pub(crate) fn ask(server: &TestServer, checks: impl Into<Value>) -> Answer {
+    server.post(CHECK, &json!({ "checks": checks.into() }).to_string())
 }
 
 pub(crate) fn remaining(server: &TestServer, limit: &str, key: &str) -> u64 {
