@@ -2,7 +2,7 @@
 
 use super::{
     Config, Settings,
-    table::{PATHS, SECTIONS, SETTINGS, Setting, Value},
+    table::{Field, PATHS, SECTIONS, SETTINGS, Setting, Value},
 };
 use serde_json::{Map, json};
 use std::fmt::Write as _;
@@ -63,9 +63,13 @@ pub(crate) fn template() -> String {
                 Some(range) => format!(" ({} to {})", range.start(), range.end()),
                 None => String::new(),
             };
+            let example = match setting.field {
+                Field::OptionalAddress(_) => "127.0.0.1:7481",
+                _ => "/var/lib/evenkeel",
+            };
             let value = setting
                 .get(&mut Settings::default())
-                .unwrap_or_else(|| Value::Text("/var/lib/evenkeel".to_owned()));
+                .unwrap_or_else(|| Value::Text(example.to_owned()));
             let _ = writeln!(out, "# {}{range}", setting.summary);
             let _ = writeln!(out, "#{} = {}", setting.key, toml_value(value));
         }
