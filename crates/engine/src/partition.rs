@@ -296,6 +296,12 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.in_flight.back().map_or(self.tail(), |entry| entry.record.tail())
     }
 
+    /// Lets time pass without deciding anything, so that reads do not stop where the last decision
+    /// was.
+    pub fn advance(&mut self, now: Time) {
+        self.advance_time(now);
+    }
+
     /// What a read of the committed state is complete as of: now, or the moment before the oldest
     /// decision that is not durable.
     pub fn delivered_now(&self) -> Delivered {

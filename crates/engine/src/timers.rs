@@ -30,7 +30,9 @@ pub(crate) fn fire_due<A: App>(
         let full = ctx.tx.bytes() >= options.batch_bytes_max / 2;
         let fired = if full { Ok(()) } else { fire(app, ctx, *key) };
         if full || fired.is_err() {
-            *ctx.next_timer = Some(Time(key.0));
+            // What has fired may have set an earlier one again.
+            let next = ctx.next_timer.map_or(key.0, |next| next.0.min(key.0));
+            *ctx.next_timer = Some(Time(next));
             return fired;
         }
     }

@@ -8,7 +8,6 @@
 mod across;
 
 use crate::{CallOptions, Called, Node, NodeError, ReadOptions, SessionToken, Tenant};
-use evenkeel_contract::Level;
 use evenkeel_domains::{
     Command, Found, Query, Refusal, Reply, Scope,
     limits::{
@@ -137,12 +136,8 @@ impl<F: Files> Node<F> {
 
     /// What [`Self::check`] would answer. It reads each subject by itself: checks of one subject add
     /// up, but what is counted meanwhile may be seen by one and not by the other.
-    ///
-    /// Always linearizable: what a partition shows without being asked to decide is as old as its last
-    /// decision, and nothing would have come back since.
     pub async fn peek(&self, tenant: &Tenant, checks: Vec<Check>, options: ReadOptions) -> Asked {
         bounded(&checks)?;
-        let options = ReadOptions { level: Some(Level::Linearizable), ..options };
         let reads = added_up(checks).into_iter();
         let reads = reads.map(|check| self.peek_one(tenant, check, options.clone()));
         let mut found = Vec::new();

@@ -269,6 +269,7 @@ impl<L: Log> Owner<L> {
     /// A read that panics is an internal error, and nobody else's trouble.
     fn answer_read(&mut self, ticket: ReadTicket) {
         let ReadTicket { tenant, query, reply } = ticket;
+        self.partition.advance(self.clock.now());
         let delivered = self.partition.delivered_now();
         let incarnation = self.partition.incarnation();
         let view = self.partition.view();

@@ -5,6 +5,14 @@ use super::*;
 const STALL: Duration = Duration::from_millis(50);
 const ENDLESS: Duration = Duration::from_secs(3600);
 
+/// As long as 51 ticks of a millisecond, of which the first is at once.
+async fn stall() {
+    let ticks = Pacer::start(1000.0).unwrap();
+    for _ in 0..=STALL.as_millis() {
+        ticks.next().await.unwrap();
+    }
+}
+
 /// Answers by call number; fails to connect and records what it was asked.
 #[derive(Default)]
 struct Scripted {
@@ -50,7 +58,7 @@ impl Workload for Scripted {
 
     async fn call(&self, _: &mut usize, call: u64) -> Done {
         if self.stuck && call > 0 {
-            tokio::time::sleep(STALL).await;
+            stall().await;
         }
         tokio::task::yield_now().await;
         let outcome = match call {

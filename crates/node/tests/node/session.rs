@@ -178,3 +178,22 @@ fn one_key_for_two_requests_says_what_that_rests_on() {
         read(node, &name, Level::Session, vec![as_of]).await.unwrap();
     });
 }
+
+/// A partition that nothing was asked of for a while has not stood still: whatever the level, what a
+/// read is complete as of is now.
+#[test]
+fn time_passes_for_every_read_of_an_idle_partition() {
+    let machine = Machine::new();
+    machine.life(End::Shutdown, async |node| {
+        let name = name_in(1, 0);
+        put(node, &name, 10).await;
+        let later = node.now().plus_ms(100);
+        while node.now() < later {
+            tokio::task::yield_now().await;
+        }
+        for level in [Level::Eventual, Level::Bounded, Level::Session, Level::Linearizable] {
+            let at = read(node, &name, level, Vec::new()).await.unwrap().at;
+            assert!(at >= later, "{level:?} answers as of {at:?}, before {later:?}");
+        }
+    });
+}

@@ -18,9 +18,8 @@ use crate::{
     query,
     time::Rfc3339,
 };
-use evenkeel_contract::Level;
 use evenkeel_domains::{Command, Reply, limits};
-use evenkeel_node::{Called, CheckFailure, Checked, NodeError, ReadOptions};
+use evenkeel_node::{Called, CheckFailure, Checked, NodeError};
 use hyper::StatusCode;
 
 type Answered = Result<Answer, Problem>;
@@ -53,8 +52,7 @@ pub(crate) async fn peek(call: Call) -> Answered {
     let items = [item];
     let checks = resolve(&call, &items)?;
     let terms = Terms::of(&checks);
-    let ReadOptions { level: _, deadline, session } = call.read_options()?;
-    let options = ReadOptions { level: Some(Level::Linearizable), deadline, session };
+    let options = call.read_options()?;
     let (node, tenant) = (&call.edge.node, &call.caller.tenant);
     let called = node.peek(tenant, checks, options).await.map_err(failure::problem)?;
     Ok(answer(&items, &terms, called, false, false))
