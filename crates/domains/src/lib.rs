@@ -139,6 +139,10 @@ impl App for Domains {
         }
     }
 
+    fn is_buffered(&self, command: &Command) -> bool {
+        matches!(command, Command::Limits(command) if command.is_buffered())
+    }
+
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
         match domain {
             reservations::DOMAIN => reservations::timer(ctx, entity),

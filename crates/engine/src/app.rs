@@ -34,6 +34,14 @@ pub trait App: Send + Sync + 'static {
         command: &Self::Command,
     ) -> Result<Self::Reply, Stop<Self::Refusal>>;
 
+    /// Whether `command` is answered as soon as it is decided, and not only once that is durable.
+    /// Whatever is then lost with the records in flight is lost to whoever was answered: at most
+    /// [`Options::depth_buffered`](crate::Options::depth_buffered) records of
+    /// [`Options::batch_commands_max`](crate::Options::batch_commands_max) commands.
+    fn is_buffered(&self, _: &Self::Command) -> bool {
+        false
+    }
+
     /// A timer that a domain set is due; the engine has already removed it. `domain` and `entity`
     /// are what the domain gave. A bounded amount of work: set the timer again for the rest.
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError>;

@@ -58,6 +58,8 @@ impl<A: App, T, R> Partition<A, T, R> {
         }
         let decider = Decider { app, options };
         let mut delivered = Delivered { offset, at: now, replayed: false };
+        let durable = state.applied().tail.offset;
+        let mut buffered = Vec::new();
         let mut again = Vec::new();
         for _ in 0..options.batch_commands_max {
             if ctx.tx.bytes() >= options.batch_bytes_max {
@@ -76,6 +78,12 @@ impl<A: App, T, R> Partition<A, T, R> {
                 }
             };
             delivered.replayed = replayed;
+            if app.is_buffered(&request.command) {
+                // It vouches for nothing that could still be lost.
+                let delivered = Delivered { offset: durable, ..delivered };
+                buffered.push(Output::Answer(request.ticket, Answer { outcome, delivered }));
+                continue;
+            }
             waiting.answers.push((request.ticket, request.deadline, Answer { outcome, delivered }));
         }
         for request in again.into_iter().rev() {
@@ -86,7 +94,9 @@ impl<A: App, T, R> Partition<A, T, R> {
         waiting.reads.append(&mut self.reads);
         waiting.touched.sort_unstable();
         waiting.touched.dedup();
+        self.buffered = !buffered.is_empty();
         self.submit_batch(now, layer, waiting);
+        self.outputs.append(&mut buffered);
     }
 
     /// Submits a decided batch, or answers it at once if nothing needs to be appended for it.

@@ -16,6 +16,10 @@ pub struct Options {
     pub writer: u32,
     /// Records in flight at once.
     pub depth: usize,
+    /// The same while commands are answered before they are durable
+    /// ([`App::is_buffered`](crate::App::is_buffered)): how far answers may be ahead of the log. No
+    /// less than `depth`.
+    pub depth_buffered: usize,
     /// How ownership is confirmed.
     pub barrier: Barrier,
     /// Requests that may wait in the mailbox.
@@ -43,6 +47,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Records in flight at once while commands are answered before they are durable, unless set
+    /// otherwise.
+    pub const DEPTH_BUFFERED: usize = 4;
+    /// Commands a batch, unless set otherwise.
+    pub const BATCH_COMMANDS_MAX: usize = 1_024;
     /// Rows that one command may change, unless set otherwise.
     pub const COMMAND_ROWS_MAX: usize = 1_024;
     /// Bytes of effects that one command may have, unless set otherwise.
@@ -54,10 +63,11 @@ impl Default for Options {
         Self {
             writer: 0,
             depth: 1,
+            depth_buffered: Self::DEPTH_BUFFERED,
             barrier: Barrier::Free,
             mailbox_max: 8_192,
             reads_max: 8_192,
-            batch_commands_max: 1_024,
+            batch_commands_max: Self::BATCH_COMMANDS_MAX,
             batch_bytes_max: 384 * 1_024,
             command_rows_max: Self::COMMAND_ROWS_MAX,
             command_bytes_max: Self::COMMAND_BYTES_MAX,

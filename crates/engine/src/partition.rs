@@ -69,6 +69,8 @@ pub struct Partition<A: App, T, R> {
     pub(crate) next_sweep: Time,
     pub(crate) time: Time,
     pub(crate) checkpoint_wanted: bool,
+    /// Somebody was answered in the last batch before it was durable.
+    pub(crate) buffered: bool,
     pub(crate) store_failed: bool,
     pub(crate) totals: Totals,
     pub(crate) poisoned: VecDeque<Hash>,
@@ -95,6 +97,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             next_sweep: time,
             time,
             checkpoint_wanted: false,
+            buffered: false,
             store_failed: false,
             totals: Totals::default(),
             poisoned: VecDeque::new(),
@@ -321,7 +324,8 @@ impl<A: App, T, R> Partition<A, T, R> {
     }
 
     fn may_decide(&self) -> bool {
-        self.in_flight.len() < self.options.depth
+        let Options { depth, depth_buffered, .. } = self.options;
+        self.in_flight.len() < if self.buffered { depth_buffered } else { depth }
             && self.in_flight.iter().all(|entry| entry.attempt == 0)
     }
 

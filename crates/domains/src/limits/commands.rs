@@ -1,6 +1,6 @@
 //! What can be asked of limits, and what is answered.
 
-use super::{Algorithm, Policy};
+use super::{Algorithm, Durability, Policy};
 use crate::KeyParts;
 use evenkeel_engine::Time;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,14 @@ impl Command {
     #[must_use]
     pub fn renew(lease: LeaseId, ttl_ms: u64) -> Self {
         Self { checks: Vec::new(), action: Action::Renew { lease, ttl_ms } }
+    }
+
+    /// Whether it is answered before it is durable: checks, if all of their limits say so.
+    #[must_use]
+    pub fn is_buffered(&self) -> bool {
+        let buffered = |check: &Check| check.policy.durability == Durability::Buffered;
+        matches!(self.action, Action::Check { .. } | Action::Lease { .. })
+            && self.checks.iter().all(buffered)
     }
 
     /// The subjects: none if it names a lease.

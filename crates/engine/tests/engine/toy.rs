@@ -16,6 +16,8 @@ pub(crate) enum Command {
     Count(u64),
     /// Counts, then refuses.
     Refuse(u64),
+    /// Counts, and is answered before that is durable.
+    CountBuffered(u64),
     /// Counts, then panics.
     Panic(u64),
     /// Writes so many rows of so many bytes.
@@ -91,7 +93,7 @@ impl App for Toy {
         command: &Command,
     ) -> Result<u64, Stop<No>> {
         match *command {
-            Command::Count(key) => Ok(add::<Counts>(ctx, &key)?),
+            Command::Count(key) | Command::CountBuffered(key) => Ok(add::<Counts>(ctx, &key)?),
             Command::Refuse(key) => {
                 add::<Counts>(ctx, &key)?;
                 Err(Stop::Refused(No))
@@ -125,6 +127,10 @@ impl App for Toy {
                 Ok(0)
             }
         }
+    }
+
+    fn is_buffered(&self, command: &Command) -> bool {
+        matches!(command, Command::CountBuffered(_))
     }
 
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
