@@ -25,7 +25,7 @@ impl Command {
                 meta::Action::DeleteLimit { .. } => "limits.delete",
             },
             Self::Limits(command) => match command.action {
-                limits::Action::Check { .. } => "limits.check",
+                limits::Action::Check { .. } | limits::Action::Lease { .. } => "limits.check",
                 limits::Action::Refund { .. } => "limits.refund",
                 limits::Action::Release { .. } => "limits.release",
                 limits::Action::Renew { .. } => "limits.renew",

@@ -66,6 +66,7 @@ impl Command {
             Self::Meta(_) => Scope::Meta,
             Self::Limits(command) => match &command.action {
                 limits::Action::Check { .. }
+                | limits::Action::Lease { .. }
                 | limits::Action::Refund { .. }
                 | limits::Action::Reset => {
                     of_check(command.checks.first().expect("Command::new asks for at least one"))

@@ -6,6 +6,9 @@
 //! much limits may then admit less than they could.
 
 mod across;
+mod leased;
+
+pub(crate) use leased::Leases;
 
 use crate::{CallOptions, Called, Node, NodeError, ReadOptions, SessionToken, Tenant};
 use evenkeel_domains::{
@@ -46,6 +49,9 @@ pub struct Verdict {
     pub lease: Option<LeaseId>,
     /// Whether nobody could count it, so that its policy's `on_unavailable` was answered.
     pub degraded: bool,
+    /// Of one that was decided from leased tokens: how many units each node may admit beyond the
+    /// policy.
+    pub over_admission_max: Option<u64>,
 }
 
 impl Checked {
@@ -123,6 +129,20 @@ impl<F: Files> Node<F> {
             let options = ReadOptions { level: None, deadline, session };
             return Ok(self.peek(tenant, checks, options).await?);
         }
+        bounded(&checks)?;
+        if options.idempotency_key.is_none() && checks.iter().any(leased::is_leased) {
+            return leased::check(self, tenant, checks, options).await;
+        }
+        self.count_exactly(tenant, checks, options).await
+    }
+
+    /// Asks the partitions that count `checks`, whatever their mode.
+    async fn count_exactly(
+        &self,
+        tenant: &Tenant,
+        checks: Vec<Check>,
+        options: CallOptions,
+    ) -> Result<Called<Checked>, CheckFailure> {
         let mut parts = self.by_partition(tenant, checks)?;
         match (parts.len(), options.idempotency_key.is_some()) {
             (1, _) => {
@@ -161,7 +181,9 @@ impl<F: Files> Node<F> {
 
     /// Forgets what the subjects of `checks` have counted.
     pub async fn reset(&self, tenant: &Tenant, checks: Vec<Check>, options: CallOptions) -> Asked {
-        self.change(tenant, checks, Action::Reset, options).await
+        let reset = self.change(tenant, checks.clone(), Action::Reset, options).await?;
+        checks.iter().for_each(|check| self.0.leases.forget(tenant.id, check));
+        Ok(reset)
     }
 
     /// Does `action` in every partition that counts one of `checks`. The first failure is answered;
@@ -289,21 +311,19 @@ fn degraded(policy: &Policy) -> Verdict {
     let allowed = allow || policy.shadow;
     let result = CheckResult {
         allowed,
-        quantity: match policy.algorithm {
-            Algorithm::Gcra => policy.burst.saturating_add(1),
-            Algorithm::SlidingWindow | Algorithm::Concurrency => policy.quantity,
-        },
+        quantity: policy.capacity(),
         remaining: 0,
         retry_after_ns: (!allowed).then_some(DEGRADED_RETRY_NS),
         reset_after_ns: 0,
         lease: None,
         shadow_refused: policy.shadow && !allow,
     };
-    Verdict { result, lease: None, degraded: true }
+    Verdict { result, lease: None, degraded: true, over_admission_max: None }
 }
 
 fn verdicts(results: Vec<CheckResult>) -> Vec<Verdict> {
-    let verdict = |result| Verdict { result, lease: None, degraded: false };
+    let verdict =
+        |result| Verdict { result, lease: None, degraded: false, over_admission_max: None };
     results.into_iter().map(verdict).collect()
 }
 

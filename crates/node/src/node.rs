@@ -5,6 +5,7 @@ use crate::{
     CallOptions, Called, Clock, MetaView, NodeError, NodeStats, ReadOptions, SessionToken, Tenant,
     archive::Archive,
     host::Mailbag,
+    limits::Leases,
     meta::MetaCell,
     owner::{Message, ReadTicket},
     stats::{Counters, Gauges},
@@ -45,6 +46,7 @@ pub(crate) struct Inner<F: Files> {
     pub(crate) partitions: u16,
     pub(crate) incarnation: Incarnation,
     pub(crate) owners: HashMap<PartitionId, Handle>,
+    pub(crate) leases: Leases,
     pub(crate) counters: Arc<Counters>,
     pub(crate) archive: Archive,
     pub(crate) shutdown_max: Duration,
@@ -225,6 +227,13 @@ impl<F: Files> Node<F> {
     #[must_use]
     pub fn now(&self) -> Time {
         self.0.clock.now()
+    }
+
+    /// How long a check may take.
+    pub(crate) fn check_deadline_ms(&self, asked: Option<Duration>) -> u64 {
+        let meta = self.meta();
+        let path = meta.registry.get("limits.check").expect("it is a declared path");
+        deadline_ms(asked, path.settings.deadline_ms)
     }
 
     /// How the node is.

@@ -90,6 +90,12 @@ pub enum Action {
     },
     /// Forget what was counted: the subjects are full again.
     Reset,
+    /// Count as many units of the one subject as it has, at least its check's cost and at most so
+    /// many, for an edge that admits from them.
+    Lease {
+        /// At most.
+        tokens: u64,
+    },
 }
 
 /// What is limited.
@@ -274,6 +280,13 @@ pub enum Reply {
     Renewed {
         /// When it ends.
         expires_at: Time,
+    },
+    /// So many units were counted, and how the subject is now.
+    Leased {
+        /// At least what was needed.
+        tokens: u64,
+        /// As of a check.
+        result: CheckResult,
     },
 }
 

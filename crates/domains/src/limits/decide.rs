@@ -54,6 +54,7 @@ pub fn timer(ctx: &mut Context<'_, '_>, _: u64) -> Result<(), StateError> {
 pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) -> Decided {
     match &command.action {
         Action::Check { peek, lease } => check(ctx, tenant, &command.checks, *peek, *lease),
+        Action::Lease { tokens } => lease(ctx, tenant, &command.checks[0], *tokens),
         Action::Refund { counted_at } => {
             only_counted(&command.checks)?;
             for check in &command.checks {
@@ -118,6 +119,18 @@ fn check(
         }
     }
     if peek { Ok(Reply::Checked(results)) } else { Err(Stop::Refused(Refusal::Limited(results))) }
+}
+
+/// Counts as much of `tokens` as there is, if that is what `check` needs.
+fn lease(ctx: &mut Context<'_, '_>, tenant: TenantId, check: &Check, tokens: u64) -> Decided {
+    let (stands, _) = assess(&*ctx.tx, ctx.now(), tenant, check, 0)?;
+    let tokens = tokens.min(stands.remaining).max(check.cost());
+    let (result, change) = assess(&*ctx.tx, ctx.now(), tenant, check, tokens)?;
+    if !result.allowed {
+        return Err(Stop::Refused(Refusal::Limited(vec![result])));
+    }
+    apply(ctx, (tenant, check.key()), check, change, 0)?;
+    Ok(Reply::Leased { tokens, result })
 }
 
 /// What a limit that only watches answers to a check that does not fit.

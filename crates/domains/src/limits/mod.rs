@@ -6,13 +6,14 @@
 //! scope alone, so that the limits of a tenant, say, are decided together in one append.
 //!
 //! A command carries the policies that it is decided by: whoever routes it reads them from the copy of
-//! `meta`. Admission from leased tokens, and answers before the sync, are not here.
+//! `meta`. `leased` is what an edge does by itself; answers before the sync are the engine's.
 
 mod commands;
 mod concurrency;
 pub mod contract;
 mod decide;
 mod gcra;
+mod leased;
 mod policy;
 mod queries;
 mod sliding_window;
@@ -27,6 +28,7 @@ pub use concurrency::EXPIRE_MAX;
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
 pub use gcra::Rate;
+pub use leased::{LEASES_MIN, Local, REFUSED_MS_MAX, Tokens};
 pub use policy::{
     Algorithm, Durability, Mode, OnUnavailable, PERIOD_MS_MAX, Policy, PolicyError, QUANTITY_MAX,
     REFILL_MS_MAX, SLOTS_MAX,

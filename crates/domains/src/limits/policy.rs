@@ -109,9 +109,12 @@ pub enum PolicyError {
     /// It would take a life to become full.
     #[error("a key that is used up would take more than 100 years to become full again")]
     Refill,
-    /// Announced, not there.
-    #[error("{0} is not available yet; use {1}")]
-    NotYet(&'static str, &'static str),
+    /// A slot has one holder, who gives it back.
+    #[error("mode leased is for gcra and sliding_window; slots of concurrency are leases already")]
+    LeasedSlots,
+    /// An edge that holds tokens cannot say what it would have refused.
+    #[error("a limit in mode leased cannot be shadow")]
+    LeasedShadow,
 }
 
 impl Policy {
@@ -177,13 +180,20 @@ impl Policy {
         } else if self.burst > 0 {
             return Err(PolicyError::BurstWithoutGcra);
         }
-        if self.mode == Mode::Leased {
-            return Err(PolicyError::NotYet("mode leased", "exact"));
+        match (self.mode, self.algorithm) {
+            (Mode::Leased, Algorithm::Concurrency) => Err(PolicyError::LeasedSlots),
+            (Mode::Leased, _) if self.shadow => Err(PolicyError::LeasedShadow),
+            _ => Ok(()),
         }
-        if self.durability == Durability::Buffered {
-            return Err(PolicyError::NotYet("durability buffered", "synced"));
+    }
+
+    /// The most units that may come at once; of a concurrency limit, its slots.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        match self.algorithm {
+            Algorithm::Gcra => self.burst.saturating_add(1),
+            Algorithm::SlidingWindow | Algorithm::Concurrency => self.quantity,
         }
-        Ok(())
     }
 
     fn check_refill(&self) -> Result<(), PolicyError> {

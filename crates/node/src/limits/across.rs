@@ -106,11 +106,7 @@ impl<F: Files> Across<F> {
     }
 
     fn answer_by(&self, options: &CallOptions) -> Time {
-        let meta = self.node.meta();
-        let path = meta.registry.get("limits.check").expect("it is a declared path");
-        let asked = options.deadline.map(|asked| asked.as_millis().try_into().unwrap_or(u64::MAX));
-        let deadline_ms = path.settings.deadline_ms;
-        self.node.now().plus_ms(asked.map_or(deadline_ms, |asked: u64| asked.min(deadline_ms)))
+        self.node.now().plus_ms(self.node.check_deadline_ms(options.deadline))
     }
 
     fn join(&self, answers: Vec<Asked>) -> Asked {

@@ -122,6 +122,9 @@ pub(crate) struct ResultBody<'c> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     degraded: bool,
+    /// Of a limit in mode leased: how many units each node may admit beyond the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    over_admission_max: Option<u64>,
 }
 
 impl<'c> CheckedBody<'c> {
@@ -158,6 +161,7 @@ impl<'c> ResultBody<'c> {
             lease: verdict.lease.map(|lease| lease.to_string()),
             shadow_refused: result.shadow_refused,
             degraded: verdict.degraded,
+            over_admission_max: verdict.over_admission_max,
         }
     }
 }

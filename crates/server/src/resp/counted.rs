@@ -259,7 +259,7 @@ fn checked(called: Called<Checked>, counts: bool) -> Outcome {
     // A repeat was counted when it was first asked, and nobody knows any more when that was.
     let counted = counts && allowed && !replayed && !as_of.is_empty();
     let verdicts = verdicts.into_iter().map(|verdict| {
-        let evenkeel_node::Verdict { result, lease, degraded } = verdict;
+        let evenkeel_node::Verdict { result, lease, degraded, .. } = verdict;
         Verdict { result, lease, degraded }
     });
     Outcome::Checked { allowed, counted_at: counted.then_some(at), verdicts: verdicts.collect() }

@@ -368,11 +368,11 @@ fn limits_are_put_and_deleted() {
         assert_eq!(driver.ask(put("l", other), None), refused(no));
     }
     for (bad, error) in [
-        (Policy { mode: Mode::Leased, ..gcra }, PolicyError::NotYet("mode leased", "exact")),
         (
-            Policy { durability: Durability::Buffered, ..gcra },
-            PolicyError::NotYet("durability buffered", "synced"),
+            Policy { mode: Mode::Leased, ..policy(Algorithm::Concurrency, 1, 1_000) },
+            PolicyError::LeasedSlots,
         ),
+        (Policy { mode: Mode::Leased, shadow: true, ..gcra }, PolicyError::LeasedShadow),
         (Policy { period_ms: 0, ..gcra }, PolicyError::Period),
     ] {
         let no = metas::Refusal::BadPolicy(error);
