@@ -199,3 +199,20 @@ fn what_was_put_back_is_taken_again() {
     }
     assert_eq!(world.asked, 1);
 }
+
+/// The worst there is: edges keep all they can until the period that it was counted in is over.
+#[test]
+fn what_edges_held_back_is_the_over_admission() {
+    let mut world = World::new(3, policy(Algorithm::SlidingWindow, 160, 6_400));
+    let lease = world.policy.lease_tokens();
+    (0..3).for_each(|edge| _ = world.take(edge, 1).unwrap());
+    world.owner.driver.pass(6_399);
+    let held_back = (0..3 * lease).filter(|turn| world.take((turn % 3) as usize, 1).is_some());
+    assert_eq!(held_back.count() as u64, 3 * (lease - 1) + 3, "and three that were counted now");
+    // The period that begins with them goes on.
+    world.owner.driver.pass(6_399 - 100);
+    let rest = (0..600).filter(|turn| world.take(turn % 3, 1).is_some()).count() as u64;
+    let over = 3 * lease + rest - world.policy.quantity;
+    assert!(over > 0 && over <= 3 * lease, "{over}");
+    assert_eq!(over, 3 * (lease - 1));
+}
