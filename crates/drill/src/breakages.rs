@@ -10,7 +10,7 @@ mod shrink;
 pub use counterexample::Counterexample;
 pub use naive::{DoubleSales, check_then_act};
 
-use crate::sim::{Broken, Plan, Scene, Size, run};
+use crate::sim::{Broken, Plan, Product, Scene, Size, run};
 use evenkeel_engine::Switches;
 
 /// A guarantee that can be taken away.
@@ -28,6 +28,7 @@ pub struct Breakage {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Simulated {
+        product: Product,
         scene: Scene,
         broken: Broken,
     },
@@ -41,8 +42,15 @@ const NOTHING: Switches = Switches {
     unfenced_refusal: false,
     absent_means_not_appended: false,
 };
-const INTACT: Broken =
-    Broken { engine: NOTHING, no_tail_check: false, no_fsync: false, wall_clock: false };
+const INTACT: Broken = Broken {
+    engine: NOTHING,
+    no_tail_check: false,
+    no_fsync: false,
+    wall_clock: false,
+    window_reset: false,
+    unbounded_lease: false,
+    refund_twice: false,
+};
 
 /// Every breakage.
 pub const BREAKAGES: &[Breakage] = &[
@@ -89,6 +97,24 @@ pub const BREAKAGES: &[Breakage] = &[
         kind: engine(Scene::Cluster, Switches { absent_means_not_appended: true, ..NOTHING }),
     },
     Breakage {
+        name: "window-reset-on-restart",
+        takes_away: "what limits have counted is forgotten when a process starts",
+        protects: "a limit admits no more than it says, through crashes (I8)",
+        kind: limits(Scene::Local, Broken { window_reset: true, ..INTACT }),
+    },
+    Breakage {
+        name: "unbounded-lease",
+        takes_away: "an edge takes all the tokens that there are, and keeps them",
+        protects: "a leased limit admits at most what is stated beyond its policy (I8)",
+        kind: limits(Scene::Cluster, Broken { unbounded_lease: true, ..INTACT }),
+    },
+    Breakage {
+        name: "refund-twice",
+        takes_away: "the keys of refunds are not remembered, so that a retry gives back again",
+        protects: "a refund gives back no more than was counted (I2, I8)",
+        kind: limits(Scene::Cluster, Broken { refund_twice: true, ..INTACT }),
+    },
+    Breakage {
         name: "check-then-act",
         takes_away: "clients read what is free and then write, without holding anything",
         protects: "a seat is sold once (I3)",
@@ -97,11 +123,15 @@ pub const BREAKAGES: &[Breakage] = &[
 ];
 
 const fn simulated(scene: Scene, broken: Broken) -> Kind {
-    Kind::Simulated { scene, broken }
+    Kind::Simulated { product: Product::Reservations, scene, broken }
 }
 
 const fn engine(scene: Scene, engine: Switches) -> Kind {
-    Kind::Simulated { scene, broken: Broken { engine, ..INTACT } }
+    simulated(scene, Broken { engine, ..INTACT })
+}
+
+const fn limits(scene: Scene, broken: Broken) -> Kind {
+    Kind::Simulated { product: Product::Limits, scene, broken }
 }
 
 /// What a search found.
@@ -128,14 +158,17 @@ impl Breakage {
     /// Looks for a run that shows what this breakage breaks: `seed`, or from 0 on.
     #[must_use]
     pub fn find(&self, seed: Option<u64>, seeds_max: u64) -> Found {
-        let Kind::Simulated { scene, broken } = self.kind else {
+        let Kind::Simulated { product, scene, broken } = self.kind else {
             return Found::DoubleSales(check_then_act(seed.unwrap_or(0)));
         };
         let seeds = seed.map_or(0..seeds_max, |seed| seed..seed + 1);
         // What a client can tell is worth more than what an operator would see.
         for (size, told) in [(Size::SMALL, true), (Size::USUAL, true), (Size::USUAL, false)] {
             for seed in seeds.clone() {
-                let plan = Plan::new(seed, scene, size);
+                let plan = match product {
+                    Product::Reservations => Plan::new(seed, scene, size),
+                    Product::Limits => Plan::limits(seed, scene, size),
+                };
                 let verdict = run(&plan, broken).verdict;
                 if !verdict.violations.is_empty() && (!told || verdict.is_told_by_clients()) {
                     let shortest = shrink::shortest(plan, broken, told);

@@ -7,6 +7,8 @@
 //!
 //! As text a history is NDJSON: one line a resource, then one line an operation.
 
+pub mod limits;
+
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Read, Write};

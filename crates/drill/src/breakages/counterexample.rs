@@ -1,10 +1,12 @@
 //! A counterexample in plain words: which promise broke, for whom, and the history that shows it.
 
+mod limits;
+
 use super::Breakage;
 use crate::{
     checker::Violation,
     history::{Answer, Operation, Outcome, Places, Refusal, Request},
-    sim::{Broken, Plan, run},
+    sim::{Broken, Plan, Told, run},
 };
 use serde::Serialize;
 use std::fmt;
@@ -37,7 +39,12 @@ impl Counterexample {
             protects: breakage.protects,
             seed,
             violations: run.verdict.violations,
-            history: run.history.operations.iter().enumerate().map(describe).collect(),
+            history: match &run.told {
+                Told::Reservations(told) => {
+                    told.operations.iter().enumerate().map(describe).collect()
+                }
+                Told::Limits(told) => limits::describe(told),
+            },
             faults: run.trace,
         }
     }

@@ -1,11 +1,12 @@
-//! Judges what clients saw: were the promises of reservations kept?
+//! Judges what clients saw: were the promises kept?
 //!
 //! - [`check_answers`]: every resource's answers are linearizable against a sequential model
 //!   ([`linear`] is the search, for any model).
 //! - [`check_keys`]: a key has one answer (I2).
 //! - [`check_observed`]: the event streams, the holds at the end and what subscribers were sent
 //!   keep I1–I4 and I7.
-//! - [`check`]: all of them.
+//! - [`check`]: all of them, which is what there is for reservations.
+//! - [`check_limits`]: limits admitted no more than they say (I8), which has a history of its own.
 //!
 //! A [`Violation`] says which promise broke, for whom, and shows the few operations and events
 //! that prove it. A check that spends its budget says so: undecided is not valid.
@@ -14,6 +15,7 @@
 
 mod answers;
 mod invariants;
+mod limits;
 pub mod linear;
 mod observed;
 mod prepare;
@@ -24,6 +26,7 @@ mod violation;
 
 pub use answers::{Answers, STEPS_MAX_DEFAULT, check_answers};
 pub use invariants::{check_keys, check_observed};
+pub use limits::{LimitReport, Measured, check_limits};
 pub use observed::{
     Change, Delivery, Event, FinalHold, FinalState, Happened, Observed, Subscription,
 };

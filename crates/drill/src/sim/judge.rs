@@ -3,15 +3,17 @@
 
 use super::{
     logs::{PARTITION, SimLog},
+    machines::Machines,
     node::SimNode,
     plan::inventory,
+    run::{Run, Told},
     subscriber,
-    world::{Run, World},
+    world::World,
 };
 use crate::checker::{
     self, Event, FinalHold, FinalState, Observed, STEPS_MAX_DEFAULT, Subscription, Violation,
 };
-use crate::history::{Answer, History, Outcome, Refusal, Request};
+use crate::history::{Answer, Outcome, Refusal, Request};
 use evenkeel_domains::{
     Found, Query,
     reservations::{self, HoldState},
@@ -43,60 +45,71 @@ impl Verdict {
     }
 }
 
-/// Somebody leads and has all of the log, nothing is in flight, and every subscriber has seen
+/// Somebody leads and has all of the log, and nothing is in flight.
+pub(super) fn all_is_known<E>(machines: &Machines<E>) -> bool {
+    owner(machines).and_then(|owner| owner.partition.as_ref()).is_some_and(|partition| {
+        !partition.is_in_flight()
+            && partition.waiting() == 0
+            && partition.tail() == machines.log.tail()
+    })
+}
+
+/// All is known, and every subscriber has seen
 /// everything.
 pub(super) fn is_quiet(world: &World) -> bool {
-    let Some(owner) = owner(world) else { return false };
-    let Some(partition) = &owner.partition else { return false };
-    !partition.is_in_flight()
-        && partition.waiting() == 0
-        && partition.tail() == world.log.tail()
+    let Some(owner) = owner(&world.machines) else { return false };
+    all_is_known(&world.machines)
         && world.subscribers.iter().all(|subscriber| {
             let seen = subscriber.received.last().map_or(0, |delivery| match delivery {
                 checker::Delivery::Event(event) => event.seq,
                 checker::Delivery::Reset { seq } => *seq,
             });
-            seen == events(owner, &subscriber.resource, world.now_ms).len() as u64
+            seen == events(owner, &subscriber.resource, world.machines.now_ms).len() as u64
         })
 }
 
-fn owner(world: &World) -> Option<&SimNode> {
-    let owners = world.nodes.iter().filter(|node| node.role() == Some(Role::Owner));
+fn owner<E>(machines: &Machines<E>) -> Option<&SimNode> {
+    let owners = machines.nodes.iter().filter(|node| node.role() == Some(Role::Owner));
     owners.max_by_key(|node| node.partition.as_ref().map(|partition| partition.tail().offset))
 }
 
 pub(super) fn judge(world: World) -> Run {
     let mut verdict = Verdict::default();
     // What was read while something is still under way proves nothing about what is lost.
-    let observed = owner(&world).filter(|_| world.failure.is_none());
+    let observed = owner(&world.machines).filter(|_| world.machines.failure.is_none());
     let observed = observed.map(|owner| observe(&world, owner));
     let report = checker::check(&world.history, observed.as_ref(), STEPS_MAX_DEFAULT);
     verdict.violations.extend(report.violations);
     verdict.undecided.extend(report.undecided);
     verdict.violations.extend(expired_early(&world));
-    match &world.failure {
-        None => verdict.violations.extend(check_replay(&world)),
-        Some(failure) => verdict.violations.push(Violation {
-            invariant: "I1",
-            promise: format!("what was acknowledged is served again after faults, but {failure}"),
-            whom: "everyone".into(),
-            events: Vec::new(),
-        }),
-    }
-    let fingerprint = fingerprint(&world.log, &world.history);
-    let World { history, trace, .. } = world;
-    Run { history, verdict, fingerprint, trace }
+    verdict.violations.extend(came_back(&world.machines));
+    let mut text = Vec::new();
+    world.history.write_ndjson(&mut text).expect("a vector takes everything");
+    let fingerprint = fingerprint(&world.machines.log, &text);
+    let World { history, machines, .. } = world;
+    Run { told: Told::Reservations(history), verdict, fingerprint, trace: machines.trace }
+}
+
+/// What is wrong with the machines themselves at the end.
+pub(super) fn came_back<E>(machines: &Machines<E>) -> Option<Violation> {
+    let Some(failure) = &machines.failure else { return check_replay(machines) };
+    Some(Violation {
+        invariant: "I1",
+        promise: format!("what was acknowledged is served again after faults, but {failure}"),
+        whom: "everyone".into(),
+        events: Vec::new(),
+    })
 }
 
 fn observe(world: &World, owner: &SimNode) -> Observed {
     let mut observed = Observed { holds: Some(Vec::new()), ..Observed::default() };
     for (resource, _) in inventory() {
-        observed.events.extend(events(owner, &resource, world.now_ms));
+        observed.events.extend(events(owner, &resource, world.machines.now_ms));
         let holds = observed.holds.get_or_insert_default();
         holds.extend(final_holds(owner, &resource));
     }
     for (index, subscriber) in world.subscribers.iter().enumerate() {
-        let until = events(owner, &subscriber.resource, world.now_ms).len() as u64;
+        let until = events(owner, &subscriber.resource, world.machines.now_ms).len() as u64;
         observed.subscriptions.push(Subscription {
             subscriber: format!("subscriber {index}"),
             resource: subscriber.resource.clone(),
@@ -209,7 +222,7 @@ impl crate::history::Operation {
 }
 
 /// The log, read from its first record into an empty store, gives the owner's state (I15).
-fn check_replay(world: &World) -> Option<Violation> {
+fn check_replay<E>(machines: &Machines<E>) -> Option<Violation> {
     let broke = |promise: String| {
         Some(Violation {
             invariant: "I15",
@@ -220,12 +233,12 @@ fn check_replay(world: &World) -> Option<Violation> {
     };
     let store = Store::memory().expect("a store in memory opens");
     let mut replayed = State::open(&store, PARTITION).expect("an empty store opens");
-    for record in all_records(&world.log) {
+    for record in all_records(&machines.log) {
         if let Err(error) = replayed.apply(&record) {
             return broke(format!("the log can be replayed, but: {error}."));
         }
     }
-    let owner = owner(world)?.partition.as_ref()?;
+    let owner = owner(machines)?.partition.as_ref()?;
     if replayed.applied().tail != owner.tail() {
         return broke(format!(
             "the owner's state rests on the log, but it is at offset {} and the log at {}.",
@@ -251,13 +264,12 @@ fn all_records(log: &SimLog) -> Vec<Record> {
     }
 }
 
-fn fingerprint(log: &SimLog, history: &History) -> Hash {
+/// A hash over the log's bytes and `history`.
+pub(super) fn fingerprint(log: &SimLog, history: &[u8]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     for record in all_records(log) {
         hasher.update(record.as_bytes());
     }
-    let mut text = Vec::new();
-    history.write_ndjson(&mut text).expect("a vector takes everything");
-    hasher.update(&text);
+    hasher.update(history);
     hasher.finalize().into()
 }

@@ -3,21 +3,25 @@
 //! It schedules every message, append, flush and fault itself, on one thread, so that a seed
 //! gives the same run, byte for byte, every time. Two scenes: nodes that compete for a partition
 //! in a shared log, with appends that are delayed, lost or late; and one node over a real
-//! write-ahead log on a disk that tears and forgets when the power goes. After some time the
+//! write-ahead log on a disk that tears and forgets when the power goes. In each, clients of one
+//! product: of reservations, or of limits with the edges that admit from leased tokens. After some time the
 //! faults stop, and everything that was begun must complete.
 //!
 //! It does not simulate edges, HTTP or threads: the crash drill runs the real binary for those.
 
 mod client;
 mod judge;
+mod limits;
 mod logs;
+mod machines;
 mod node;
 pub mod plan;
+mod run;
 mod subscriber;
 mod sweep;
 mod world;
 
 pub use judge::Verdict;
-pub use plan::{Plan, Scene, Size};
+pub use plan::{Plan, Product, Scene, Size};
+pub use run::{Broken, Run, Told, run};
 pub use sweep::{Failure, Sweep, sweep};
-pub use world::{Broken, Run, run};

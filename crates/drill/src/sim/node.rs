@@ -1,6 +1,7 @@
 //! A simulated node: the real engine and store, driven by events instead of tokio.
 
 use super::{
+    limits::Lease,
     logs::{PARTITION, SimLog},
     plan::inventory,
 };
@@ -17,14 +18,23 @@ use evenkeel_state::{State, Store};
 
 const WINDOW_MS: u64 = 24 * 3_600_000;
 
-/// Names an attempt: who waits for it.
+/// Names an attempt of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) client: usize,
     pub(super) operation: usize,
 }
 
-pub(super) type SimPartition = Partition<Domains, Ticket, (Ticket, usize)>;
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    Nobody,
+    Client(Ticket),
+    /// The edge of a node, for tokens.
+    Edge(Lease),
+}
+
+pub(super) type SimPartition = Partition<Domains, Asker, (Asker, Query)>;
 
 pub(super) struct SimNode {
     /// `None` while its process is down.
@@ -142,11 +152,11 @@ fn new_store() -> Store {
 
 /// The request that carries `command`.
 pub(super) fn request(
-    ticket: Ticket,
+    ticket: Asker,
     command: Command,
     key: Option<&str>,
     deadline: Time,
-) -> Request<Domains, Ticket> {
+) -> Request<Domains, Asker> {
     let idempotency = key.map(|key| Idempotency {
         path: evenkeel_domains::path_number(command.path()).unwrap_or(u8::MAX),
         key: Hash::of(key.as_bytes()).0,

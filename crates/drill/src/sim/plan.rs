@@ -1,6 +1,7 @@
 //! The plan of a run: who asks for what and which faults strike when. All of it follows from a
 //! seed, and any part of it can be left out, which is how a counterexample is made short.
 
+use super::limits::SUBJECTS;
 use crate::history::Capacity;
 use fastrand::Rng;
 use std::collections::BTreeSet;
@@ -15,6 +16,15 @@ pub enum Scene {
     Cluster,
     /// One node over its own write-ahead log, on a disk that may lose power.
     Local,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// Places on resources.
+    Reservations,
+    /// Units of limits.
+    Limits,
 }
 
 /// How much is asked and how much goes wrong.
@@ -42,6 +52,8 @@ pub struct Plan {
     pub seed: u64,
     /// Where.
     pub scene: Scene,
+    /// What.
+    pub product: Product,
     /// Records in flight at once.
     pub depth: usize,
     /// Whether messages and appends are delayed, lost and late.
@@ -57,7 +69,7 @@ pub struct Plan {
 pub struct Step {
     /// It waits so long before.
     pub pause_ms: u64,
-    /// With this resource: an index into [`inventory`].
+    /// With this resource or subject of a limit, by number.
     pub resource: usize,
     /// What it wants.
     pub intent: Intent,
@@ -91,6 +103,22 @@ pub enum Intent {
     Cancel,
     /// Count the places.
     Read,
+    /// Of a limit: have units counted.
+    Check {
+        /// How many: the limit says.
+        size: CheckSize,
+    },
+    /// Of a limit: give back what the latest check counted.
+    Refund,
+}
+
+/// How much of a limit a check wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckSize {
+    /// A unit.
+    Small,
+    /// Several.
+    Large,
 }
 
 /// Something that goes wrong.
@@ -137,15 +165,36 @@ pub enum FaultKind {
 }
 
 impl Plan {
-    /// The plan of `seed`.
+    /// The plan of `seed` about reservations.
     #[must_use]
     pub fn new(seed: u64, scene: Scene, size: Size) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5eed);
         let clients = (0..size.clients).map(|_| steps(&mut rng, size.steps)).collect();
+        Self::with(rng, seed, (scene, Product::Reservations), size, clients)
+    }
+
+    /// The plan of `seed` about limits.
+    #[must_use]
+    pub fn limits(seed: u64, scene: Scene, size: Size) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x11417);
+        // Most of it is about one subject, so that it is used up.
+        let subject = rng.usize(0..SUBJECTS);
+        let clients = (0..size.clients).map(|_| checks(&mut rng, subject, size.steps)).collect();
+        Self::with(rng, seed, (scene, Product::Limits), size, clients)
+    }
+
+    fn with(
+        mut rng: Rng,
+        seed: u64,
+        (scene, product): (Scene, Product),
+        size: Size,
+        clients: Vec<Vec<Step>>,
+    ) -> Self {
         let mut faults: Vec<Fault> =
             (0..rng.usize(0..=size.faults)).map(|_| fault(&mut rng, scene)).collect();
         faults.sort_by_key(|fault| fault.at_ms);
-        Self { seed, scene, depth: rng.usize(1..=3), lossy: rng.u8(0..4) != 0, clients, faults }
+        let depth = rng.usize(1..=3);
+        Self { seed, scene, product, depth, lossy: rng.u8(0..4) != 0, clients, faults }
     }
 
     /// How much there is in it, for telling which of two is the shorter.
@@ -211,6 +260,20 @@ fn follow_up(rng: &mut Rng, resource: usize) -> Intent {
         8..=9 => Intent::Read,
         _ => hold(rng, resource),
     }
+}
+
+fn checks(rng: &mut Rng, usual: usize, count: usize) -> Vec<Step> {
+    let step = |rng: &mut Rng| Step {
+        pause_ms: rng.u64(0..250),
+        resource: if rng.u8(0..4) == 0 { rng.usize(0..SUBJECTS) } else { usual },
+        intent: match rng.u8(0..6) {
+            0..=1 => Intent::Refund,
+            2..=3 => Intent::Check { size: CheckSize::Small },
+            _ => Intent::Check { size: CheckSize::Large },
+        },
+        keyed: rng.bool(),
+    };
+    (0..count).map(|_| step(rng)).collect()
 }
 
 fn fault(rng: &mut Rng, scene: Scene) -> Fault {

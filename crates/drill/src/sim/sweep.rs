@@ -18,7 +18,7 @@ const FAILURES_MAX: usize = 10;
 /// What many runs found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Sweep {
-    /// Seeds that were run, each in both scenes.
+    /// Seeds that were run, each with both products in both scenes.
     pub seeds: u64,
     /// Requests of clients in all runs.
     pub operations: u64,
@@ -35,7 +35,7 @@ pub struct Sweep {
 pub struct Failure {
     /// Its seed.
     pub seed: u64,
-    /// Where: `cluster` or `local`.
+    /// Where: `cluster` or `local`; before it `limits`, if it was about those.
     pub scene: &'static str,
     /// What was wrong.
     pub violations: Vec<String>,
@@ -53,7 +53,11 @@ impl Sweep {
 
 impl fmt::Display for Sweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} seeds in two scenes, {} requests", self.seeds, self.operations)?;
+        writeln!(
+            f,
+            "{} seeds, each with two products in two scenes: {} requests",
+            self.seeds, self.operations
+        )?;
         for failure in &self.failures {
             writeln!(f, "\nseed {} ({})", failure.seed, failure.scene)?;
             for violation in &failure.violations {
@@ -71,7 +75,18 @@ impl fmt::Display for Sweep {
     }
 }
 
-/// Runs every seed in both scenes. `progress` hears of each seed that is done.
+/// The runs of a seed: both products in both scenes.
+fn plans(seed: u64) -> [(&'static str, Plan); 4] {
+    let size = Size::USUAL;
+    [
+        ("cluster", Plan::new(seed, Scene::Cluster, size)),
+        ("local", Plan::new(seed, Scene::Local, size)),
+        ("limits, cluster", Plan::limits(seed, Scene::Cluster, size)),
+        ("limits, local", Plan::limits(seed, Scene::Local, size)),
+    ]
+}
+
+/// Runs every seed with both products in both scenes. `progress` hears of each seed that is done.
 #[must_use]
 pub fn sweep(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Sweep {
     let next = AtomicU64::new(seeds.start);
@@ -85,10 +100,10 @@ pub fn sweep(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Sweep {
                     if seed >= seeds.end {
                         return;
                     }
-                    for (scene, name) in [(Scene::Cluster, "cluster"), (Scene::Local, "local")] {
-                        let done = run(&Plan::new(seed, scene, Size::USUAL), Broken::default());
+                    for (name, plan) in plans(seed) {
+                        let done = run(&plan, Broken::default());
                         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                        found.operations += done.history.operations.len() as u64;
+                        found.operations += done.told.operations() as u64;
                         found.count(seed, name, &done.verdict, done.trace);
                     }
                     progress(seed);

@@ -3,7 +3,8 @@
 
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found, check_then_act},
-    sim::{Broken, Plan, Scene, Size, run, sweep},
+    checker::check_limits,
+    sim::{Broken, Plan, Scene, Size, Told, run, sweep},
 };
 
 /// Seeds of the sweep; more by `EVENKEEL_SIM_SEEDS`.
@@ -17,18 +18,41 @@ fn every_promise_is_kept_under_faults() {
         .map_or(SEEDS, |seeds| seeds.parse().expect("EVENKEEL_SIM_SEEDS is a number"));
     let found = sweep(0..seeds, |_| {});
     assert!(found.is_valid(), "{found}");
-    assert!(found.operations > seeds * 40, "clients were busy: {} requests", found.operations);
+    assert!(found.operations > seeds * 80, "clients were busy: {} requests", found.operations);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_log_and_history() {
     for seed in 0..25 {
         for scene in [Scene::Cluster, Scene::Local] {
-            let plan = Plan::new(seed, scene, Size::USUAL);
-            let (once, again) = (run(&plan, Broken::default()), run(&plan, Broken::default()));
-            assert_eq!(once.fingerprint, again.fingerprint, "seed {seed}, {scene:?}");
-            assert_eq!(once.trace, again.trace, "seed {seed}, {scene:?}");
+            let size = Size::USUAL;
+            for plan in [Plan::new(seed, scene, size), Plan::limits(seed, scene, size)] {
+                let (once, again) = (run(&plan, Broken::default()), run(&plan, Broken::default()));
+                assert_eq!(once.fingerprint, again.fingerprint, "seed {seed}, {scene:?}");
+                assert_eq!(once.trace, again.trace, "seed {seed}, {scene:?}");
+            }
         }
+    }
+}
+
+#[test]
+fn limits_are_used_up_and_leased_ones_go_beyond_their_policy() {
+    let mut seen = std::collections::BTreeMap::<String, [u64; 3]>::new();
+    for seed in 0..400 {
+        for scene in [Scene::Cluster, Scene::Local] {
+            let done = run(&Plan::limits(seed, scene, Size::USUAL), Broken::default());
+            let Told::Limits(history) = done.told else { panic!("these are about limits") };
+            for one in check_limits(&history).measured {
+                let sums = seen.entry(one.limit).or_default();
+                let more = [one.admitted, one.refunded, one.over_admission];
+                sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 4, "{seen:?}");
+    for (limit, [admitted, refunded, over]) in &seen {
+        assert!(*admitted > 1_000 && *refunded > 100, "{limit}: {seen:?}");
+        assert_eq!(*over > 0, limit == "leased-window", "{limit}: {seen:?}");
     }
 }
 
