@@ -41,6 +41,8 @@ pub struct Measured {
     pub admitted: u64,
     /// Units that were asked to be given back.
     pub refunded: u64,
+    /// Checks that were refused: where there are none, it was not used up.
+    pub refused: u64,
     /// By how much a subject may exceed the policy.
     pub over_admission_max: u64,
     /// By how much one did at most, in any stretch.
@@ -51,12 +53,13 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "limit {}: {} units admitted of {} keys, {} refunded; policy {} in {} ms, at most {} \
+            "limit {}: {} units admitted of {} keys, {} refunded, {} checks refused; policy {} in {} ms, at most {} \
              more; {} more seen",
             self.limit,
             self.admitted,
             self.keys,
             self.refunded,
+            self.refused,
             self.quantity,
             self.period_ms,
             self.over_admission_max,
@@ -99,6 +102,7 @@ pub fn check_limits(history: &LimitHistory) -> LimitReport {
             keys: 0,
             admitted: 0,
             refunded: 0,
+            refused: 0,
             over_admission_max: rule.beyond.unwrap_or(0),
             over_admission: 0,
         };
@@ -109,6 +113,10 @@ pub fn check_limits(history: &LimitHistory) -> LimitReport {
             let kept = kept(all, &refunds, operations);
             measured.keys += 1;
             measured.admitted += admitted;
+            let refused = |(_, operation): &&(usize, &Operation)| {
+                matches!(operation.returned, Some((_, Outcome::Refused)))
+            };
+            measured.refused += operations.iter().filter(refused).count() as u64;
             measured.refunded +=
                 admitted - kept.iter().map(|admission| admission.units).sum::<u64>();
             let Some(worst) = worst(&kept, |stretch_ms| rule.most(stretch_ms)) else { continue };

@@ -6,12 +6,13 @@
 //! promises together. It does not cut the power: the simulator's disk does that.
 
 mod answers;
+mod limits;
 mod observe;
 mod server;
 mod workload;
 
 use crate::{
-    checker::{self, Observed, STEPS_MAX_DEFAULT, Violation},
+    checker::{self, LimitReport, Measured, Observed, STEPS_MAX_DEFAULT, Violation},
     history::{Capacity, History, Outcome, Request},
     load::{ClientError, EndpointError},
 };
@@ -90,6 +91,8 @@ pub struct CrashReport {
     pub delivered: usize,
     /// The longest time from a start to being ready.
     pub ready_ms_max: u64,
+    /// What each limit admitted, over all restarts.
+    pub limits: Vec<Measured>,
     /// What was broken.
     pub violations: Vec<Violation>,
     /// What could not be judged.
@@ -116,6 +119,9 @@ impl fmt::Display for CrashReport {
             "{} events read back; {} delivered to subscribers that resumed",
             self.events, self.delivered
         )?;
+        for limit in &self.limits {
+            writeln!(f, "{limit}")?;
+        }
         for resource in &self.undecided {
             writeln!(f, "UNDECIDED  {resource}")?;
         }
@@ -126,7 +132,8 @@ impl fmt::Display for CrashReport {
             write!(
                 f,
                 "valid: nothing acknowledged was lost, nothing sold twice, no key had two effects, \
-                 no hold was resolved twice, every subscriber saw each event once"
+                 no hold was resolved twice, every subscriber saw each event once, no limit \
+                 admitted more than it says"
             )?;
         }
         Ok(())
@@ -168,6 +175,7 @@ pub async fn run(
     let mut ready_ms_max = server.start().await?;
     let endpoint = server.endpoint().await?;
     workload::create(&endpoint, &inventory).await?;
+    limits::create(&endpoint).await?;
     let recorder = Arc::new(Recorder {
         history: Mutex::new(History::new(inventory.clone())),
         stop: AtomicBool::new(false),
@@ -175,12 +183,18 @@ pub async fn run(
     let names: Arc<Vec<String>> =
         Arc::new(inventory.iter().map(|(name, _)| name.clone()).collect());
     let cycle = Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let clients: Vec<_> = (0..options.clients as u64)
+    let mut clients: Vec<_> = (0..options.clients as u64)
         .map(|id| {
             let client = workload::Worker::new(id, options.seed, endpoint.clone(), &recorder);
             tokio::spawn(client.run(inventory.clone(), Arc::clone(&cycle)))
         })
         .collect();
+    let told = Arc::new(limits::Told::new());
+    let limit_clients = (0..limits::CLIENTS).map(|id| {
+        let client = limits::Worker::new(id, options.seed, endpoint.clone(), &recorder, &told);
+        tokio::spawn(client.run(Arc::clone(&cycle)))
+    });
+    clients.extend(limit_clients);
     let subscribers: Vec<_> = names
         .iter()
         .map(|name| {
@@ -207,7 +221,8 @@ pub async fn run(
     }
     server.kill().await?;
     let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(report(options, ready_ms_max, &history, &observed))
+    let limited = checker::check_limits(&told.history());
+    Ok(report(options, ready_ms_max, &history, &observed, limited))
 }
 
 fn report(
@@ -215,8 +230,9 @@ fn report(
     ready_ms_max: u64,
     history: &History,
     observed: &Observed,
+    limited: LimitReport,
 ) -> CrashReport {
-    let judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
+    let mut judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
     let mut answers = BTreeMap::new();
     for operation in &history.operations {
         let kind = match &operation.returned {
@@ -228,12 +244,14 @@ fn report(
         };
         *answers.entry(kind).or_default() += 1;
     }
+    judged.violations.extend(limited.violations);
     CrashReport {
         kills: options.cycles,
         answers,
         events: observed.events.len(),
         delivered: observed.subscriptions.iter().map(|one| one.received.len()).sum(),
         ready_ms_max,
+        limits: limited.measured,
         violations: judged.violations,
         undecided: judged.undecided,
     }
