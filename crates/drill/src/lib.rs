@@ -2,6 +2,7 @@
 //!
 //! - [`sim`]: the real engine and log under virtual time, seeds and faults.
 //! - [`breakages`]: guarantees taken away in the simulator, to see which promise breaks.
+//! - [`prices`]: what a guarantee costs that is given where it is not needed.
 //! - [`crash`]: the real binary, killed and restarted under load.
 //! - [`history`] and [`checker`]: what clients were told, and whether that can be true.
 //! - [`load`]: load generation and the HTTP client that drills, benchmarks and the CLI share.
@@ -13,4 +14,5 @@ pub mod checker;
 pub mod crash;
 pub mod history;
 pub mod load;
+pub mod prices;
 pub mod sim;

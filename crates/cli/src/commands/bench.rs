@@ -93,7 +93,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if args.json { output::json(&report) } else { output::print(&report.to_string()) }
 }
 
-fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
+pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| Failure::Usage(format!("{flag} must be a number of seconds")))
 }

@@ -4,6 +4,7 @@ use crate::{failure::Failure, output};
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found},
     crash::{self, CrashOptions},
+    prices::{PRICES, Price, PriceError, PriceOptions},
     sim,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -29,6 +30,7 @@ enum Drill {
     Sim(Sim),
     Crash(Crash),
     Breakages(Breakages),
+    Price(PriceArgs),
 }
 
 /// Show the drills and breakages that there are.
@@ -88,6 +90,28 @@ struct Breakages {
     json: bool,
 }
 
+/// Show what a guarantee costs where it is not needed: the same work with it and without, in turn.
+#[derive(Debug, clap::Args)]
+struct PriceArgs {
+    /// Which; `evenkeel drill list` has them.
+    name: String,
+    /// Connections, each with one request in flight.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Seconds of each measurement.
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    duration_s: f64,
+    /// Measurements of each side; medians are over them.
+    #[arg(long, default_value_t = 5)]
+    repeats: u32,
+    /// An empty directory for its data, which is kept; without it, a temporary one.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Those that run on threads of their own.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     match args.drill {
@@ -98,33 +122,57 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         },
         Drill::Crash(args) => kill(args).await,
         Drill::Breakages(args) => break_all(&args),
+        Drill::Price(args) => price(args).await,
     }
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct List {
+    breakages: Vec<ListedBreakage>,
+    prices: Vec<ListedPrice>,
+}
+
+#[derive(Serialize)]
+struct ListedBreakage {
     name: &'static str,
     takes_away: &'static str,
     protects: &'static str,
 }
 
+#[derive(Serialize)]
+struct ListedPrice {
+    name: &'static str,
+    adds: &'static str,
+    beside: &'static str,
+}
+
 fn list(json: bool) -> Result<(), Failure> {
-    let breakages: Vec<Listed> = BREAKAGES
-        .iter()
-        .map(|Breakage { name, takes_away, protects, .. }| Listed { name, takes_away, protects })
-        .collect();
+    let breakage = |Breakage { name, takes_away, protects, .. }: &Breakage| {
+        let (name, takes_away, protects) = (*name, *takes_away, *protects);
+        ListedBreakage { name, takes_away, protects }
+    };
+    let price = |Price { name, adds, beside }: &Price| ListedPrice { name, adds, beside };
+    let list = List {
+        breakages: BREAKAGES.iter().map(breakage).collect(),
+        prices: PRICES.iter().map(price).collect(),
+    };
     if json {
-        return output::json(&breakages);
+        return output::json(&list);
     }
     let mut text = String::from(
         "Drills\n  \
          sim        the real engine and log in virtual time, by seed, under faults\n  \
          crash      the real binary, killed and restarted under load\n  \
-         breakages  each guarantee taken away in turn: every one must be missed\n\n\
+         breakages  each guarantee taken away in turn: every one must be missed\n  \
+         price      what a guarantee costs where it is not needed\n\n\
          Breakages, for `evenkeel drill sim --break NAME`\n",
     );
-    for Listed { name, takes_away, protects } in breakages {
+    for ListedBreakage { name, takes_away, protects } in list.breakages {
         text.push_str(&format!("  {name}\n      {takes_away}\n      protects: {protects}\n"));
+    }
+    text.push_str("\nPrices, for `evenkeel drill price NAME`\n");
+    for ListedPrice { name, adds, beside } in list.prices {
+        text.push_str(&format!("  {name}\n      {adds}\n      beside: {beside}\n"));
     }
     output::print(&text)
 }
@@ -209,16 +257,20 @@ fn break_all(args: &Breakages) -> Result<(), Failure> {
     end(all, true)
 }
 
+/// A directory for data: the one that was given, or a temporary one, which goes with what is
+/// answered beside it.
+fn data(given: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Failure> {
+    match given {
+        Some(data) => Ok((data, None)),
+        None => {
+            let temporary = tempfile::tempdir()?;
+            Ok((temporary.path().join("data"), Some(temporary)))
+        }
+    }
+}
+
 async fn kill(args: Crash) -> Result<(), Failure> {
-    let temporary = match &args.data {
-        Some(_) => None,
-        None => Some(tempfile::tempdir()?),
-    };
-    let data = match (&args.data, &temporary) {
-        (Some(data), _) => data.clone(),
-        (None, Some(temporary)) => temporary.path().join("data"),
-        (None, None) => unreachable!("one of the two was made above"),
-    };
+    let (data, _temporary) = data(args.data)?;
     let bar = progress(u64::from(args.cycles), "kills");
     let options = CrashOptions {
         binary: std::env::current_exe()?,
@@ -243,6 +295,37 @@ async fn kill(args: Crash) -> Result<(), Failure> {
         output::line(&report.to_string())?;
     }
     end(report.violations.is_empty(), report.undecided.is_empty())
+}
+
+async fn price(args: PriceArgs) -> Result<(), Failure> {
+    let Some(price) = Price::named(&args.name) else {
+        let names: Vec<&str> = PRICES.iter().map(|price| price.name).collect();
+        return Err(Failure::Usage(format!(
+            "there is no price `{}`; there are: {}",
+            args.name,
+            names.join(", ")
+        )));
+    };
+    let (data, _temporary) = data(args.data)?;
+    let options = PriceOptions {
+        binary: std::env::current_exe()?,
+        data,
+        connections: args.connections,
+        duration: super::bench::seconds("--duration-s", args.duration_s)?,
+        repeats: args.repeats,
+    };
+    let bar = progress(u64::from(args.repeats), "rounds");
+    let measured = price.measure(&options, |round| bar.set_position(u64::from(round))).await;
+    bar.finish_and_clear();
+    match measured {
+        Ok(report) if args.json => output::json(&report),
+        Ok(report) => output::line(&report.to_string()),
+        Err(PriceError::Options(why)) => Err(Failure::Usage(why)),
+        Err(error) => {
+            eprintln!("evenkeel: {error}");
+            Err(Failure::Ended(UNKNOWN))
+        }
+    }
 }
 
 fn end(valid: bool, decided: bool) -> Result<(), Failure> {

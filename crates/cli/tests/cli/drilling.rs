@@ -30,3 +30,20 @@ fn a_broken_guarantee_is_an_invalid_drill() {
     run(&["drill", "sim", "--seeds", "20"]).succeeds();
     run(&["drill", "sim", "--break", "no-gravity"]).fails(2, &["no-gravity", "no-fsync"]);
 }
+
+#[test]
+fn a_price_is_measured_on_both_sides() {
+    let few = ["--connections", "4", "--duration-s", "0.3", "--repeats", "2"];
+    let report = run(&[&["drill", "price", "exact-everywhere", "--json"], &few[..]].concat());
+    let report = report.succeeds().json();
+    let side = |index: usize, name: &str| report["sides"][index][name].as_u64().unwrap();
+    assert!(side(0, "checks") > 20 && side(1, "checks") > 20, "{report}");
+    // Each check of an exact limit is in some append; a lease of a leased one is for many.
+    assert!(side(0, "appends") * 4 >= side(0, "checks"), "{report}");
+    assert!(side(1, "appends") * 4 < side(1, "checks"), "{report}");
+    assert_eq!((side(0, "over_admission_max"), side(1, "over_admission_max")), (0, 625));
+    run(&["drill", "price", "free-lunch"]).fails(2, &["free-lunch", "exact-everywhere"]);
+    run(&["drill", "price", "exact-everywhere", "--repeats", "0"]).fails(2, &["repeats"]);
+    let listed = run(&["drill", "list"]).succeeds().out;
+    assert!(listed.contains("refund-twice") && listed.contains("exact-everywhere"), "{listed}");
+}

@@ -42,7 +42,7 @@ fn every_group_lists_its_own() {
         ("config", &["init", "check", "show", "schema", "help"]),
         ("log", &["inspect", "verify", "help"]),
         ("bench", &["reservations", "help"]),
-        ("drill", &["list", "sim", "crash", "breakages", "help"]),
+        ("drill", &["list", "sim", "crash", "breakages", "price", "help"]),
     ] {
         assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");
     }

@@ -8,7 +8,7 @@
 mod answers;
 mod limits;
 mod observe;
-mod server;
+pub(crate) mod server;
 mod workload;
 
 use crate::{

@@ -1,4 +1,4 @@
-//! The process that is killed.
+//! The real binary as a process, which drills start and kill.
 
 use super::CrashError;
 use crate::load::Endpoint;
@@ -14,7 +14,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_millis(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) struct Server {
+pub(crate) struct Server {
     binary: PathBuf,
     data: PathBuf,
     address: String,
@@ -23,19 +23,19 @@ pub(super) struct Server {
 
 impl Server {
     /// Finds a free port; it stays the same over all restarts, as an address in production does.
-    pub(super) fn new(binary: &Path, data: &Path) -> Result<Self, CrashError> {
+    pub(crate) fn new(binary: &Path, data: &Path) -> Result<Self, CrashError> {
         let run = |source| CrashError::Run { binary: binary.to_owned(), source };
         let probe = TcpListener::bind("127.0.0.1:0").map_err(run)?;
         let address = probe.local_addr().map_err(run)?.to_string();
         Ok(Self { binary: binary.to_owned(), data: data.to_owned(), address, child: None })
     }
 
-    pub(super) async fn endpoint(&self) -> Result<Endpoint, CrashError> {
+    pub(crate) async fn endpoint(&self) -> Result<Endpoint, CrashError> {
         Ok(Endpoint::resolve(&self.address, None, REQUEST_TIMEOUT).await?)
     }
 
     /// Starts it and waits until it is ready; answers how long that took.
-    pub(super) async fn start(&mut self) -> Result<u64, CrashError> {
+    pub(crate) async fn start(&mut self) -> Result<u64, CrashError> {
         let started = Instant::now();
         let log = self.data.with_extension("log");
         let run = |source| CrashError::Run { binary: self.binary.clone(), source };
@@ -65,7 +65,7 @@ impl Server {
     }
 
     /// SIGKILL, and waits until the process is gone.
-    pub(super) async fn kill(&mut self) -> Result<(), CrashError> {
+    pub(crate) async fn kill(&mut self) -> Result<(), CrashError> {
         if let Some(mut child) = self.child.take() {
             let killed = child.kill().await;
             killed.map_err(|source| CrashError::Run { binary: self.binary.clone(), source })?;
