@@ -68,6 +68,8 @@ impl fmt::Display for Measured {
     }
 }
 
+type Numbered<'h> = (usize, &'h Operation);
+
 /// Units that were admitted, at some time from one moment to another.
 struct Admission {
     operation: usize,
@@ -88,7 +90,7 @@ struct Worst {
 /// Judges every subject of the history.
 #[must_use]
 pub fn check_limits(history: &LimitHistory) -> LimitReport {
-    let mut subjects: BTreeMap<(&str, &str), Vec<(usize, &Operation)>> = BTreeMap::new();
+    let mut subjects: BTreeMap<(&str, &str), Vec<Numbered<'_>>> = BTreeMap::new();
     for (index, operation) in history.operations.iter().enumerate() {
         let subject = (operation.limit.as_str(), operation.key.as_str());
         subjects.entry(subject).or_default().push((index, operation));
@@ -113,7 +115,7 @@ pub fn check_limits(history: &LimitHistory) -> LimitReport {
             let kept = kept(all, &refunds, operations);
             measured.keys += 1;
             measured.admitted += admitted;
-            let refused = |(_, operation): &&(usize, &Operation)| {
+            let refused = |(_, operation): &&Numbered<'_>| {
                 matches!(operation.returned, Some((_, Outcome::Refused)))
             };
             measured.refused += operations.iter().filter(refused).count() as u64;
@@ -132,8 +134,8 @@ pub fn check_limits(history: &LimitHistory) -> LimitReport {
 }
 
 /// Attempts with one retry key are one check; the others are each their own.
-fn admissions(operations: &[(usize, &Operation)], exact: bool) -> Vec<Admission> {
-    let mut groups: BTreeMap<(Option<&str>, usize), Vec<(usize, &Operation)>> = BTreeMap::new();
+fn admissions(operations: &[Numbered<'_>], exact: bool) -> Vec<Admission> {
+    let mut groups: BTreeMap<(Option<&str>, usize), Vec<Numbered<'_>>> = BTreeMap::new();
     for (index, operation) in operations {
         if matches!(operation.request, Request::Check { .. }) {
             let retry_key = operation.retry_key.as_deref();
@@ -144,7 +146,7 @@ fn admissions(operations: &[(usize, &Operation)], exact: bool) -> Vec<Admission>
     groups.values().filter_map(|attempts| admission(attempts, exact)).collect()
 }
 
-fn admission(attempts: &[(usize, &Operation)], exact: bool) -> Option<Admission> {
+fn admission(attempts: &[Numbered<'_>], exact: bool) -> Option<Admission> {
     let told = attempts.iter().filter_map(|(index, operation)| match operation.returned {
         Some((at_ms, Outcome::Admitted { counted_at_ms })) => {
             Some((at_ms, *index, *operation, counted_at_ms))
@@ -163,7 +165,7 @@ fn admission(attempts: &[(usize, &Operation)], exact: bool) -> Option<Admission>
 }
 
 /// Operations whose units may have been given back, and the refunds that may have done so.
-fn refunds(operations: &[(usize, &Operation)]) -> BTreeMap<usize, Vec<usize>> {
+fn refunds(operations: &[Numbered<'_>]) -> BTreeMap<usize, Vec<usize>> {
     let mut refunds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, operation) in operations {
         if let Request::Refund { of, .. } = operation.request
@@ -179,7 +181,7 @@ fn refunds(operations: &[(usize, &Operation)]) -> BTreeMap<usize, Vec<usize>> {
 fn kept(
     all: Vec<Admission>,
     refunds: &BTreeMap<usize, Vec<usize>>,
-    operations: &[(usize, &Operation)],
+    operations: &[Numbered<'_>],
 ) -> Vec<Admission> {
     // A refund names one attempt of what may have been asked several times.
     let keys: BTreeMap<usize, Option<&str>> = operations
