@@ -5,6 +5,7 @@ use crate::{
     appends::Appends,
     call::{NodeError, SessionToken},
     flush::Flusher,
+    heavy::Heavy,
     meta::MetaCell,
     stats::Gauges,
     ticket::CommandTicket,
@@ -92,6 +93,7 @@ pub(crate) struct Owner<L> {
     /// Leadership was lost, and is to be taken again.
     deposed: bool,
     timers_counted_at: Time,
+    heavy: Heavy,
 }
 
 impl<L: Log> Owner<L> {
@@ -120,6 +122,7 @@ impl<L: Log> Owner<L> {
             rest_until: Time(0),
             deposed: false,
             timers_counted_at: Time(0),
+            heavy: Heavy::default(),
         }
     }
 
@@ -185,7 +188,10 @@ impl<L: Log> Owner<L> {
         self.touch();
         match message {
             Message::Command(request) if self.flusher.is_behind() => refuse(request),
-            Message::Command(request) => self.partition.submit(request),
+            Message::Command(request) => {
+                self.heavy.count(request.tenant, &request.command);
+                self.partition.submit(request);
+            }
             Message::Read { ticket, linearizable } => {
                 if linearizable {
                     if let Some(ticket) = self.partition.read(ticket) {
@@ -366,6 +372,9 @@ impl<L: Log> Owner<L> {
             self.partition.memtable_bytes(),
         );
         self.count_late_timers(now);
+        if let Some(heaviest) = self.heavy.turn(now) {
+            self.gauges.set_heaviest(heaviest);
+        }
         if self.flusher.is_idle(&self.partition) {
             for done in self.flush_waiters.drain(..) {
                 let _ = done.send(());

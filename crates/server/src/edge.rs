@@ -15,6 +15,7 @@ use crate::{
     routes::{self, Found, Operation, ROUTES, Route},
     spent::Spent,
     text::push_decimal,
+    top,
 };
 use evenkeel_contract::{Meter, Outcome, Path};
 use evenkeel_node::Node;
@@ -242,6 +243,7 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
         Operation::RevokeKey => keys::revoke(call).await,
         Operation::ListContracts => contracts::list(&call),
         Operation::GetContract => contracts::get(&call),
+        Operation::Top => top::top(&call),
         Operation::Metrics => ops::metrics(&call),
         Operation::Healthz => ops::healthz(&call),
         Operation::Readyz => ops::readyz(&call),

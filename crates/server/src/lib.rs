@@ -32,8 +32,10 @@ mod server;
 mod spent;
 mod text;
 mod time;
+mod top;
 
 pub use keys::{AdminKey, has_admin_key};
 pub use openapi::document as openapi_document;
 pub use options::{Auth, ServerOptions};
 pub use server::{ServeError, serve};
+pub use top::{Top, TopHitter, TopLog, TopPartition};

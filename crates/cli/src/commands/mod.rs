@@ -14,3 +14,4 @@ pub(crate) mod log;
 mod running;
 pub(crate) mod serve;
 mod stop;
+pub(crate) mod top;

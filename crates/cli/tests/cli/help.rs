@@ -17,6 +17,7 @@ fn help_lists_what_there_is_and_nothing_else() {
         "serve",
         "key",
         "contracts",
+        "top",
         "explain",
         "config",
         "import",
