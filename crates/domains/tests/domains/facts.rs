@@ -349,7 +349,7 @@ fn slots(seen: &mut Seen) {
     }
 }
 
-const CHECK: limits::Action = limits::Action::Check { peek: false, lease: 0 };
+const CHECK: limits::Action = limits::Action::Check { lease: 0 };
 
 fn limited(algorithm: Algorithm, quantity: u64) -> Policy {
     Policy::of(algorithm, quantity, 60_000)
@@ -446,7 +446,7 @@ fn queries() -> Vec<Query> {
     .into_iter()
     .map(Query::Reservations)
     .chain([Query::Limits(limits::Query::Peek {
-        check: check(limited(Algorithm::Gcra, 1), "k", 1),
+        checks: vec![check(limited(Algorithm::Gcra, 1), "k", 1)],
     })])
     .collect()
 }
