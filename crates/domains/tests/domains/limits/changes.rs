@@ -130,6 +130,26 @@ fn a_slower_policy_gives_back_nothing_of_a_faster_one() {
     }
 }
 
+/// What a shorter period had let come back is not given back under the longer one, to which the policy was
+/// changed again.
+#[test]
+fn a_longer_window_gives_back_nothing_of_a_shorter_one() {
+    let of = |period_ms| policy(Algorithm::SlidingWindow, 5, period_ms);
+    let (long, short) = (of(24 * HOUR_MS), of(40_000));
+    let mut limits = Limits::new();
+    let counted_at = limits.driver.now;
+    limits.check(vec![check(long, "k", 5)]).unwrap();
+    limits.driver.pass(TAKEN_OVER_MS);
+    limits.check(vec![check(short, "k", 5)]).unwrap_err();
+    limits.driver.pass(41_000);
+    assert_eq!(remaining(&limits.check(vec![check(short, "k", 1)]).unwrap()), [4]);
+    limits.driver.pass(TAKEN_OVER_MS - 41_000);
+    assert_eq!(remaining(&limits.check(vec![check(long, "k", 4)]).unwrap()), [0]);
+    assert_eq!(refund(&mut limits, long, 5, counted_at), 0);
+    let now = limits.driver.now;
+    assert_eq!(refund(&mut limits, long, 1, now), 1);
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// So many units, by the policy before the change if that is still possible.
