@@ -26,11 +26,12 @@ pub fn expire(
     tenant: TenantId,
     command: &Command,
 ) -> Result<bool, StateError> {
+    let Action::Check { .. } = command.action else { return Ok(false) };
     let mut count_max = concurrency::EXPIRE_MAX;
     for check in &command.checks {
         let key = (tenant, check.key());
         if check.policy().algorithm != Algorithm::Concurrency {
-            if matches!(command.action, Action::Check { .. }) && is_named(check) {
+            if is_named(check) {
                 take_over(ctx, key, check)?;
             }
             continue;

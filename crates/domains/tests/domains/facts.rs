@@ -137,6 +137,10 @@ fn paths_declare_what_their_commands_do() {
         if path.name == "keys.create" {
             refused.extend(["too_many_keys".to_owned(), "too_many_tenants".to_owned()]);
         }
+        // Answered where the limit is resolved, before any partition is asked.
+        if ["limits.check", "limits.refund", "limits.reset"].contains(&path.name) {
+            refused.insert("not_found".to_owned());
+        }
         if path.name == "limits.put" {
             refused.insert("too_many_limits".to_owned());
         }
@@ -336,6 +340,15 @@ fn slots(seen: &mut Seen) {
     seen.run(driver, two(refund)).unwrap_err();
     // Those that end make way, before the sweep comes.
     driver.now = driver.now.plus_ms(policy.period_ms);
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
+    // All of them are over, and nothing is taken instead.
+    driver.now = driver.now.plus_ms(policy.period_ms);
+    for action in [limits::Action::Reset, limits::Action::Refund { counted_at: driver.now }] {
+        seen.run(driver, two(action)).unwrap_err();
+    }
+    seen.run(driver, command(vec![check(policy, "k", 0)], CHECK)).unwrap();
+    seen.run(driver, command(vec![check(policy, "k", 3)], CHECK)).unwrap_err();
     seen.run(driver, two(CHECK)).unwrap();
     seen.run(driver, two(CHECK)).unwrap();
     for number in [0, 1] {

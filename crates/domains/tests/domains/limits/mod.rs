@@ -3,6 +3,7 @@
 mod changes;
 mod gcra;
 mod slots;
+mod sweep;
 mod together;
 mod window;
 

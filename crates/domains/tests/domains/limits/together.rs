@@ -210,6 +210,42 @@ fn a_peek_is_what_a_check_would_say_and_counts_nothing() {
     }
 }
 
+/// Also of several checks of one subject: what only watches does not count what does not fit.
+#[test]
+fn a_peek_of_several_counts_as_a_check_does() {
+    for algorithm in ALL {
+        let mut limits = Limits::new();
+        let watching = Policy { shadow: true, ..at_once(algorithm, 5) };
+        let asked = || vec![check(watching, "k", 6), check(watching, "k", 1)];
+        let peeked = limits.peek_all(asked());
+        let checked = limits.check(asked()).unwrap();
+        let refused = |results: &[CheckResult]| {
+            results.iter().map(|it| it.shadow_refused).collect::<Vec<_>>()
+        };
+        assert_eq!((refused(&peeked), refused(&checked)), (vec![true, false], vec![true, false]));
+        assert_eq!((remaining(&peeked), remaining(&checked)), (vec![5, 5], vec![5, 4]));
+    }
+}
+
+/// Checks of one subject must all fit at once: when they do, or that they never will.
+#[test]
+fn checks_of_one_subject_fit_together_or_never() {
+    for algorithm in ALL {
+        let mut limits = Limits::new();
+        let five = at_once(algorithm, 5);
+        let of = |costs: [u64; 2]| costs.map(|cost| check(five, "k", cost)).to_vec();
+        let never = limits.check(of([3, 3])).unwrap_err();
+        assert!(never[0].allowed && never[1].retry_after_ns.is_none(), "six of five");
+        limits.check(vec![check(five, "k", 5)]).unwrap();
+        let never = limits.check(of([3, 3])).unwrap_err();
+        assert!(never[1].retry_after_ns.is_none());
+        let later = limits.check(of([2, 2])).unwrap_err();
+        let after_ns = later.iter().filter_map(|result| result.retry_after_ns).max().unwrap();
+        limits.driver.pass(after_ns.div_ceil(1_000_000));
+        limits.check(of([2, 2])).unwrap();
+    }
+}
+
 #[test]
 fn resets_and_refunds_leave_no_row_of_a_full_key() {
     for algorithm in [Algorithm::Gcra, Algorithm::SlidingWindow] {
