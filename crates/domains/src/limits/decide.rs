@@ -124,7 +124,7 @@ fn check(ctx: &mut Context<'_, '_>, tenant: TenantId, checks: &[Check], lease: u
     for (index, (check, change)) in checks.iter().zip(changes).enumerate() {
         let Some(change) = change else { continue };
         let number = lease.wrapping_add(index as u64);
-        results[index].lease = apply(ctx, (tenant, check.key()), check, change, number)?;
+        results[index].lease = apply(ctx, (tenant, check.key()), check, &change, number)?;
     }
     Ok(Reply::Checked(results))
 }
@@ -302,7 +302,7 @@ fn apply(
     ctx: &mut Context<'_, '_>,
     key: RowKey,
     check: &Check,
-    change: Change,
+    change: &Change,
     number: u64,
 ) -> Result<Option<u64>, StateError> {
     if change.is_new {
