@@ -47,7 +47,7 @@ impl Command {
             Self::Limits(limits::Command { checks, action }) => {
                 let asked: Vec<_> = checks.iter().map(asked).collect();
                 match action {
-                    limits::Action::Check { peek, lease: _ } => postcard::to_stdvec(&(peek, asked)),
+                    limits::Action::Check { lease: _ } => postcard::to_stdvec(&asked),
                     action => postcard::to_stdvec(&(action, asked)),
                 }
             }

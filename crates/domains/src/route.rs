@@ -93,7 +93,9 @@ impl Query {
     pub fn scope(&self) -> Scope<'_> {
         let query = match self {
             Self::Reservations(query) => query,
-            Self::Limits(limits::Query::Peek { check }) => return of_check(check),
+            Self::Limits(limits::Query::Peek { checks }) => {
+                return of_check(checks.first().expect("a peek is of at least one check"));
+            }
         };
         match query {
             reservations::Query::Resource { resource }

@@ -77,6 +77,10 @@ pub enum CheckFailure {
         /// How many.
         partitions: usize,
     },
+    /// The answer that is remembered names a slot, which by then may have ended and be another's: a
+    /// repeat would let two into one slot.
+    #[error("a key would hand out a slot again that is no longer held")]
+    KeyForSlots,
     /// As for any other command.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -129,6 +133,10 @@ impl<F: Files> Node<F> {
             let options = ReadOptions { level: None, deadline, session };
             return Ok(self.peek(tenant, checks, options).await?);
         }
+        let slots = |check: &Check| check.policy().algorithm == Algorithm::Concurrency;
+        if options.idempotency_key.is_some() && checks.iter().any(slots) {
+            return Err(CheckFailure::KeyForSlots);
+        }
         bounded(&checks)?;
         if options.idempotency_key.is_none() && checks.iter().any(leased::is_leased) {
             return leased::check(self, tenant, checks, options).await;
@@ -154,15 +162,16 @@ impl<F: Files> Node<F> {
         }
     }
 
-    /// What [`Self::check`] would answer. It reads each subject by itself: checks of one subject add
-    /// up, but what is counted meanwhile may be seen by one and not by the other.
+    /// What [`Self::check`] would answer. Each partition is read at one moment of its own.
     pub async fn peek(&self, tenant: &Tenant, checks: Vec<Check>, options: ReadOptions) -> Asked {
-        bounded(&checks)?;
-        let reads = added_up(checks).into_iter();
-        let reads = reads.map(|check| self.peek_one(tenant, check, options.clone()));
+        let parts = self.by_partition(tenant, checks)?.into_iter();
+        let reads = parts.map(|Part { checks, places, .. }| {
+            let options = options.clone();
+            async move { (places, self.peek_part(tenant, checks, options).await) }
+        });
         let mut found = Vec::new();
-        for (place, read) in together(reads).await.into_iter().enumerate() {
-            found.push((vec![place], read?));
+        for (places, read) in together(reads).await {
+            found.push((places, read?));
         }
         Ok(join(found))
     }
@@ -241,7 +250,7 @@ impl<F: Files> Node<F> {
         let terms = Terms::of(&checks);
         let slots = terms.iter().any(|terms| terms.policy.algorithm == Algorithm::Concurrency);
         let lease = if slots { random() } else { 0 };
-        let action = Action::Check { peek: false, lease };
+        let action = Action::Check { lease };
         let command = Command::Limits(command_of(checks, action));
         debug_assert_eq!(self.partition_of(tenant, command.scope()), partition);
         match self.command(tenant, command, options).await {
@@ -267,15 +276,15 @@ impl<F: Files> Node<F> {
         }
     }
 
-    async fn peek_one(&self, tenant: &Tenant, check: Check, options: ReadOptions) -> Asked {
-        let terms = Terms::of(std::slice::from_ref(&check));
-        let query = Query::Limits(limits::Query::Peek { check });
+    async fn peek_part(&self, tenant: &Tenant, checks: Vec<Check>, options: ReadOptions) -> Asked {
+        let terms = Terms::of(&checks);
+        let query = Query::Limits(limits::Query::Peek { checks });
         match self.query(tenant, query, options).await {
             Ok(called) => Ok(called.map(|found| {
-                let Found::Limits(limits::Found::Peeked(result)) = found else {
+                let Found::Limits(limits::Found::Peeked(results)) = found else {
                     unreachable!("a peek is answered by what it saw")
                 };
-                Checked::of(verdicts(vec![result]))
+                Checked::of(verdicts(results))
             })),
             Err(error) => self.stand_in(error, &terms),
         }
@@ -343,24 +352,6 @@ fn bounded(checks: &[Check]) -> Result<(), NodeError> {
 /// Of checks that were [`bounded`], or some of them.
 fn command_of(checks: Vec<Check>, action: Action) -> limits::Command {
     limits::Command::new(checks, action).expect("at least one, and at most as many as all")
-}
-
-/// The same checks, where each asks for what those before it of its subject ask for as well.
-fn added_up(checks: Vec<Check>) -> Vec<Check> {
-    let mut added: Vec<Check> = Vec::with_capacity(checks.len());
-    for check in checks {
-        let before = added.iter().rev().find(|earlier| earlier.key() == check.key());
-        let check = match before {
-            None => check,
-            Some(before) => {
-                let cost = before.cost().saturating_add(check.cost());
-                Check::new(check.subject().clone(), *check.policy(), cost)
-                    .expect("it was a check before")
-            }
-        };
-        added.push(check);
-    }
-    added
 }
 
 /// Runs all of `work` side by side, in this task; answers in its order.

@@ -287,6 +287,10 @@ impl<L: Log> Owner<L> {
             Ok(Err(Stop::Refused(refusal))) => {
                 Err(NodeError::Refused { refusal, as_of: self.token(delivered.offset) })
             }
+            // A row that no try will read: to open the store again helps nobody.
+            Ok(Err(Stop::State(error))) if !error.is_store_failure() => {
+                Err(Failure::Internal.into())
+            }
             Ok(Err(Stop::State(error))) => {
                 self.read_failed = true;
                 Err(Failure::Unavailable(error.to_string()).into())

@@ -66,8 +66,6 @@ impl Command {
 pub enum Action {
     /// Count the cost of every check if all of them fit, else of none.
     Check {
-        /// Only say what would be answered.
-        peek: bool,
         /// A number, drawn at random by whoever asks, for the leases that are taken.
         lease: u64,
     },
@@ -270,7 +268,7 @@ pub struct CheckResult {
 /// A yes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// All checks fit and were counted, or were asked about only.
+    /// All checks fit and were counted.
     Checked(Vec<CheckResult>),
     /// How the subjects are now.
     Changed(Vec<CheckResult>),

@@ -137,6 +137,10 @@ fn paths_declare_what_their_commands_do() {
         if path.name == "keys.create" {
             refused.extend(["too_many_keys".to_owned(), "too_many_tenants".to_owned()]);
         }
+        // Answered where the limit is resolved, before any partition is asked.
+        if ["limits.check", "limits.refund", "limits.reset"].contains(&path.name) {
+            refused.insert("not_found".to_owned());
+        }
         if path.name == "limits.put" {
             refused.insert("too_many_limits".to_owned());
         }
@@ -338,6 +342,15 @@ fn slots(seen: &mut Seen) {
     driver.now = driver.now.plus_ms(policy.period_ms);
     seen.run(driver, two(CHECK)).unwrap();
     seen.run(driver, two(CHECK)).unwrap();
+    // All of them are over, and nothing is taken instead.
+    driver.now = driver.now.plus_ms(policy.period_ms);
+    for action in [limits::Action::Reset, limits::Action::Refund { counted_at: driver.now }] {
+        seen.run(driver, two(action)).unwrap_err();
+    }
+    seen.run(driver, command(vec![check(policy, "k", 0)], CHECK)).unwrap();
+    seen.run(driver, command(vec![check(policy, "k", 3)], CHECK)).unwrap_err();
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
     for number in [0, 1] {
         let lease = lease(number);
         let renew = || counting_none(limits::Action::Renew { lease, ttl_ms: 5 });
@@ -349,7 +362,7 @@ fn slots(seen: &mut Seen) {
     }
 }
 
-const CHECK: limits::Action = limits::Action::Check { peek: false, lease: 0 };
+const CHECK: limits::Action = limits::Action::Check { lease: 0 };
 
 fn limited(algorithm: Algorithm, quantity: u64) -> Policy {
     Policy::of(algorithm, quantity, 60_000)
@@ -446,7 +459,7 @@ fn queries() -> Vec<Query> {
     .into_iter()
     .map(Query::Reservations)
     .chain([Query::Limits(limits::Query::Peek {
-        check: check(limited(Algorithm::Gcra, 1), "k", 1),
+        checks: vec![check(limited(Algorithm::Gcra, 1), "k", 1)],
     })])
     .collect()
 }

@@ -144,6 +144,9 @@ impl Counted {
             error @ CheckFailure::KeyAcrossPartitions { .. } => {
                 Failure::invalid(format!("{error}; leave ONCE out, or make the limits scoped"))
             }
+            error @ CheckFailure::KeyForSlots => {
+                Failure::invalid(format!("{error}; leave ONCE out"))
+            }
         })
     }
 
@@ -230,7 +233,7 @@ fn command(throttle: &Throttle) -> Result<Command, Failure> {
         .map_err(|error| Failure::invalid(error.to_string()))?;
     let subject = Subject { limit: String::new(), scope: None, key: key.to_vec() };
     let cost = u64::try_from(*quantity).unwrap_or(0);
-    let action = Action::Check { peek: false, lease: 0 };
+    let action = Action::Check { lease: 0 };
     Check::new(subject, policy, cost)
         .and_then(|check| limits::Command::new(vec![check], action))
         .map(Command::Limits)

@@ -324,6 +324,43 @@ fn a_check_under_a_key_is_counted_once() {
     assert_eq!(remaining(&server, "calls", &key_in(0, "calls")), 20);
 }
 
+/// A repeat would be answered with a slot that may have ended, or be another's.
+#[test]
+fn slots_take_no_key() {
+    let server = TestServer::open();
+    let policy = json!({ "algorithm": "concurrency", "quantity": 1, "period_ms": 3_600_000 });
+    put(&server, "jobs", &policy);
+    put(&server, "calls", &window(10));
+    let headers = [("Idempotency-Key", "request-1")];
+    let slot = json!({ "limit": "jobs", "key": "q" });
+    for checks in [json!([slot]), json!([{ "limit": "calls", "key": "a" }, slot])] {
+        let body = json!({ "checks": checks }).to_string();
+        let refused = server.send("POST", CHECK, &headers, Some(&body));
+        assert_eq!(refused.code(), "invalid_request");
+        assert!(refused.body.contains("concurrency"), "{}", refused.body);
+    }
+    assert_eq!(remaining(&server, "jobs", "q"), 1);
+}
+
+/// What only watches does not count what does not fit: a look at several sees that too.
+#[test]
+fn a_peek_of_several_is_what_a_check_is_answered() {
+    let server = TestServer::open();
+    let mut policy = window(5);
+    policy["shadow"] = true.into();
+    put(&server, "calls", &policy);
+    let checks = json!([
+        { "limit": "calls", "key": "a", "cost": 6 },
+        { "limit": "calls", "key": "a", "cost": 1 },
+    ]);
+    for peek in [true, false] {
+        let body = json!({ "checks": checks, "peek": peek }).to_string();
+        let answer = server.post(CHECK, &body).json();
+        let refused = [0, 1].map(|check| answer["results"][check]["shadow_refused"].clone());
+        assert_eq!(refused, [true.into(), Value::Null], "{answer}");
+    }
+}
+
 #[test]
 fn a_peek_counts_nothing_and_appends_nothing() {
     let server = TestServer::open();

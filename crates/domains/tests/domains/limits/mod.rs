@@ -1,8 +1,10 @@
 //! Limits: each algorithm against a model, then what they have in common, through the engine.
 
+mod changes;
 mod gcra;
 mod leased;
 mod slots;
+mod sweep;
 mod together;
 mod window;
 
@@ -51,7 +53,7 @@ impl Limits {
         lease: u64,
         checks: Vec<Check>,
     ) -> Result<Vec<CheckResult>, Vec<CheckResult>> {
-        match self.ask(checks, Action::Check { peek: false, lease }) {
+        match self.ask(checks, Action::Check { lease }) {
             Ok(Reply::Checked(results)) => Ok(results),
             Err(Failure::Refused(Refusal::Limits(limits::Refusal::Limited(results)))) => {
                 Err(results)
@@ -62,10 +64,15 @@ impl Limits {
 
     /// From committed state.
     pub(crate) fn peek(&self, check: Check) -> CheckResult {
-        let query = Query::Limits(limits::Query::Peek { check });
+        self.peek_all(vec![check]).remove(0)
+    }
+
+    /// The same of several.
+    pub(crate) fn peek_all(&self, checks: Vec<Check>) -> Vec<CheckResult> {
+        let query = Query::Limits(limits::Query::Peek { checks });
         let view = self.driver.partition.view();
         match evenkeel_domains::query(&view, self.driver.now, Incarnation(1), TENANT, &query) {
-            Ok(Found::Limits(limits::Found::Peeked(result))) => result,
+            Ok(Found::Limits(limits::Found::Peeked(results))) => results,
             Ok(other) => panic!("{other:?}"),
             Err(Stop::Refused(refusal)) => panic!("{refusal:?}"),
             Err(Stop::State(error)) => panic!("{error}"),
