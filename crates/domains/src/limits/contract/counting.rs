@@ -10,8 +10,10 @@ pub(super) static CHECK: Path = Path {
     access: Access::Write,
     user_action: "A service asks, before it does something, whether that is still within the \
                   limits: of the user, of their tenant, of everybody.",
-    promise: "Never more is admitted than each policy says, also across a crash. All checks of a \
-              request that share a partition are counted together, or none is.",
+    promise: "Never more is admitted than each policy says, also across a crash; of a limit in mode leased, \
+              than the policy and over_admission_max a node, which every answer says; of a buffered one, \
+              than the policy and what was in flight at the crash. All checks of a request that share a \
+              partition are counted together, or none is.",
     hot_read: "One row for each check.",
     hot_write: "One row for each check: some fifty bytes (gcra), up to 65 pairs of an age and a count \
                 (sliding_window), or three small rows (concurrency). Many checks of one key in a \
