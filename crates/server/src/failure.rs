@@ -14,6 +14,7 @@ pub(crate) fn problem(error: NodeError) -> Problem {
             failed(Failure::IdempotencyConflict).resting_on(as_of)
         }
         NodeError::Failed(failure) => failed(failure),
+        NodeError::Partly(error) => problem(*error).effects_unknown(),
         NodeError::SessionReset => Problem::new(Code::SessionReset, error.to_string()),
         NodeError::NoTenant => Problem::new(Code::Forbidden, "the key's tenant does not exist"),
     }

@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod harness;
 mod limits;
+mod limits_across;
 mod opening;
 mod rebuild;
 mod restart;
