@@ -247,6 +247,10 @@ impl<L: Log> Owner<L> {
     /// be read, nobody is.
     fn publish_meta(&mut self) -> bool {
         let Some(cell) = &self.meta else { return true };
+        // What was read before damage is of another time: a key that was revoked may be in it.
+        if self.gauges.quarantined().is_some() {
+            return true;
+        }
         let appended = cell.get().as_of != Some(self.token(self.partition.tail().offset));
         if appended {
             match meta::load(&self.partition.view()) {
