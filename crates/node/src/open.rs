@@ -6,7 +6,7 @@ use crate::{
     flush::{Budget, Flusher},
     host::{Host, Letter, Mailbag, Slot},
     limits::Underway,
-    meta::MetaCell,
+    meta::{MetaCell, MetaKeeper},
     node::{Handle, Inner},
     owner::Owner,
     recovery,
@@ -171,7 +171,7 @@ impl<F: Files> Crew<F> {
                 Arc::clone(log),
                 clock,
                 Flusher::new(Arc::clone(&budget)),
-                (id == PartitionId::META).then(|| meta.clone()),
+                (id == PartitionId::META).then(|| MetaKeeper::new(meta.clone())),
             );
             let letters = bags[index % bags.len()].clone();
             let mailbag = Mailbag { letters, slot: index / bags.len() };

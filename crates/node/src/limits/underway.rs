@@ -45,9 +45,9 @@ impl Underway {
 
     /// Lets nobody in any more; returns once nothing is under way.
     pub(crate) async fn drain(&self) {
-        if let Ok(all) = self.places.acquire_many(self.max).await {
-            all.forget();
-        }
+        // An error says that they were drained before.
+        let _all = self.places.acquire_many(self.max).await;
+        self.places.close();
     }
 }
 
@@ -97,5 +97,6 @@ mod tests {
         drop(place);
         assert!(drained.as_mut().poll(&mut context).is_ready());
         assert!(underway.enter(TenantId(1)).is_none());
+        assert!(pin!(underway.drain()).poll(&mut context).is_ready(), "a node may be ended twice");
     }
 }

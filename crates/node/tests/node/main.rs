@@ -9,6 +9,7 @@ mod files;
 mod harness;
 mod limits;
 mod limits_across;
+mod meta;
 mod opening;
 mod rebuild;
 mod restart;
