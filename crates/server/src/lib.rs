@@ -36,4 +36,4 @@ mod time;
 pub use keys::{AdminKey, has_admin_key};
 pub use openapi::document as openapi_document;
 pub use options::{Auth, ServerOptions};
-pub use server::{ServeError, serve};
+pub use server::{ServeError, serve, serve_beside};
