@@ -38,7 +38,7 @@ fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
         Refusal::Meta(refusal) => of_meta(&refusal),
-        Refusal::Limits(refusal) => of_limits(refusal),
+        Refusal::Limits(refusal) => of_limits(&refusal),
     }
 }
 
@@ -74,7 +74,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
     }
 }
 
-fn of_limits(refusal: limits::Refusal) -> Problem {
+fn of_limits(refusal: &limits::Refusal) -> Problem {
     match refusal {
         // A check that does not fit is a good answer; nobody is told so by a problem.
         limits::Refusal::Limited(_) => {
