@@ -7,8 +7,10 @@
 
 mod across;
 mod leased;
+mod underway;
 
 pub(crate) use leased::Leases;
+pub(crate) use underway::{Place, Underway};
 
 use crate::{CallOptions, Called, Node, NodeError, ReadOptions, SessionToken, Tenant};
 use evenkeel_domains::{
@@ -196,7 +198,7 @@ impl<F: Files> Node<F> {
     }
 
     /// Does `action` in every partition that counts one of `checks`. The first failure is answered;
-    /// the others may have done theirs.
+    /// it is [`NodeError::Partly`] if others have done theirs, or may have.
     async fn change(
         &self,
         tenant: &Tenant,
@@ -204,15 +206,26 @@ impl<F: Files> Node<F> {
         action: Action,
         options: CallOptions,
     ) -> Asked {
-        let parts = self.by_partition(tenant, checks)?;
-        let calls = parts.into_iter().map(|Part { checks, places, .. }| {
+        let mut parts = self.by_partition(tenant, checks)?;
+        // Slots are refused, and nothing else must be done then: only who refuses is asked.
+        let slots = |check: &Check| check.policy().algorithm == Algorithm::Concurrency;
+        if let Some(at) = parts.iter().position(|part| part.checks.iter().any(slots)) {
+            parts = vec![parts.swap_remove(at)];
+        }
+        let calls = parts.into_iter().map(|Part { partition, checks, places }| {
             let command = Command::Limits(command_of(checks, action.clone()));
             let options = options.clone();
-            async move { (places, self.command(tenant, command, options).await) }
+            async move { (places, self.command_at(partition, tenant, command, options).await) }
         });
+        let answers = together(calls).await;
+        let effects = answers.iter().filter(|(_, called)| may_have_had_effect(called)).count();
         let mut done = Vec::new();
-        for (places, called) in together(calls).await {
-            done.push((places, called?.map(|reply| Checked::of(verdicts(results(reply))))));
+        for (places, called) in answers {
+            let called = called.map_err(|error| match effects {
+                0 => error,
+                _ => NodeError::Partly(Box::new(error)),
+            })?;
+            done.push((places, called.map(|reply| Checked::of(verdicts(results(reply))))));
         }
         Ok(join(done))
     }
@@ -252,8 +265,7 @@ impl<F: Files> Node<F> {
         let lease = if slots { random() } else { 0 };
         let action = Action::Check { lease };
         let command = Command::Limits(command_of(checks, action));
-        debug_assert_eq!(self.partition_of(tenant, command.scope()), partition);
-        match self.command(tenant, command, options).await {
+        match self.command_at(partition, tenant, command, options).await {
             Ok(called) => Ok(called.map(|reply| {
                 let mut verdicts = verdicts(results(reply));
                 for (verdict, terms) in verdicts.iter_mut().zip(&terms) {
@@ -313,6 +325,10 @@ impl<F: Files> Node<F> {
             at: self.now(),
         })
     }
+}
+
+fn may_have_had_effect(called: &Result<Called<Reply>, NodeError>) -> bool {
+    matches!(called, Ok(_) | Err(NodeError::Failed(Failure::OutcomeUnknown)))
 }
 
 fn degraded(policy: &Policy) -> Verdict {
@@ -387,6 +403,19 @@ fn join(answers: Vec<(Vec<usize>, Called<Checked>)>) -> Called<Checked> {
     placed.sort_unstable_by_key(|(place, _)| *place);
     let verdicts = placed.into_iter().map(|(_, verdict)| verdict).collect();
     Called { answer: Checked::of(verdicts), replayed, as_of, staleness_ms: 0, at }
+}
+
+impl Called<Checked> {
+    /// What a refund of the same checks names: when all of them were counted. None if one was not, or
+    /// nobody knows: nobody could count it, or its limit only watched, or this is a replay. To give
+    /// back what was not counted would admit it twice.
+    #[must_use]
+    pub fn counted_at(&self) -> Option<Time> {
+        let Checked { allowed, verdicts } = &self.answer;
+        let counted =
+            verdicts.iter().all(|verdict| !verdict.degraded && !verdict.result.shadow_refused);
+        (*allowed && counted && !self.replayed).then_some(self.at)
+    }
 }
 
 impl<A> Called<A> {

@@ -37,5 +37,5 @@ mod top;
 pub use keys::{AdminKey, has_admin_key};
 pub use openapi::document as openapi_document;
 pub use options::{Auth, ServerOptions};
-pub use server::{ServeError, serve};
+pub use server::{ServeError, serve, serve_beside};
 pub use top::{Top, TopHitter, TopLog, TopPartition};

@@ -36,6 +36,19 @@ pub async fn serve(
     node: Node,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    serve_beside(listener, options, node.clone(), shutdown).await?;
+    node.shutdown().await;
+    Ok(())
+}
+
+/// The same of a node that is served in other ways as well: whoever waits for all of them shuts it
+/// down.
+pub async fn serve_beside(
+    listener: TcpListener,
+    options: ServerOptions,
+    node: Node,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
     let drain_timeout = options.drain_timeout;
     let mut server = Server {
@@ -69,7 +82,6 @@ pub async fn serve(
         tracing::warn!(left, "connections did not finish in time and are closed");
         server.connections.shutdown().await;
     }
-    node.shutdown().await;
     Ok(())
 }
 
