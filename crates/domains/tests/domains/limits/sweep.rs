@@ -84,7 +84,9 @@ fn a_pass_that_forgets_nothing_takes_its_time() {
     assert_eq!(limits.driver.now, START);
     limits.driver.pass(SWEEP_EVERY_MS);
     let before = limits.driver.log.len();
-    for _ in 0..SWEEP_EVERY_MS / 10 {
+    limits.driver.pass(90);
+    assert_eq!(limits.driver.log.len(), before, "each turn is a record");
+    for _ in 0..SWEEP_EVERY_MS / 10 - 9 {
         limits.driver.pass(10);
     }
     assert_eq!(limits.driver.log.len(), before + 3, "the rest of one pass");
