@@ -8,14 +8,14 @@ mod sweep;
 mod together;
 mod window;
 
-use crate::driver::{Answered, Driver, TENANT};
+use crate::driver::{Answered, Driver, ID, TENANT};
 use evenkeel_domains::{
-    Command, Found, Query, Refusal, Reply as AnyReply,
+    Command, Domains, Found, Query, Refusal, Reply as AnyReply,
     limits::{self, Action, Algorithm, Check, CheckResult, Policy, Reply, Subject},
 };
-use evenkeel_engine::{Failure, Options, Stop};
+use evenkeel_engine::{Failure, Options, Partition, Stop, Time};
 use evenkeel_log::{Incarnation, Record};
-use evenkeel_state::{Effect, Layer};
+use evenkeel_state::{Effect, Layer, State, Store};
 use std::collections::BTreeSet;
 
 /// Of [`Limits::rows`]: where the leases are.
@@ -29,6 +29,19 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new() -> Self {
         Self { driver: Driver::new(Options::default()) }
+    }
+
+    /// Who leads after a crash, and knows what is in the log alone.
+    pub(crate) fn led_anew(log: Vec<Record>, now: Time) -> Self {
+        let store = Store::memory().unwrap();
+        let state = State::open(&store, ID).unwrap();
+        let mut driver = Driver::new(Options::default());
+        driver.partition = Partition::new(ID, Domains, Options::default(), state);
+        log.iter().for_each(|record| driver.partition.follow(record).unwrap());
+        (driver.log, driver.store, driver.now) = (log, store, now);
+        driver.partition.announce(now);
+        driver.settle();
+        Self { driver }
     }
 
     pub(crate) fn ask(

@@ -2,11 +2,7 @@
 
 use super::{Limits, check, policy};
 use crate::driver::{Driver, ID, START};
-use evenkeel_domains::{
-    Domains,
-    limits::{Algorithm, Policy, SWEEP_EVERY_MS, SWEEP_ROWS_MAX},
-};
-use evenkeel_engine::{Options, Partition};
+use evenkeel_domains::limits::{Algorithm, Policy, SWEEP_EVERY_MS, SWEEP_ROWS_MAX};
 use evenkeel_log::{Header, Kind, Record};
 use evenkeel_state::{State, Store, Table, Tx, row};
 use serde::{Deserialize, Serialize};
@@ -30,12 +26,10 @@ macro_rules! noise {
 noise!(NoisyKeys, 0x30, (evenkeel_engine::TenantId, [u8; 16]));
 noise!(NoisySweep, 0x33, ());
 
-/// The same partition, taken over by another owner after a record with what `damage` does.
+/// The same partition, led anew after a record with what `damage` does.
 fn damaged(limits: Limits, damage: impl FnOnce(&mut Tx<'_>)) -> Limits {
     let Driver { mut log, now, .. } = limits.driver;
-    let store = Store::memory().unwrap();
-    let mut state = State::open(&store, ID).unwrap();
-    log.iter().for_each(|record| state.apply(record).unwrap());
+    let state = State::open(&Store::memory().unwrap(), ID).unwrap();
     let mut tx = state.begin(&[]);
     damage(&mut tx);
     let mut body = Vec::new();
@@ -45,13 +39,7 @@ fn damaged(limits: Limits, damage: impl FnOnce(&mut Tx<'_>)) -> Limits {
     let header =
         Header { kind: Kind::Batch, offset: tail.offset.next(), prev: tail.hash, ..header };
     log.push(Record::new(header, &body));
-    let mut driver = Driver::new(Options::default());
-    driver.partition = Partition::new(ID, Domains, Options::default(), state);
-    driver.partition.follow(log.last().unwrap()).unwrap();
-    (driver.log, driver.store, driver.now) = (log, store, now);
-    driver.partition.announce(now);
-    driver.settle();
-    Limits { driver }
+    Limits::led_anew(log, now)
 }
 
 fn short() -> Policy {
@@ -96,7 +84,9 @@ fn a_pass_that_forgets_nothing_takes_its_time() {
     assert_eq!(limits.driver.now, START);
     limits.driver.pass(SWEEP_EVERY_MS);
     let before = limits.driver.log.len();
-    for _ in 0..SWEEP_EVERY_MS / 10 {
+    limits.driver.pass(90);
+    assert_eq!(limits.driver.log.len(), before, "each turn is a record");
+    for _ in 0..SWEEP_EVERY_MS / 10 - 9 {
         limits.driver.pass(10);
     }
     assert_eq!(limits.driver.log.len(), before + 3, "the rest of one pass");

@@ -275,6 +275,29 @@ fn resets_and_refunds_leave_no_row_of_a_full_key() {
     }
 }
 
+/// After each check the partition is led anew, from the log alone: that admits nothing more, and slots are
+/// still their holders'.
+#[test]
+fn a_restart_forgets_nothing() {
+    for algorithm in ALL {
+        let mut limits = Limits::new();
+        let five = at_once(algorithm, 5);
+        let asked = check(five, "k", 1);
+        let mut lease = None;
+        for number in 0..10 {
+            let answered = limits.check_as(number, vec![asked.clone()]);
+            assert_eq!(answered.is_ok(), number < 5);
+            lease = lease.or(answered.ok().and_then(|results| results[0].lease));
+            limits = Limits::led_anew(limits.driver.log, limits.driver.now);
+        }
+        let Some(number) = lease else { continue };
+        let lease = limits::LeaseId { partition: 3, key: asked.key(), number };
+        limits.ask(Vec::new(), Action::Release { lease }).unwrap();
+        limits = Limits::led_anew(limits.driver.log, limits.driver.now);
+        limits.check(vec![asked]).unwrap();
+    }
+}
+
 /// A check writes its key's row, and nothing else once the key is known: forty bytes, in the log too, and
 /// eight more of a named limit, which say what it is counted by.
 #[test]
