@@ -4,7 +4,7 @@ use super::stop::{INTERRUPTED, Stop, stop_signal};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
 use evenkeel_server::{Auth, ServerOptions, resp};
-use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc};
+use std::{io::ErrorKind, net::SocketAddr, path::Path};
 use tokio::{net::TcpListener, sync::oneshot};
 
 /// Where everything is kept.
@@ -24,6 +24,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     listener: TcpListener,
     resp: Option<TcpListener>,
+    resp_options: resp::RespOptions,
     options: ServerOptions,
     stop: Stop,
 }
@@ -63,7 +64,8 @@ impl Running {
         };
         let address = listener.local_addr()?;
         let options = ServerOptions { auth, ..settings.server.clone() };
-        Ok(Self { node, address, listener, resp, options, stop })
+        let resp_options = resp::RespOptions { auth, ..settings.resp_options.clone() };
+        Ok(Self { node, address, listener, resp, resp_options, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -86,12 +88,10 @@ impl Running {
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let Self { node, listener, resp, options, stop, .. } = self;
+        let Self { node, listener, resp, resp_options, options, stop, .. } = self;
         let (stop_resp, resp_stopped) = oneshot::channel::<()>();
         let resp = resp.map(|listener| {
-            let (options, limits) =
-                (resp::RespOptions::new(options.auth), Arc::new(resp::Counted(node.clone())));
-            tokio::spawn(resp::serve(listener, options, limits, async {
+            tokio::spawn(resp::serve(listener, resp_options, node.clone(), async {
                 let _ = resp_stopped.await;
             }))
         });
