@@ -3,7 +3,7 @@
 use super::stop::{INTERRUPTED, Stop, stop_signal};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
-use evenkeel_server::{Auth, ServerOptions, resp};
+use evenkeel_server::{Auth, Meters, ServerOptions, resp};
 use std::{io::ErrorKind, net::SocketAddr, path::Path};
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -89,9 +89,11 @@ impl Running {
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
         let Self { node, listener, resp, resp_options, options, stop, .. } = self;
+        let meters = Meters::new(&node);
         let (stop_resp, resp_stopped) = oneshot::channel::<()>();
         let resp = resp.map(|listener| {
-            tokio::spawn(resp::serve(listener, resp_options, node.clone(), async {
+            let (node, meters) = (node.clone(), meters.clone());
+            tokio::spawn(resp::serve(listener, resp_options, node, meters, async {
                 let _ = resp_stopped.await;
             }))
         });
@@ -103,7 +105,7 @@ impl Running {
                 let _ = resp.await;
             }
         };
-        Ok(evenkeel_server::serve(listener, options, node, stopped).await?)
+        Ok(evenkeel_server::serve(listener, options, node, meters, stopped).await?)
     }
 }
 

@@ -1,11 +1,14 @@
 //! What this edge asks of the node: its requests as the domain's commands, and the answers back.
 //! Policies are looked up here, in the node's copy of `meta`.
 
-use super::service::{
-    Batch, Caller, Check as Asked, Cost, Failure, INVALID_REQUEST, Limits, Manage, Managed, Name,
-    Outcome, Request, Subject as Named, Throttle,
+use super::{
+    metered::{Metered, Path},
+    service::{
+        Batch, Caller, Check as Asked, Cost, Failure, INVALID_REQUEST, Limits, Manage, Managed,
+        Name, Outcome, Request, Subject as Named, Throttle,
+    },
 };
-use crate::failure;
+use crate::{failure, meters::Meters};
 use evenkeel_domains::{
     Command, Refusal, Reply,
     limits::{self, Action, Check, CheckResult, LeaseId, PolicyError, Subject},
@@ -23,20 +26,25 @@ use std::{
     ops::Bound,
     sync::Arc,
     task::Poll,
+    time::Instant,
 };
 
 /// Limits as a node counts them.
-pub(super) struct Counted(pub(super) Node);
+pub(super) struct Counted {
+    node: Node,
+    meters: Metered,
+}
 
 impl Limits for Counted {
     async fn decide(&self, caller: &Caller, batch: &mut Batch) {
-        let view = self.0.meta();
+        let view = self.node.meta();
         let mut together = Together::default();
         for request in batch.requests.drain(..) {
             if !together.takes(&request) {
                 self.settle(caller, &mut together, &mut batch.outcomes).await;
             }
-            let done = match request {
+            let began = Instant::now();
+            let (path, done) = match request {
                 Request::Throttle(throttle) => {
                     together.throttles.push(throttle);
                     continue;
@@ -47,59 +55,38 @@ impl Limits for Counted {
                         together.checks.push((checks, asked));
                         continue;
                     }
-                    self.check(caller, checks, asked).await
+                    let path = if asked.peek { Path::Peek } else { Path::Check };
+                    (path, self.check(caller, checks, asked).await)
                 }
                 Request::Refund { check, counted_at } => {
-                    self.refund(caller, &view, check, counted_at).await
+                    (Path::Refund, self.refund(caller, &view, check, counted_at).await)
                 }
-                Request::Reset(asked) => self.reset(caller, &view, &asked).await,
-                Request::Release(lease) => self.release(caller, lease).await,
-                Request::Renew { lease, ttl_ms } => self.renew(caller, lease, ttl_ms).await,
+                Request::Reset(asked) => (Path::Reset, self.reset(caller, &view, &asked).await),
+                Request::Release(lease) => (Path::Release, self.release(caller, lease).await),
+                Request::Renew { lease, ttl_ms } => {
+                    (Path::Renew, self.renew(caller, lease, ttl_ms).await)
+                }
             };
-            batch.outcomes.push(done.unwrap_or_else(Outcome::Failed));
+            let outcome = done.unwrap_or_else(Outcome::Failed);
+            self.meters.record(path, &outcome, began);
+            batch.outcomes.push(outcome);
         }
         self.settle(caller, &mut together, &mut batch.outcomes).await;
     }
 
     async fn manage(&self, caller: &Caller, request: Manage) -> Managed {
-        let (tenant, view) = (caller.tenant.id, self.0.meta());
-        match request {
-            Manage::Put { limit, policy } => {
-                let name = limit.as_str().to_owned();
-                let action = meta::Action::PutLimit { tenant, name, policy };
-                self.change(caller, action).await.map_or_else(Managed::Failed, |_| Managed::Done)
-            }
-            Manage::Delete { limit } => {
-                let name = limit.as_str().to_owned();
-                if view.meta.limit(tenant, &name).is_none() {
-                    return Managed::Deleted(false);
-                }
-                let action = meta::Action::DeleteLimit { tenant, name };
-                let gone = self.change(caller, action).await;
-                gone.map_or_else(Managed::Failed, |_| Managed::Deleted(true))
-            }
-            Manage::Get { limit } => {
-                Managed::Found(view.meta.limit(tenant, limit.as_str()).copied())
-            }
-            Manage::List { after, count } => {
-                let from =
-                    after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
-                let limits = view.meta.limits.get(&tenant).into_iter();
-                let rest = limits.flat_map(|all| all.range::<str, _>((from, Bound::Unbounded)));
-                let named = rest
-                    .take(count)
-                    .filter_map(|(name, policy)| Some((Name::new(name.clone().into())?, *policy)));
-                Managed::Listed(named.collect())
-            }
-        }
+        let (path, began) = (Path::of(&request), Instant::now());
+        let managed = self.manage_one(caller, request).await;
+        self.meters.record_managed(path, &managed, began);
+        managed
     }
 
     fn meta(&self) -> Arc<MetaView> {
-        self.0.meta()
+        self.node.meta()
     }
 
     fn now(&self) -> Time {
-        self.0.now()
+        self.node.now()
     }
 }
 
@@ -132,9 +119,48 @@ fn goes_with_others(asked: &Asked) -> bool {
 }
 
 impl Counted {
+    pub(super) fn new(node: Node, meters: Meters) -> Self {
+        Self { node, meters: Metered::new(meters) }
+    }
+
+    async fn manage_one(&self, caller: &Caller, request: Manage) -> Managed {
+        let (tenant, view) = (caller.tenant.id, self.node.meta());
+        match request {
+            Manage::Put { limit, policy } => {
+                let name = limit.as_str().to_owned();
+                let action = meta::Action::PutLimit { tenant, name, policy };
+                let put = self.change(caller, Path::Put, action).await;
+                put.map_or_else(Managed::Failed, |_| Managed::Done)
+            }
+            Manage::Delete { limit } => {
+                let name = limit.as_str().to_owned();
+                if view.meta.limit(tenant, &name).is_none() {
+                    return Managed::Deleted(false);
+                }
+                let action = meta::Action::DeleteLimit { tenant, name };
+                let gone = self.change(caller, Path::Delete, action).await;
+                gone.map_or_else(Managed::Failed, |_| Managed::Deleted(true))
+            }
+            Manage::Get { limit } => {
+                Managed::Found(view.meta.limit(tenant, limit.as_str()).copied())
+            }
+            Manage::List { after, count } => {
+                let from =
+                    after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+                let limits = view.meta.limits.get(&tenant).into_iter();
+                let rest = limits.flat_map(|all| all.range::<str, _>((from, Bound::Unbounded)));
+                let named = rest
+                    .take(count)
+                    .filter_map(|(name, policy)| Some((Name::new(name.clone().into())?, *policy)));
+                Managed::Listed(named.collect())
+            }
+        }
+    }
+
     /// Has all that waits decided, each for itself, and puts the outcomes behind the others.
     async fn settle(&self, caller: &Caller, together: &mut Together, outcomes: &mut Vec<Outcome>) {
         let Together { throttles, checks } = together;
+        let (first, began) = (outcomes.len(), Instant::now());
         if !throttles.is_empty() {
             self.throttle(caller, throttles, outcomes).await;
         }
@@ -143,6 +169,9 @@ impl Counted {
             let calls = checks.drain(..).map(|(checks, asked)| self.check(caller, checks, asked));
             let done = side_by_side(calls).await.into_iter();
             outcomes.extend(done.map(|done| done.unwrap_or_else(Outcome::Failed)));
+        }
+        for outcome in &outcomes[first..] {
+            self.meters.record(Path::Check, outcome, began);
         }
     }
 
@@ -156,8 +185,11 @@ impl Counted {
         let asked =
             throttles.drain(..).map(|it| command(&it).map(|command| commands.push(command)));
         let asked: Vec<Result<(), Outcome>> = asked.collect();
-        let answers = self.0.commands(&caller.tenant, commands, &CallOptions::default()).await;
-        let mut answers = answers.into_iter().map(throttled);
+        let answers = self.node.commands(&caller.tenant, commands, &CallOptions::default()).await;
+        let mut answers = answers.into_iter().map(|answer| {
+            self.note(Path::Check, &answer);
+            throttled(answer)
+        });
         let mut answer = |()| answers.next().expect("each command is answered");
         outcomes.extend(asked.into_iter().map(|asked| asked.map_or_else(identity, &mut answer)));
     }
@@ -169,7 +201,8 @@ impl Counted {
         asked: Asked,
     ) -> Result<Outcome, Failure> {
         let peek = asked.peek;
-        let called = self.0.check(&caller.tenant, checks?, peek, options(asked)).await;
+        let called = self.node.check(&caller.tenant, checks?, peek, options(asked)).await;
+        self.note(if peek { Path::Peek } else { Path::Check }, &called);
         called.map(|called| checked(called, !peek)).map_err(|failure| match failure {
             CheckFailure::Node(error) => failed(error),
             error @ CheckFailure::KeyAcrossPartitions { .. } => {
@@ -186,7 +219,8 @@ impl Counted {
         counted_at: Time,
     ) -> Result<Outcome, Failure> {
         let checks = checks(view, caller, &asked.costs)?;
-        let called = self.0.refund(&caller.tenant, checks, counted_at, options(asked)).await;
+        let called = self.node.refund(&caller.tenant, checks, counted_at, options(asked)).await;
+        self.note(Path::Refund, &called);
         called.map(|called| checked(called, false)).map_err(failed)
     }
 
@@ -197,13 +231,14 @@ impl Counted {
         asked: &Asked,
     ) -> Result<Outcome, Failure> {
         let checks = checks(view, caller, &asked.costs)?;
-        let called = self.0.reset(&caller.tenant, checks, CallOptions::default()).await;
+        let called = self.node.reset(&caller.tenant, checks, CallOptions::default()).await;
+        self.note(Path::Reset, &called);
         called.map(|called| checked(called, false)).map_err(failed)
     }
 
     async fn release(&self, caller: &Caller, lease: LeaseId) -> Result<Outcome, Failure> {
         let command = Command::Limits(limits::Command::release(lease));
-        match self.call(caller, command).await {
+        match self.call(caller, Path::Release, command).await {
             Ok(_) => Ok(Outcome::Released(true)),
             Err(error) if is_gone(&error) => Ok(Outcome::Released(false)),
             Err(error) => Err(failed(error)),
@@ -217,7 +252,7 @@ impl Counted {
         ttl_ms: u64,
     ) -> Result<Outcome, Failure> {
         let command = Command::Limits(limits::Command::renew(lease, ttl_ms));
-        match self.call(caller, command).await {
+        match self.call(caller, Path::Renew, command).await {
             Ok(Called { answer: Reply::Limits(limits::Reply::Renewed { expires_at }), .. }) => {
                 Ok(Outcome::Renewed(Some(expires_at)))
             }
@@ -227,13 +262,32 @@ impl Counted {
         }
     }
 
-    async fn change(&self, caller: &Caller, action: meta::Action) -> Result<Reply, Failure> {
+    async fn change(
+        &self,
+        caller: &Caller,
+        path: Path,
+        action: meta::Action,
+    ) -> Result<Called<Reply>, Failure> {
         let command = Command::Meta(meta::Command { action });
-        self.call(caller, command).await.map(|called| called.answer).map_err(failed)
+        self.call(caller, path, command).await.map_err(failed)
     }
 
-    async fn call(&self, caller: &Caller, command: Command) -> Result<Called<Reply>, NodeError> {
-        self.0.command(&caller.tenant, command, CallOptions::default()).await
+    async fn call(
+        &self,
+        caller: &Caller,
+        path: Path,
+        command: Command,
+    ) -> Result<Called<Reply>, NodeError> {
+        let called = self.node.command(&caller.tenant, command, CallOptions::default()).await;
+        self.note(path, &called);
+        called
+    }
+
+    /// Counts what an answer rests on, if there is one.
+    fn note<A, E>(&self, path: Path, called: &Result<Called<A>, E>) {
+        if let Ok(called) = called {
+            self.meters.rested(path, called);
+        }
     }
 }
 

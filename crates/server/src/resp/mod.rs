@@ -14,6 +14,7 @@ mod connection;
 mod counted;
 mod docs;
 mod inline;
+mod metered;
 mod options;
 mod parser;
 mod reply;

@@ -5,6 +5,7 @@ use super::{
     counted::Counted,
     options::RespOptions,
 };
+use crate::meters::Meters;
 use evenkeel_node::Node;
 use socket2::{SockRef, TcpKeepalive};
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -23,17 +24,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// the same.
 const KEEP_ALIVE: Duration = Duration::from_secs(300);
 
-/// Serves the limits of `node` on `listener` until `shutdown` completes; then answers what has been
-/// read, within [`RespOptions::drain_timeout`].
+/// Serves the limits of `node` on `listener` until `shutdown` completes, counting into `meters`;
+/// then answers what has been read, within [`RespOptions::drain_timeout`].
 pub async fn serve(
     listener: TcpListener,
     options: RespOptions,
     node: Node,
+    meters: Meters,
     shutdown: impl Future<Output = ()>,
 ) {
     let (stop, stopping) = watch::channel(false);
     let drain_timeout = options.drain_timeout;
-    let limits = Arc::new(Counted(node));
+    let limits = Arc::new(Counted::new(node, meters));
     let mut server = Server {
         admitted: Arc::new(Semaphore::new(options.connections_max)),
         refused: Arc::new(Semaphore::new(REFUSALS_MAX)),

@@ -5,7 +5,7 @@ use evenkeel_domains::{Command, meta};
 use evenkeel_engine::TenantId;
 use evenkeel_node::{CallOptions, Node, NodeOptions, Tenant};
 use evenkeel_server::{
-    Auth,
+    Auth, Meters,
     resp::{RespOptions, serve},
 };
 use std::{
@@ -60,7 +60,8 @@ impl RespServer {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let served = runtime.spawn(serve(listener, options, node.clone(), shutdown));
+        let meters = Meters::new(&node);
+        let served = runtime.spawn(serve(listener, options, node.clone(), meters, shutdown));
         Self { node, address, runtime, stop, served, _data: data }
     }
 
