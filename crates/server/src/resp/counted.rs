@@ -21,7 +21,6 @@ use evenkeel_node::{
 use smallvec::smallvec;
 use std::{
     borrow::Cow,
-    convert::identity,
     future::{Future, poll_fn},
     ops::Bound,
     sync::Arc,
@@ -184,14 +183,15 @@ impl Counted {
         let mut commands = Vec::with_capacity(throttles.len());
         let asked =
             throttles.drain(..).map(|it| command(&it).map(|command| commands.push(command)));
-        let asked: Vec<Result<(), Outcome>> = asked.collect();
+        let asked: Vec<Result<(), AtOnce>> = asked.collect();
         let answers = self.node.commands(&caller.tenant, commands, &CallOptions::default()).await;
         let mut answers = answers.into_iter().map(|answer| {
             self.note(Path::Check, &answer);
             throttled(answer)
         });
         let mut answer = |()| answers.next().expect("each command is answered");
-        outcomes.extend(asked.into_iter().map(|asked| asked.map_or_else(identity, &mut answer)));
+        outcomes
+            .extend(asked.into_iter().map(|asked| asked.map_or_else(AtOnce::outcome, &mut answer)));
     }
 
     async fn check(
@@ -317,9 +317,9 @@ fn checks(view: &MetaView, caller: &Caller, costs: &[Cost]) -> Result<Vec<Check>
 }
 
 /// The check that a `CL.THROTTLE` is, or what it is answered at once.
-fn command(throttle: &Throttle) -> Result<Command, Outcome> {
+fn command(throttle: &Throttle) -> Result<Command, AtOnce> {
     let Throttle { key, max_burst, count, period_s, quantity } = throttle;
-    let wrong = |error: String| Outcome::Failed(Failure::invalid(error));
+    let wrong = |error: String| AtOnce::Failed(Failure::invalid(error));
     let policy = limits::Policy::throttle((*max_burst).max(0), *count, *period_s);
     let policy = policy.map_err(|error| match error {
         PolicyError::ZeroRate => wrong("Zero rates are not supported".to_owned()),
@@ -327,7 +327,7 @@ fn command(throttle: &Throttle) -> Result<Command, Outcome> {
     })?;
     let cost = u64::try_from(*quantity).unwrap_or(0);
     if *max_burst < 0 {
-        return Err(room_for_nothing(cost));
+        return Err(AtOnce::NoRoom { allowed: cost == 0 });
     }
     let subject = Subject { limit: String::new(), scope: None, key: key.to_vec() };
     let action = Action::Check { peek: false, lease: 0 };
@@ -337,20 +337,33 @@ fn command(throttle: &Throttle) -> Result<Command, Outcome> {
         .map_err(|error| wrong(error.to_string()))
 }
 
-/// What redis-cell says of a burst of -1: there is room for nothing, and nothing is kept.
-fn room_for_nothing(cost: u64) -> Outcome {
-    let allowed = cost == 0;
-    let result = CheckResult {
-        allowed,
-        quantity: 0,
-        remaining: 0,
-        retry_after_ns: None,
-        reset_after_ns: 0,
-        lease: None,
-        shadow_refused: false,
-    };
-    let verdicts = smallvec![Verdict { result, lease: None, degraded: false }];
-    Outcome::Checked { allowed, counted_at: None, verdicts }
+/// What a throttle is answered without anybody being asked.
+enum AtOnce {
+    Failed(Failure),
+    /// Its burst is -1, so that only nothing fits, and nothing is kept: so says redis-cell.
+    NoRoom {
+        allowed: bool,
+    },
+}
+
+impl AtOnce {
+    fn outcome(self) -> Outcome {
+        let allowed = match self {
+            Self::Failed(failure) => return Outcome::Failed(failure),
+            Self::NoRoom { allowed } => allowed,
+        };
+        let result = CheckResult {
+            allowed,
+            quantity: 0,
+            remaining: 0,
+            retry_after_ns: None,
+            reset_after_ns: 0,
+            lease: None,
+            shadow_refused: false,
+        };
+        let verdicts = smallvec![Verdict { result, lease: None, degraded: false }];
+        Outcome::Checked { allowed, counted_at: None, verdicts }
+    }
 }
 
 fn throttled(answer: Result<Called<Reply>, NodeError>) -> Outcome {

@@ -67,9 +67,8 @@ fn a_whole_transaction_may_come_in_one_go() {
     client.send([command(&["MULTI"]), throttle.repeat(count), command(&["EXEC"])].concat());
     let queued = "\n+QUEUED".repeat(count);
     client.hear(format!("+OK{queued}\n*{count}\n").replace('\n', "\r\n"));
-    for taken in 1..=count {
-        client.hear_masked(&format!("*5\n:0\n:+\n:+\n:-1\n:+"));
-        assert!(taken <= count);
+    for _ in 0..count {
+        client.hear_masked("*5\n:0\n:+\n:+\n:-1\n:+");
     }
     client.ask_masked("CL.THROTTLE k 1999 1 86400 0", "*5\n:0\n:+\n:500\n:-1\n:+");
 }
