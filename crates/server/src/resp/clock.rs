@@ -44,3 +44,39 @@ impl Heard {
         ends.into_iter().flatten().min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Auth;
+
+    /// Notes it at a later time than anything before; when the connection is to be closed then.
+    fn until(heard: &mut Heard, (whole, half, known): (bool, bool, bool)) -> Option<Instant> {
+        let before = Instant::now();
+        while Instant::now() == before {}
+        heard.note(whole, half, known);
+        heard.until(&RespOptions::new(Auth::Keys))
+    }
+
+    #[test]
+    fn nothing_that_a_stranger_says_puts_the_end_off() {
+        let mut heard = Heard::nothing();
+        let end = until(&mut heard, (false, false, false));
+        assert!(end.is_some());
+        for said in [(true, false, false), (false, true, false), (true, true, false)] {
+            assert_eq!(until(&mut heard, said), end);
+        }
+        assert_eq!(until(&mut heard, (true, false, true)), None, "who is known may be silent");
+        assert!(until(&mut heard, (true, false, false)) > end, "who is forgotten has time again");
+    }
+
+    #[test]
+    fn half_a_command_has_its_time_from_its_first_byte() {
+        let mut heard = Heard::nothing();
+        let end = until(&mut heard, (true, true, true));
+        assert!(end.is_some());
+        assert_eq!(until(&mut heard, (false, true, true)), end);
+        assert!(until(&mut heard, (true, true, true)) > end, "the next is another");
+        assert_eq!(until(&mut heard, (true, false, true)), None);
+    }
+}

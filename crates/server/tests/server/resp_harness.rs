@@ -82,6 +82,11 @@ impl RespServer {
         self.change_meta(meta::Action::RevokeKey { id: id.to_owned(), tenant: None });
     }
 
+    /// Records in all partitions together.
+    pub(crate) fn records(&self) -> u64 {
+        self.node.stats().partitions.iter().map(|partition| partition.offset).sum()
+    }
+
     fn change_meta(&self, action: meta::Action) {
         let command = Command::Meta(meta::Command { action });
         let tenant = Tenant { id: TenantId(0), name: "default".into() };

@@ -156,6 +156,18 @@ fn a_pipeline_of_checks_is_counted_in_its_order() {
 }
 
 #[test]
+fn checks_of_a_pipeline_share_records() {
+    let server = RespServer::open();
+    let mut client = server.connect();
+    client.ask("LIMIT.PUT api ALGORITHM gcra QUANTITY 1 PERIOD-MS 86400000 BURST 999", "+OK");
+    let before = server.records();
+    let said = server.connect().whole(&"LIMIT.CHECK api k\r\n".repeat(200));
+    assert_eq!(said.matches("$10\r\ncounted_at\r\n").count(), 200);
+    let records = server.records() - before;
+    assert!((1..200).contains(&records), "{records} records: one each is what they would be alone");
+}
+
+#[test]
 fn slots_are_taken_kept_and_given_back_once() {
     let server = RespServer::open();
     let mut client = server.connect();
