@@ -1,18 +1,23 @@
-# What there is to do here. `make run` and `make test` need Rust and nothing else.
+# What there is to do here. `make run` needs Rust and nothing else; `make test` needs clients of
+# Redis too, and installs them if they are missing.
 
 CARGO ?= cargo
 # make fuzz ITERATIONS=…
 ITERATIONS ?= 2000000
 EVENKEEL = $(CARGO) run --release --quiet -p evenkeel --
 
-.PHONY: run test check bench drill audit fuzz docs setup
+.PHONY: run test clients check bench drill audit fuzz docs setup
 
 # A server to play with, on this machine: prints its address and a first request.
 run:
 	$(CARGO) run --release -p evenkeel -- dev
 
-test:
+test: clients
 	$(CARGO) test --workspace
+
+# Real clients of Redis, which the tests drive: redis-tools, and redis-py beside what is built.
+clients:
+	crates/cli/tests/clients/setup
 
 # Format, lints, dependencies, and the checks of the tree itself. Without cargo-deny, which takes
 # minutes to build, licences and sources are checked by the last of these alone.

@@ -19,6 +19,7 @@ mod headers;
 mod json;
 mod keys;
 mod limits;
+mod meters;
 mod openapi;
 mod ops;
 mod options;
@@ -35,6 +36,7 @@ mod time;
 mod top;
 
 pub use keys::{AdminKey, has_admin_key};
+pub use meters::Meters;
 pub use openapi::document as openapi_document;
 pub use options::{Auth, ServerOptions};
 pub use server::{ServeError, serve, serve_beside};

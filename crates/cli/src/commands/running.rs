@@ -3,8 +3,8 @@
 use super::stop::{INTERRUPTED, Stop, stop_signal};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
-use evenkeel_server::{Auth, ServeError, ServerOptions, resp, serve_beside};
-use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc};
+use evenkeel_server::{Auth, Meters, ServeError, ServerOptions, resp, serve_beside};
+use std::{io::ErrorKind, net::SocketAddr, path::Path};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// Where everything is kept.
@@ -24,6 +24,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     listener: TcpListener,
     resp: Option<TcpListener>,
+    resp_options: resp::RespOptions,
     options: ServerOptions,
     stop: Stop,
 }
@@ -63,7 +64,8 @@ impl Running {
         };
         let address = listener.local_addr()?;
         let options = ServerOptions { auth, ..settings.server.clone() };
-        Ok(Self { node, address, listener, resp, options, stop })
+        let resp_options = resp::RespOptions { auth, ..settings.resp_options.clone() };
+        Ok(Self { node, address, listener, resp, resp_options, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -86,19 +88,19 @@ impl Running {
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let Self { node, listener, resp, options, stop, .. } = self;
+        let Self { node, listener, resp, resp_options, options, stop, .. } = self;
+        let meters = Meters::new(&node);
         let (stopping, told) = watch::channel(false);
         let mut edges = Edges::new();
         if let Some(listener) = resp {
-            let options = resp::RespOptions::new(options.auth);
-            let limits = Arc::new(resp::Counted(node.clone()));
-            let served = resp::serve(listener, options, limits, until(told.clone()));
+            let (node, meters, told) = (node.clone(), meters.clone(), until(told.clone()));
+            let served = resp::serve(listener, resp_options, node, meters, told);
             edges.spawn(async move {
                 served.await;
                 Ok(())
             });
         }
-        edges.spawn(serve_beside(listener, options, node.clone(), until(told)));
+        edges.spawn(serve_beside(listener, options, node.clone(), meters, until(told)));
         let ended = serve_all(edges, stop, stopping).await?;
         node.shutdown().await;
         ended
@@ -164,6 +166,7 @@ fn not_bound(address: SocketAddr, flag: &str, error: std::io::Error) -> Failure 
 mod tests {
     use super::*;
     use std::future::{pending, ready};
+    use std::sync::Arc;
     use tokio::sync::Barrier;
 
     #[tokio::test]

@@ -17,7 +17,7 @@ pub(crate) use schema::json_schema;
 
 use evenkeel_contract::{Overrides, Registry};
 use evenkeel_node::NodeOptions;
-use evenkeel_server::{Auth, ServerOptions};
+use evenkeel_server::{Auth, ServerOptions, resp::RespOptions};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) data: Option<PathBuf>,
     /// The edge's limits; who may ask is not a setting but a flag.
     pub(crate) server: ServerOptions,
+    /// The limits of Redis's protocol, likewise.
+    pub(crate) resp_options: RespOptions,
     /// The node's limits; its directory is `data`.
     pub(crate) node: NodeOptions,
 }
@@ -50,6 +52,7 @@ impl Default for Settings {
             resp: None,
             data: None,
             server: ServerOptions::new(Auth::Keys),
+            resp_options: RespOptions::new(Auth::Keys),
             node: NodeOptions::new(PathBuf::new()),
         }
     }

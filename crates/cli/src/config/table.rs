@@ -35,12 +35,12 @@ pub(crate) enum Value {
 }
 
 /// Every section, in order; `paths` is the contracts'.
-pub(crate) const SECTIONS: [&str; 4] = ["server", "node", "log", PATHS];
+pub(crate) const SECTIONS: [&str; 5] = ["server", "resp", "node", "log", PATHS];
 /// The section of contracts.
 pub(crate) const PATHS: &str = "paths";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 19] = [
+pub(crate) static SETTINGS: [Setting; 26] = [
     Setting {
         section: "server",
         key: "http",
@@ -118,6 +118,48 @@ pub(crate) static SETTINGS: [Setting; 19] = [
         key: "drain_timeout_ms",
         summary: "How long requests may take to finish once the server is told to stop.",
         field: Field::Millis(0..=HOUR_MS, |s| &mut s.server.drain_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "connections_max",
+        summary: "Connections of Redis's protocol served at once.",
+        field: Field::Usize(1..=65_536, |s| &mut s.resp_options.connections_max),
+    },
+    Setting {
+        section: "resp",
+        key: "pipeline_max",
+        summary: "Commands of one connection that are read, and decided, together.",
+        field: Field::Usize(1..=8_192, |s| &mut s.resp_options.pipeline_max),
+    },
+    Setting {
+        section: "resp",
+        key: "stranger_timeout_ms",
+        summary: "How long a connection may take to say who it is.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.resp_options.stranger_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "command_timeout_ms",
+        summary: "How long a command may take to arrive.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.resp_options.command_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "idle_timeout_ms",
+        summary: "How long a caller who is known may say nothing; 0 is for ever, as in Redis.",
+        field: Field::Millis(0..=24 * HOUR_MS, |s| &mut s.resp_options.idle_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "write_timeout_ms",
+        summary: "How long a caller may take to read its replies.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.resp_options.write_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "drain_timeout_ms",
+        summary: "How long commands may take to finish once the server is told to stop.",
+        field: Field::Millis(0..=HOUR_MS, |s| &mut s.resp_options.drain_timeout),
     },
     Setting {
         section: "node",
@@ -236,7 +278,7 @@ pub(crate) struct Illegal;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_server::ServerOptions;
+    use evenkeel_server::{ServerOptions, resp::RespOptions};
 
     #[test]
     fn every_setting_is_of_a_known_section_once_and_has_a_legal_default() {
@@ -280,6 +322,20 @@ mod tests {
         let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
         assert_eq!(timeouts, [Duration::from_millis(11); 5]);
         assert_eq!(drain_timeout, Duration::from_millis(1));
+        let RespOptions {
+            auth: _,
+            connections_max,
+            pipeline_max,
+            stranger_timeout,
+            command_timeout,
+            idle_timeout,
+            write_timeout,
+            drain_timeout,
+        } = settings.resp_options;
+        assert_eq!([connections_max, pipeline_max], [2; 2]);
+        let timeouts = [stranger_timeout, command_timeout, write_timeout];
+        assert_eq!(timeouts, [Duration::from_millis(11); 3]);
+        assert_eq!([idle_timeout, drain_timeout], [Duration::from_millis(1); 2]);
     }
 
     #[test]
@@ -292,12 +348,11 @@ mod tests {
             let mut settings = Settings::default();
             setting.set(&mut settings, &value).unwrap();
             for other in &SETTINGS {
-                let expected = if other.key == setting.key {
-                    Some(value.clone())
-                } else {
-                    other.get(&mut Settings::default())
-                };
-                assert_eq!(other.get(&mut settings), expected, "{} {}", setting.key, other.key);
+                let same = (other.section, other.key) == (setting.section, setting.key);
+                let expected =
+                    if same { Some(value.clone()) } else { other.get(&mut Settings::default()) };
+                let names = [setting.section, setting.key, other.section, other.key];
+                assert_eq!(other.get(&mut settings), expected, "{names:?}");
             }
         }
     }

@@ -26,7 +26,9 @@ pub fn expire(
     tenant: TenantId,
     command: &Command,
 ) -> Result<bool, StateError> {
-    let Action::Check { .. } = command.action else { return Ok(false) };
+    let (Action::Check { .. } | Action::Lease { .. }) = command.action else {
+        return Ok(false);
+    };
     let mut count_max = concurrency::EXPIRE_MAX;
     for check in &command.checks {
         let key = (tenant, check.key());
