@@ -5,8 +5,8 @@ use crate::driver::{Driver, TENANT, key_for, meta};
 use evenkeel_domains::{
     Command, Refusal, Reply as AnyReply,
     limits::{
-        self, Action, Algorithm, CHECKS_MAX, Check, CheckError, CheckResult, Durability,
-        KEY_BYTES_MAX, Mode, Policy, PolicyError, Reply, SWEEP_EVERY_MS, SWEEP_ROWS_MAX, Subject,
+        self, Action, Algorithm, CHECKS_MAX, Check, CheckError, CheckResult, KEY_BYTES_MAX, Mode,
+        Policy, PolicyError, Reply, SWEEP_EVERY_MS, SWEEP_ROWS_MAX, Subject,
     },
     meta as metas,
 };
