@@ -67,7 +67,8 @@ impl Command {
             Self::Limits(command) => match &command.action {
                 limits::Action::Check { .. }
                 | limits::Action::Refund { .. }
-                | limits::Action::Reset => {
+                | limits::Action::Reset
+                | limits::Action::GiveBack => {
                     of_check(command.checks.first().expect("Command::new asks for at least one"))
                 }
                 limits::Action::Release { lease } | limits::Action::Renew { lease, .. } => {

@@ -15,6 +15,8 @@ mod contracts;
 mod cursor;
 mod edge;
 mod failure;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod headers;
 mod json;
 mod keys;
@@ -30,6 +32,7 @@ pub mod resp;
 mod routes;
 mod server;
 mod spent;
+mod standing;
 mod text;
 mod time;
 
@@ -37,3 +40,4 @@ pub use keys::{AdminKey, has_admin_key};
 pub use openapi::document as openapi_document;
 pub use options::{Auth, ServerOptions};
 pub use server::{ServeError, serve};
+pub use standing::{Standing, Stands};

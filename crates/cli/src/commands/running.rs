@@ -1,6 +1,9 @@
 //! What `dev` and `serve` share: a node over a directory, a socket, and the end of both.
 
-use super::stop::{INTERRUPTED, Stop, stop_signal};
+use super::{
+    envoy::Envoy,
+    stop::{INTERRUPTED, Stop, stop_signal},
+};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
 use evenkeel_server::{Auth, ServerOptions, resp};
@@ -24,6 +27,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     listener: TcpListener,
     resp: Option<TcpListener>,
+    envoy: Option<Envoy>,
     options: ServerOptions,
     stop: Stop,
 }
@@ -52,9 +56,9 @@ impl Running {
                 Some(address) => Some(bind(address, "--resp").await?),
                 None => None,
             };
-            Ok((http, resp))
+            Ok((http, resp, Envoy::open(settings, auth).await?))
         };
-        let (listener, resp) = match bound.await {
+        let (listener, resp, envoy) = match bound.await {
             Ok(bound) => bound,
             Err(failure) => {
                 node.shutdown().await;
@@ -62,8 +66,9 @@ impl Running {
             }
         };
         let address = listener.local_addr()?;
-        let options = ServerOptions { auth, ..settings.server.clone() };
-        Ok(Self { node, address, listener, resp, options, stop })
+        let rules = envoy.as_ref().map(Envoy::standing);
+        let options = ServerOptions { auth, rules, ..settings.server.clone() };
+        Ok(Self { node, address, listener, resp, envoy, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -83,10 +88,15 @@ impl Running {
         self.resp.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// Where Envoy's rate limit service is served, if it is.
+    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+        self.envoy.as_ref().and_then(Envoy::address)
+    }
+
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let Self { node, listener, resp, options, stop, .. } = self;
+        let Self { node, listener, resp, envoy, options, stop, .. } = self;
         let (stop_resp, resp_stopped) = oneshot::channel::<()>();
         let resp = resp.map(|listener| {
             let (options, limits) =
@@ -95,19 +105,21 @@ impl Running {
                 let _ = resp_stopped.await;
             }))
         });
-        // It drains beside HTTP, before the node is closed.
+        let (stop_envoy, envoy_stopped) = oneshot::channel::<()>();
+        let envoy = envoy.map(|envoy| tokio::spawn(envoy.serve(node.clone(), envoy_stopped)));
+        // They drain beside HTTP, before the node is closed.
         let stopped = async move {
             stop.await;
-            drop(stop_resp);
-            if let Some(resp) = resp {
-                let _ = resp.await;
+            drop((stop_resp, stop_envoy));
+            for edge in [resp, envoy].into_iter().flatten() {
+                let _ = edge.await;
             }
         };
         Ok(evenkeel_server::serve(listener, options, node, stopped).await?)
     }
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| not_bound(address, flag, error))
 }
 

@@ -82,6 +82,9 @@ pub enum Action {
     },
     /// Forget what was counted: the subjects are full again.
     Reset,
+    /// Give back what somebody says was counted and not used, without saying when: the oldest first,
+    /// and no more than is still counted.
+    GiveBack,
 }
 
 /// What is limited.

@@ -54,13 +54,8 @@ pub fn timer(ctx: &mut Context<'_, '_>, _: u64) -> Result<(), StateError> {
 pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) -> Decided {
     match &command.action {
         Action::Check { peek, lease } => check(ctx, tenant, &command.checks, *peek, *lease),
-        Action::Refund { counted_at } => {
-            only_counted(&command.checks)?;
-            for check in &command.checks {
-                refund(ctx, (tenant, check.key()), check, *counted_at)?;
-            }
-            changed(ctx, tenant, &command.checks)
-        }
+        Action::Refund { counted_at } => give_back(ctx, tenant, &command.checks, Some(*counted_at)),
+        Action::GiveBack => give_back(ctx, tenant, &command.checks, None),
         Action::Reset => {
             only_counted(&command.checks)?;
             for check in &command.checks {
@@ -74,6 +69,20 @@ pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) ->
         Action::Release { lease } => concurrency::release(ctx, tenant, lease),
         Action::Renew { lease, ttl_ms } => concurrency::renew(ctx, tenant, lease, *ttl_ms),
     }
+}
+
+/// Gives back what `checks` counted, at `counted_at` if that is known.
+fn give_back(
+    ctx: &mut Context<'_, '_>,
+    tenant: TenantId,
+    checks: &[Check],
+    counted_at: Option<Time>,
+) -> Decided {
+    only_counted(checks)?;
+    for check in checks {
+        refund(ctx, (tenant, check.key()), check, counted_at)?;
+    }
+    changed(ctx, tenant, checks)
 }
 
 /// Slots are given back by releasing them.
@@ -239,24 +248,28 @@ fn apply(
     }
 }
 
-/// Gives back what `check` counted at `counted_at`, as far as its subject still holds it.
+/// Gives back what `check` counted at `counted_at`, as far as its subject still holds it; if that is
+/// not known, as far as it holds anything.
 fn refund(
     ctx: &mut Context<'_, '_>,
     key: RowKey,
     check: &Check,
-    counted_at: Time,
+    counted_at: Option<Time>,
 ) -> Result<(), StateError> {
     let now = ctx.now();
-    let counted_at = counted_at.min(now);
     let (row, full) = match ctx.tx.get::<Keys>(&key)? {
         Some(Key::Gcra { tat_ns }) => {
-            let (tat_ns, counted_ns) = (known(check, tat_ns, now), ns(counted_at));
+            let counted_ns = ns(counted_at.unwrap_or(now).min(now));
+            let tat_ns = known(check, tat_ns, now);
             let tat_ns = rate(check).refund(tat_ns, ns(now), check.cost(), counted_ns);
             (Key::Gcra { tat_ns }, tat_ns <= ns(now))
         }
         Some(Key::SlidingWindow(window)) => {
             let mut window = window.advanced(check.policy().period_ms, now);
-            window.refund(check.cost(), counted_at);
+            match counted_at {
+                Some(counted_at) => window.refund(check.cost(), counted_at.min(now)),
+                None => window.give_back(check.cost()),
+            }
             let full = window.is_idle(now);
             (Key::SlidingWindow(window), full)
         }
