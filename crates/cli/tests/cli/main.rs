@@ -4,6 +4,8 @@
 
 mod asking;
 mod drilling;
+#[cfg(feature = "grpc")]
+mod envoy;
 mod help;
 mod importing;
 mod logs;

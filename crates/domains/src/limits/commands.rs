@@ -82,8 +82,9 @@ pub enum Action {
     },
     /// Forget what was counted: the subjects are full again.
     Reset,
-    /// Give back what somebody says was counted and not used, without saying when: the oldest first,
-    /// and no more than is still counted.
+    /// Give back what somebody says was counted and not used, without saying when: of a sliding window
+    /// the oldest first, and no more than is still counted. GCRA gives nothing back: by now it may have
+    /// come back by itself.
     GiveBack,
 }
 

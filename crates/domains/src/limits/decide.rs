@@ -249,7 +249,7 @@ fn apply(
 }
 
 /// Gives back what `check` counted at `counted_at`, as far as its subject still holds it; if that is
-/// not known, as far as it holds anything.
+/// not known, as far as it is safe.
 fn refund(
     ctx: &mut Context<'_, '_>,
     key: RowKey,
@@ -259,7 +259,7 @@ fn refund(
     let now = ctx.now();
     let (row, full) = match ctx.tx.get::<Keys>(&key)? {
         Some(Key::Gcra { tat_ns }) => {
-            let counted_ns = ns(counted_at.unwrap_or(now).min(now));
+            let counted_ns = counted_at.map_or(0, |counted_at| ns(counted_at.min(now)));
             let tat_ns = known(check, tat_ns, now);
             let tat_ns = rate(check).refund(tat_ns, ns(now), check.cost(), counted_ns);
             (Key::Gcra { tat_ns }, tat_ns <= ns(now))

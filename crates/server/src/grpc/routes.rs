@@ -161,3 +161,31 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_as_grpc_writes_them() {
+        let of = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            deadline(&headers)
+        };
+        assert_eq!(of("20m"), Some(Duration::from_millis(20)));
+        assert_eq!(of("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        assert_eq!(of("1M"), Some(Duration::from_secs(60)));
+        assert_eq!(of("3S"), Some(Duration::from_secs(3)));
+        assert_eq!(of("5u"), Some(Duration::from_micros(5)));
+        assert_eq!(of("7n"), Some(Duration::from_nanos(7)));
+        for wrong in ["", "m", "20", "-1m", "123456789m", "1x", "1.5S", "\u{7f}"] {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = wrong.parse() {
+                headers.insert("grpc-timeout", value);
+            }
+            assert_eq!(deadline(&headers), None, "{wrong:?}");
+        }
+        assert_eq!(deadline(&HeaderMap::new()), None);
+    }
+}

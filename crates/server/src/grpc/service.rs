@@ -247,3 +247,7 @@ fn headers(statuses: &[DescriptorStatus]) -> Vec<HeaderValue> {
         header("ratelimit-reset", reset_s.to_string()),
     ]
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

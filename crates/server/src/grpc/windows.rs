@@ -112,3 +112,78 @@ fn short(key: Vec<u8>) -> Vec<u8> {
     short.extend_from_slice(blake3::hash(&key).as_bytes());
     short
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_700_000_123_456);
+
+    fn entry(key: &str, value: &str) -> Entry {
+        Entry { key: key.into(), value: value.into() }
+    }
+
+    fn counted(entries: &[Entry], windows: Windows, now: Time) -> Counted {
+        let limit = Limit { requests_per_unit: 5, unit: Unit::Minute, shadow: false };
+        check("d", entries, limit, 2, windows, now).unwrap().unwrap()
+    }
+
+    fn key(entries: &[Entry], windows: Windows, now: Time) -> Vec<u8> {
+        counted(entries, windows, now).check.subject().key.clone()
+    }
+
+    #[test]
+    fn no_two_descriptors_are_counted_as_one() {
+        let long = "x".repeat(KEY_BYTES_MAX);
+        let lists = [
+            vec![],
+            vec![entry("", "")],
+            vec![entry("a", "bc")],
+            vec![entry("ab", "c")],
+            vec![entry("a", "b"), entry("c", "d")],
+            vec![entry("c", "d"), entry("a", "b")],
+            vec![entry("a", "b"), entry("c", "")],
+            vec![entry(&long, "")],
+            vec![entry("", &long)],
+        ];
+        for (at, one) in lists.iter().enumerate() {
+            for other in &lists[..at] {
+                let same = |windows| key(one, windows, NOW) == key(other, windows, NOW);
+                assert!(!same(Windows::Rolling) && !same(Windows::Calendar), "{one:?} {other:?}");
+            }
+            assert!(key(one, Windows::Calendar, NOW).len() <= KEY_BYTES_MAX);
+        }
+        let limit = Limit { requests_per_unit: 5, unit: Unit::Minute, shadow: false };
+        let of = |domain| {
+            check(domain, &lists[2], limit, 1, Windows::Rolling, NOW).unwrap().unwrap().check.key()
+        };
+        assert_ne!(of("d"), of("e"));
+    }
+
+    #[test]
+    fn a_rolling_window_has_one_key_and_one_of_the_clock_has_one_a_unit() {
+        let entries = [entry("a", "b")];
+        let later = |ms| Time(NOW.0 + ms);
+        assert_eq!(
+            counted(&entries, Windows::Rolling, NOW),
+            counted(&entries, Windows::Rolling, later(60_000))
+        );
+        let first = counted(&entries, Windows::Calendar, NOW);
+        // 22:15:23.456
+        assert_eq!(first.ends_at, Some(Time(1_700_000_160_000)));
+        assert_eq!(first, counted(&entries, Windows::Calendar, later(36_543)));
+        let next = counted(&entries, Windows::Calendar, later(36_544));
+        assert_ne!(first.check.key(), next.check.key());
+        assert_eq!(next.ends_at, Some(Time(1_700_000_220_000)));
+        let policy = first.check.policy();
+        assert_eq!((policy.quantity, policy.period_ms, first.check.cost()), (5, 60_000, 2));
+    }
+
+    #[test]
+    fn an_unknown_unit_counts_nothing() {
+        let limit = Limit { requests_per_unit: 5, unit: Unit::Unknown, shadow: false };
+        assert!(check("d", &[], limit, 1, Windows::Rolling, NOW).is_none());
+        assert_eq!(Unit::named("WEEK"), Some(Unit::Week));
+        assert_eq!(Unit::named("unknown"), None);
+    }
+}

@@ -1,6 +1,7 @@
 //! Limits: each algorithm against a model, then what they have in common, through the engine.
 
 mod gcra;
+mod given_back;
 mod slots;
 mod together;
 mod window;
