@@ -25,13 +25,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     resp: Option<SocketAddr>,
     /// Where to serve Envoy's rate limit service (gRPC), such as 127.0.0.1:7482; else nowhere.
-    #[arg(long, value_name = "ADDR", requires = "envoy_rules")]
+    #[arg(long, value_name = "ADDR", hide = !cfg!(feature = "grpc"))]
     grpc: Option<SocketAddr>,
     /// The directory of Envoy's rules: files *.yaml as envoyproxy/ratelimit has them.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide = !cfg!(feature = "grpc"))]
     envoy_rules: Option<PathBuf>,
     /// Where a unit of Envoy's limits begins: rolling (anywhere) or calendar (on the clock).
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", hide = !cfg!(feature = "grpc"))]
     envoy_windows: Option<String>,
 }
 
