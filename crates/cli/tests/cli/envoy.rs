@@ -16,18 +16,29 @@ const RULES: &str = include_str!("../clients/rls_rules.yaml");
 struct Fixture {
     server: Server,
     rules: TempDir,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Fixture {
     fn new(args: &[&str]) -> Self {
         let (data, rules) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         std::fs::write(rules.path().join("edge.yaml"), RULES).unwrap();
+        Self::over(data, rules, args)
+    }
+
+    fn over(data: TempDir, rules: TempDir, args: &[&str]) -> Self {
         let path = rules.path().to_str().unwrap();
         let mut all = vec!["--init", "--grpc", "127.0.0.1:0", "--envoy-rules", path];
         all.extend(args);
         let server = Server::serve(data.path(), &all);
-        Self { server, rules, _data: data }
+        Self { server, rules, data }
+    }
+
+    /// The same directories after a kill.
+    fn killed(self, args: &[&str]) -> Self {
+        let Self { server, rules, data } = self;
+        server.kill();
+        Self::over(data, rules, args)
     }
 
     /// Runs a scenario to its end.
@@ -107,6 +118,14 @@ fn what_is_wrong_is_refused_and_strangers_are() {
 #[test]
 fn health_and_reflection_describe_the_service() {
     Fixture::new(&[]).passes("described");
+}
+
+#[test]
+fn what_was_counted_stays_counted_through_a_kill() {
+    let open = ["--insecure-no-auth"];
+    let fixture = Fixture::new(&open);
+    assert_eq!(Client::start(&fixture, "use_up").says(), "done");
+    fixture.killed(&open).passes("used_up");
 }
 
 #[test]

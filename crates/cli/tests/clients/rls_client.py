@@ -239,6 +239,17 @@ def reload(client, rules):
     assert client.codes("reloaded", ip) == (OVER, [(OVER, 0)])
 
 
+def use_up(client, _rules):
+    """All of a limit, before the server is killed."""
+    assert client.codes("edge", descriptor(("remote_address", "10.5.0.1")), hits=3) == (OK, [(OK, 0)])
+
+
+def used_up(client, _rules):
+    """Nothing of it is there afterwards; it was of another key's."""
+    one, other = descriptor(("remote_address", "10.5.0.1")), descriptor(("remote_address", "10.5.0.2"))
+    assert client.codes("edge", one, other) == (OVER, [(OVER, 0), (OK, 2)])
+
+
 def headers(client, _rules):
     """The headers that Envoy passes on say what the tightest limit says."""
     ip, user = descriptor(("remote_address", "10.4.0.1")), descriptor(("user", "h"))
