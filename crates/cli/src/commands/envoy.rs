@@ -1,7 +1,6 @@
 //! Envoy's rate limit service beside HTTP: its rules, its socket, and a plain word where this build
 //! has none.
 
-use super::running::bind;
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
 use evenkeel_server::{Auth, Standing};
@@ -13,8 +12,11 @@ pub(super) use with_grpc::Envoy;
 
 #[cfg(feature = "grpc")]
 mod with_grpc {
-    use super::{Auth, Failure, Node, Settings, SocketAddr, Standing, bind, oneshot};
-    use crate::config::{SWITCH, WINDOWS};
+    use super::{Auth, Failure, Node, Settings, SocketAddr, Standing, oneshot};
+    use crate::{
+        commands::running::bind,
+        config::{SWITCH, WINDOWS},
+    };
     use evenkeel_server::grpc::{self, Directory, GrpcOptions, Windows};
     use std::sync::Arc;
     use tokio::net::TcpListener;

@@ -119,7 +119,7 @@ impl Running {
     }
 }
 
-pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+pub(crate) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| not_bound(address, flag, error))
 }
 
