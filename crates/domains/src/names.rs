@@ -26,7 +26,7 @@ impl Command {
             },
             Self::Limits(command) => match command.action {
                 limits::Action::Check { .. } | limits::Action::Lease { .. } => "limits.check",
-                limits::Action::Refund { .. } => "limits.refund",
+                limits::Action::Refund { .. } | limits::Action::GiveBack => "limits.refund",
                 limits::Action::Release { .. } => "limits.release",
                 limits::Action::Renew { .. } => "limits.renew",
                 limits::Action::Reset => "limits.reset",

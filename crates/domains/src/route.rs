@@ -68,7 +68,8 @@ impl Command {
                 limits::Action::Check { .. }
                 | limits::Action::Lease { .. }
                 | limits::Action::Refund { .. }
-                | limits::Action::Reset => {
+                | limits::Action::Reset
+                | limits::Action::GiveBack => {
                     of_check(command.checks.first().expect("Command::new asks for at least one"))
                 }
                 limits::Action::Release { lease } | limits::Action::Renew { lease, .. } => {

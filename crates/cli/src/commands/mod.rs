@@ -7,6 +7,7 @@ pub(crate) mod contracts;
 mod demo;
 pub(crate) mod dev;
 pub(crate) mod drill;
+mod envoy;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod key;

@@ -1,6 +1,9 @@
 //! What `dev` and `serve` share: a node over a directory, a socket, and the end of both.
 
-use super::stop::{INTERRUPTED, Stop, stop_signal};
+use super::{
+    envoy::Envoy,
+    stop::{INTERRUPTED, Stop, stop_signal},
+};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
 use evenkeel_server::{Auth, Meters, ServeError, ServerOptions, resp, serve_beside};
@@ -25,6 +28,7 @@ pub(crate) struct Running {
     listener: TcpListener,
     resp: Option<TcpListener>,
     resp_options: resp::RespOptions,
+    envoy: Option<Envoy>,
     options: ServerOptions,
     stop: Stop,
 }
@@ -53,9 +57,9 @@ impl Running {
                 Some(address) => Some(bind(address, "--resp").await?),
                 None => None,
             };
-            Ok((http, resp))
+            Ok((http, resp, Envoy::open(settings, auth).await?))
         };
-        let (listener, resp) = match bound.await {
+        let (listener, resp, envoy) = match bound.await {
             Ok(bound) => bound,
             Err(failure) => {
                 node.shutdown().await;
@@ -63,9 +67,10 @@ impl Running {
             }
         };
         let address = listener.local_addr()?;
-        let options = ServerOptions { auth, ..settings.server.clone() };
+        let rules = envoy.as_ref().map(Envoy::standing);
+        let options = ServerOptions { auth, rules, ..settings.server.clone() };
         let resp_options = resp::RespOptions { auth, ..settings.resp_options.clone() };
-        Ok(Self { node, address, listener, resp, resp_options, options, stop })
+        Ok(Self { node, address, listener, resp, resp_options, envoy, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -85,16 +90,28 @@ impl Running {
         self.resp.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// Where Envoy's rate limit service is served, if it is.
+    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+        self.envoy.as_ref().and_then(Envoy::address)
+    }
+
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let Self { node, listener, resp, resp_options, options, stop, .. } = self;
+        let Self { node, listener, resp, resp_options, envoy, options, stop, .. } = self;
         let meters = Meters::new(&node);
         let (stopping, told) = watch::channel(false);
         let mut edges = Edges::new();
         if let Some(listener) = resp {
             let (node, meters, told) = (node.clone(), meters.clone(), until(told.clone()));
             let served = resp::serve(listener, resp_options, node, meters, told);
+            edges.spawn(async move {
+                served.await;
+                Ok(())
+            });
+        }
+        if let Some(envoy) = envoy {
+            let served = envoy.serve(node.clone(), until(told.clone()));
             edges.spawn(async move {
                 served.await;
                 Ok(())
@@ -147,7 +164,7 @@ async fn until(mut told: watch::Receiver<bool>) {
     let _ = told.wait_for(|told| *told).await;
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+pub(crate) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| not_bound(address, flag, error))
 }
 

@@ -5,6 +5,8 @@
 mod asking;
 mod clients;
 mod drilling;
+#[cfg(feature = "grpc")]
+mod envoy;
 mod help;
 mod importing;
 mod logs;

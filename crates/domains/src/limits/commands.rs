@@ -94,6 +94,10 @@ pub enum Action {
         /// At most.
         tokens: u64,
     },
+    /// Give back what somebody says was counted and not used, without saying when: of a sliding window
+    /// the oldest first, and no more than is still counted. GCRA gives nothing back: by now it may have
+    /// come back by itself.
+    GiveBack,
 }
 
 /// What is limited.

@@ -84,13 +84,8 @@ pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) ->
     match &command.action {
         Action::Check { lease } => check(ctx, tenant, &command.checks, *lease),
         Action::Lease { tokens } => lease(ctx, tenant, &command.checks[0], *tokens),
-        Action::Refund { counted_at } => {
-            only_counted(&command.checks)?;
-            for check in &command.checks {
-                refund(ctx, (tenant, check.key()), check, *counted_at)?;
-            }
-            changed(ctx, tenant, &command.checks)
-        }
+        Action::Refund { counted_at } => give_back(ctx, tenant, &command.checks, Some(*counted_at)),
+        Action::GiveBack => give_back(ctx, tenant, &command.checks, None),
         Action::Reset => {
             only_counted(&command.checks)?;
             for check in &command.checks {
@@ -104,6 +99,20 @@ pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) ->
         Action::Release { lease } => concurrency::release(ctx, tenant, lease),
         Action::Renew { lease, ttl_ms } => concurrency::renew(ctx, tenant, lease, *ttl_ms),
     }
+}
+
+/// Gives back what `checks` counted, at `counted_at` if that is known.
+fn give_back(
+    ctx: &mut Context<'_, '_>,
+    tenant: TenantId,
+    checks: &[Check],
+    counted_at: Option<Time>,
+) -> Decided {
+    only_counted(checks)?;
+    for check in checks {
+        refund(ctx, (tenant, check.key()), check, counted_at)?;
+    }
+    changed(ctx, tenant, checks)
 }
 
 /// Slots are given back by releasing them.
@@ -333,25 +342,31 @@ fn apply(
     }
 }
 
-/// Gives back what `check` counted at `counted_at`, as far as its subject still holds it. Nothing of what
-/// came with its policy: nobody knows by which it was counted.
+/// Gives back what `check` counted at `counted_at`, as far as its subject still holds it; if that is
+/// not known, as far as it is safe. Nothing of what came with its policy: nobody knows by which it was
+/// counted.
 fn refund(
     ctx: &mut Context<'_, '_>,
     key: RowKey,
     check: &Check,
-    counted_at: Time,
+    counted_at: Option<Time>,
 ) -> Result<(), StateError> {
     let now = ctx.now();
-    let counted_at = counted_at.min(now);
     let policy = check.policy();
     let (row, full) = match ctx.tx.get::<Keys>(&key)? {
         Some(Key::Gcra(mut level)) => {
-            level.refund(Rate::of(policy), now, check.cost(), counted_at);
+            // Without a time it may all have come back by itself.
+            if let Some(counted_at) = counted_at {
+                level.refund(Rate::of(policy), now, check.cost(), counted_at.min(now));
+            }
             (Key::Gcra(level), level.is_idle(now))
         }
         Some(Key::SlidingWindow(mut window)) => {
             window = window.taken_over(policy.period_ms, now);
-            window.refund(policy.period_ms, check.cost(), counted_at);
+            match counted_at {
+                Some(at) => window.refund(policy.period_ms, check.cost(), at.min(now)),
+                None => window.give_back(policy.period_ms, check.cost()),
+            }
             let full = window.is_idle(now);
             (Key::SlidingWindow(window), full)
         }

@@ -163,6 +163,21 @@ impl Window {
         self.counts.retain(|(_, count)| *count > 0);
     }
 
+    /// Gives back up to `cost` units of those counted, whenever that was. The oldest go first: were it
+    /// others that are given back, those stay counted for longer than they need, never shorter.
+    /// Nothing if the window is not counted by `period_ms`.
+    pub fn give_back(&mut self, period_ms: u64, mut cost: u64) {
+        if period_ms != self.period_ms {
+            return;
+        }
+        for (_, count) in &mut self.counts {
+            let back = cost.min(*count);
+            *count -= back;
+            cost -= back;
+        }
+        self.counts.retain(|(_, count)| *count > 0);
+    }
+
     /// How long until `units` have left the window, or everything, if that is less.
     fn free_after_ns(&self, units: u64, now: Time) -> Option<u64> {
         let mut left: u64 = 0;

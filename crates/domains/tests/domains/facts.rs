@@ -325,6 +325,8 @@ fn counted(seen: &mut Seen) {
     seen.run(driver, two(limits::Action::Refund { counted_at })).unwrap();
     seen.run(driver, two(limits::Action::Refund { counted_at })).unwrap();
     seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(limits::Action::GiveBack)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
     seen.run(driver, two(limits::Action::Reset)).unwrap();
 }
 
@@ -427,6 +429,7 @@ fn commands() -> Vec<Command> {
         counting(scoped, CHECK),
         counting(scoped, limits::Action::Refund { counted_at: Time(0) }),
         counting(scoped, limits::Action::Reset),
+        counting(scoped, limits::Action::GiveBack),
         counting_none(limits::Action::Release { lease: lease(0) }),
         counting_none(limits::Action::Renew { lease: lease(0), ttl_ms: 1 }),
     ];

@@ -2,6 +2,7 @@
 
 mod changes;
 mod gcra;
+mod given_back;
 mod leased;
 mod slots;
 mod sweep;
