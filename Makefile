@@ -1,24 +1,33 @@
-# What there is to do here. `make run` and `make test` need Rust and nothing else.
+# What there is to do here. `make run` needs Rust and nothing else; `make test` needs clients of
+# Redis and of gRPC too, and installs them if they are missing.
 
 CARGO ?= cargo
 # make fuzz ITERATIONS=…
 ITERATIONS ?= 2000000
+# What a release has beyond a first build.
+FEATURES = evenkeel/grpc
 EVENKEEL = $(CARGO) run --release --quiet -p evenkeel --
 
-.PHONY: run test check bench drill audit fuzz docs setup
+.PHONY: run test clients check bench drill audit fuzz docs setup
 
 # A server to play with, on this machine: prints its address and a first request.
 run:
 	$(CARGO) run --release -p evenkeel -- dev
 
-test:
-	$(CARGO) test --workspace
+test: clients
+	$(CARGO) test --workspace --features $(FEATURES)
+
+# Real clients, which the tests drive: redis-tools, and beside what is built redis-py, and gRPC's for
+# Python with Envoy's messages.
+clients:
+	crates/cli/tests/clients/setup
+	crates/cli/tests/clients/setup-envoy
 
 # Format, lints, dependencies, and the checks of the tree itself. Without cargo-deny, which takes
 # minutes to build, licences and sources are checked by the last of these alone.
 check:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features $(FEATURES) -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  cargo deny check bans licenses sources; \
 	else \
@@ -42,7 +51,7 @@ audit:
 
 # The parsers' tests on hostile input, for longer than `make test` runs them.
 fuzz:
-	EVENKEEL_FUZZ_ITERATIONS=$(ITERATIONS) $(CARGO) test --release --workspace -- \
+	EVENKEEL_FUZZ_ITERATIONS=$(ITERATIONS) $(CARGO) test --release --workspace --features $(FEATURES) -- \
 	  hostile damaged_files no_text_breaks no_line_breaks bodies_of_any
 
 # Writes the tables in docs/ that come from the code.

@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{
-        bench, completions, config, contracts, dev, drill, explain, import, key, log, serve,
+        bench, completions, config, contracts, dev, drill, explain, import, key, log, serve, top,
     },
     failure::Failure,
     logging::{self, Format},
@@ -27,6 +27,7 @@ enum Command {
     Serve(serve::Args),
     Key(key::Args),
     Contracts(contracts::Args),
+    Top(top::Args),
     Explain(explain::Args),
     Config(config::Args),
     Import(import::Args),
@@ -70,6 +71,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Command::Serve(args) => serve::run(args).await,
             Command::Key(args) => key::run(args).await,
             Command::Contracts(args) => contracts::run(args).await,
+            Command::Top(args) => top::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Import(args) => import::run(args).await,
             Command::Bench(args) => bench::run(args).await,

@@ -132,7 +132,7 @@ fn throttle(keys: usize) -> Shape {
         let key = format!("user:{}", n * 6_173 % keys).into_bytes();
         let subject = Subject { limit: String::new(), scope: None, key };
         let checks = vec![Check::new(subject, policy, 1).expect("a short key")];
-        let action = limits::Action::Check { peek: false, lease: 0 };
+        let action = limits::Action::Check { lease: 0 };
         Command::Limits(limits::Command::new(checks, action).expect("one check"))
     };
     Shape { prepare: Vec::new(), asks: (0..CHECKS).map(check).collect(), asks_a_ms: CHECKS_A_MS }

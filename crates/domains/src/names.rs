@@ -26,7 +26,7 @@ impl Command {
             },
             Self::Limits(command) => match command.action {
                 limits::Action::Check { .. } | limits::Action::Lease { .. } => "limits.check",
-                limits::Action::Refund { .. } => "limits.refund",
+                limits::Action::Refund { .. } | limits::Action::GiveBack => "limits.refund",
                 limits::Action::Release { .. } => "limits.release",
                 limits::Action::Renew { .. } => "limits.renew",
                 limits::Action::Reset => "limits.reset",
@@ -47,7 +47,7 @@ impl Command {
             Self::Limits(limits::Command { checks, action }) => {
                 let asked: Vec<_> = checks.iter().map(asked).collect();
                 match action {
-                    limits::Action::Check { peek, lease: _ } => postcard::to_stdvec(&(peek, asked)),
+                    limits::Action::Check { lease: _ } => postcard::to_stdvec(&asked),
                     action => postcard::to_stdvec(&(action, asked)),
                 }
             }

@@ -68,7 +68,8 @@ impl Command {
                 limits::Action::Check { .. }
                 | limits::Action::Lease { .. }
                 | limits::Action::Refund { .. }
-                | limits::Action::Reset => {
+                | limits::Action::Reset
+                | limits::Action::GiveBack => {
                     of_check(command.checks.first().expect("Command::new asks for at least one"))
                 }
                 limits::Action::Release { lease } | limits::Action::Renew { lease, .. } => {
@@ -93,7 +94,9 @@ impl Query {
     pub fn scope(&self) -> Scope<'_> {
         let query = match self {
             Self::Reservations(query) => query,
-            Self::Limits(limits::Query::Peek { check }) => return of_check(check),
+            Self::Limits(limits::Query::Peek { checks }) => {
+                return of_check(checks.first().expect("a peek is of at least one check"));
+            }
         };
         match query {
             reservations::Query::Resource { resource }

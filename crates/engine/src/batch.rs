@@ -23,7 +23,7 @@ enum Decision<A: App> {
     /// More was due on its rows than one command may apply: it is decided again, in the next
     /// batch, so that others are not kept waiting for what is due on its rows.
     Again,
-    /// The state could not be read.
+    /// The store could not be read, and may be once it was opened again.
     Unreadable(StateError),
 }
 
@@ -51,10 +51,10 @@ impl<A: App, T, R> Partition<A, T, R> {
         let touched = &mut waiting.touched;
         let mut ctx = Context { tx: &mut tx, now, incarnation, touched, next_timer, totals };
         if ctx.next_timer.is_some_and(|due| due.max(*timers_resume) <= now)
-            && timers::fire_due(app, &mut ctx, options).is_err()
+            && let Err(error) = timers::fire_due(app, &mut ctx, options)
         {
             *timers_resume = now.plus_ms(timers::RETRY_MS);
-            unreadable = true;
+            unreadable |= error.is_store_failure();
         }
         let decider = Decider { app, options };
         let mut delivered = Delivered { offset, at: now, replayed: false };
@@ -174,7 +174,12 @@ impl<A: App> Decider<'_, A> {
             Ok(Ok(decision)) => decision,
             Ok(Err(error)) => {
                 ctx.tx.rollback(before);
-                Decision::Unreadable(error)
+                if error.is_store_failure() {
+                    Decision::Unreadable(error)
+                } else {
+                    // A row that no try will read: to open the store again helps nobody.
+                    Decision::Answer(Err(Failure::Internal), false)
+                }
             }
             Err(_) => {
                 ctx.tx.rollback(before);

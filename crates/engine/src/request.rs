@@ -120,7 +120,8 @@ pub enum Failure<R> {
     /// Certainly no effect: this partition does not take writes here and now.
     #[error("unavailable: {0}")]
     Unavailable(String),
-    /// The decision panicked. It had no effect, and the same request is refused from now on.
+    /// The decision panicked, and the same request is refused from now on; or it came upon a row that
+    /// cannot be read. It had no effect.
     #[error("an internal error; the request had no effect")]
     Internal,
 }

@@ -50,7 +50,8 @@ pub struct Called<A> {
     pub as_of: Vec<SessionToken>,
     /// At most so old. 0: the owner answered.
     pub staleness_ms: u64,
-    /// The record time at which it was decided or read.
+    /// The record time at which it was decided or read: of what several partitions answered the
+    /// earliest, of what none did when that was known.
     pub at: Time,
 }
 
@@ -107,6 +108,10 @@ pub enum NodeError {
     /// is ever in here.
     #[error(transparent)]
     Failed(#[from] Failure<Refusal>),
+    /// One of several partitions failed so, and others have done their part, or nobody knows whether
+    /// they have. Never nested.
+    #[error("{0}; other partitions may have done their part")]
+    Partly(Box<NodeError>),
     /// A session token names what this node's log has never held: it is of another life of it.
     #[error("the session token is of another life of the log")]
     SessionReset,

@@ -10,6 +10,7 @@ mod archive;
 mod call;
 mod clock;
 mod flush;
+mod heavy;
 mod host;
 mod limits;
 mod meta;
@@ -24,6 +25,7 @@ mod ticket;
 
 pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant};
 pub use clock::Clock;
+pub use heavy::{Heaviest, HeavyHitter, SHOWN_MAX, SLOTS, WINDOW_MS};
 pub use limits::{CheckFailure, Checked, Verdict};
 pub use meta::MetaView;
 pub use node::Node;

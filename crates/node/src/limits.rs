@@ -7,8 +7,10 @@
 
 mod across;
 mod leased;
+mod underway;
 
 pub(crate) use leased::Leases;
+pub(crate) use underway::{Place, Underway};
 
 use crate::{CallOptions, Called, Node, NodeError, ReadOptions, SessionToken, Tenant};
 use evenkeel_domains::{
@@ -77,6 +79,10 @@ pub enum CheckFailure {
         /// How many.
         partitions: usize,
     },
+    /// The answer that is remembered names a slot, which by then may have ended and be another's: a
+    /// repeat would let two into one slot.
+    #[error("a key would hand out a slot again that is no longer held")]
+    KeyForSlots,
     /// As for any other command.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -129,6 +135,10 @@ impl<F: Files> Node<F> {
             let options = ReadOptions { level: None, deadline, session };
             return Ok(self.peek(tenant, checks, options).await?);
         }
+        let slots = |check: &Check| check.policy().algorithm == Algorithm::Concurrency;
+        if options.idempotency_key.is_some() && checks.iter().any(slots) {
+            return Err(CheckFailure::KeyForSlots);
+        }
         bounded(&checks)?;
         if options.idempotency_key.is_none() && checks.iter().any(leased::is_leased) {
             return leased::check(self, tenant, checks, options).await;
@@ -154,15 +164,16 @@ impl<F: Files> Node<F> {
         }
     }
 
-    /// What [`Self::check`] would answer. It reads each subject by itself: checks of one subject add
-    /// up, but what is counted meanwhile may be seen by one and not by the other.
+    /// What [`Self::check`] would answer. Each partition is read at one moment of its own.
     pub async fn peek(&self, tenant: &Tenant, checks: Vec<Check>, options: ReadOptions) -> Asked {
-        bounded(&checks)?;
-        let reads = added_up(checks).into_iter();
-        let reads = reads.map(|check| self.peek_one(tenant, check, options.clone()));
+        let parts = self.by_partition(tenant, checks)?.into_iter();
+        let reads = parts.map(|Part { checks, places, .. }| {
+            let options = options.clone();
+            async move { (places, self.peek_part(tenant, checks, options).await) }
+        });
         let mut found = Vec::new();
-        for (place, read) in together(reads).await.into_iter().enumerate() {
-            found.push((vec![place], read?));
+        for (places, read) in together(reads).await {
+            found.push((places, read?));
         }
         Ok(join(found))
     }
@@ -187,7 +198,7 @@ impl<F: Files> Node<F> {
     }
 
     /// Does `action` in every partition that counts one of `checks`. The first failure is answered;
-    /// the others may have done theirs.
+    /// it is [`NodeError::Partly`] if others have done theirs, or may have.
     async fn change(
         &self,
         tenant: &Tenant,
@@ -195,15 +206,26 @@ impl<F: Files> Node<F> {
         action: Action,
         options: CallOptions,
     ) -> Asked {
-        let parts = self.by_partition(tenant, checks)?;
-        let calls = parts.into_iter().map(|Part { checks, places, .. }| {
+        let mut parts = self.by_partition(tenant, checks)?;
+        // Slots are refused, and nothing else must be done then: only who refuses is asked.
+        let slots = |check: &Check| check.policy().algorithm == Algorithm::Concurrency;
+        if let Some(at) = parts.iter().position(|part| part.checks.iter().any(slots)) {
+            parts = vec![parts.swap_remove(at)];
+        }
+        let calls = parts.into_iter().map(|Part { partition, checks, places }| {
             let command = Command::Limits(command_of(checks, action.clone()));
             let options = options.clone();
-            async move { (places, self.command(tenant, command, options).await) }
+            async move { (places, self.command_at(partition, tenant, command, options).await) }
         });
+        let answers = together(calls).await;
+        let effects = answers.iter().filter(|(_, called)| may_have_had_effect(called)).count();
         let mut done = Vec::new();
-        for (places, called) in together(calls).await {
-            done.push((places, called?.map(|reply| Checked::of(verdicts(results(reply))))));
+        for (places, called) in answers {
+            let called = called.map_err(|error| match effects {
+                0 => error,
+                _ => NodeError::Partly(Box::new(error)),
+            })?;
+            done.push((places, called.map(|reply| Checked::of(verdicts(results(reply))))));
         }
         Ok(join(done))
     }
@@ -241,10 +263,9 @@ impl<F: Files> Node<F> {
         let terms = Terms::of(&checks);
         let slots = terms.iter().any(|terms| terms.policy.algorithm == Algorithm::Concurrency);
         let lease = if slots { random() } else { 0 };
-        let action = Action::Check { peek: false, lease };
+        let action = Action::Check { lease };
         let command = Command::Limits(command_of(checks, action));
-        debug_assert_eq!(self.partition_of(tenant, command.scope()), partition);
-        match self.command(tenant, command, options).await {
+        match self.command_at(partition, tenant, command, options).await {
             Ok(called) => Ok(called.map(|reply| {
                 let mut verdicts = verdicts(results(reply));
                 for (verdict, terms) in verdicts.iter_mut().zip(&terms) {
@@ -267,15 +288,15 @@ impl<F: Files> Node<F> {
         }
     }
 
-    async fn peek_one(&self, tenant: &Tenant, check: Check, options: ReadOptions) -> Asked {
-        let terms = Terms::of(std::slice::from_ref(&check));
-        let query = Query::Limits(limits::Query::Peek { check });
+    async fn peek_part(&self, tenant: &Tenant, checks: Vec<Check>, options: ReadOptions) -> Asked {
+        let terms = Terms::of(&checks);
+        let query = Query::Limits(limits::Query::Peek { checks });
         match self.query(tenant, query, options).await {
             Ok(called) => Ok(called.map(|found| {
-                let Found::Limits(limits::Found::Peeked(result)) = found else {
+                let Found::Limits(limits::Found::Peeked(results)) = found else {
                     unreachable!("a peek is answered by what it saw")
                 };
-                Checked::of(verdicts(vec![result]))
+                Checked::of(verdicts(results))
             })),
             Err(error) => self.stand_in(error, &terms),
         }
@@ -304,6 +325,10 @@ impl<F: Files> Node<F> {
             at: self.now(),
         })
     }
+}
+
+fn may_have_had_effect(called: &Result<Called<Reply>, NodeError>) -> bool {
+    matches!(called, Ok(_) | Err(NodeError::Failed(Failure::OutcomeUnknown)))
 }
 
 fn degraded(policy: &Policy) -> Verdict {
@@ -345,24 +370,6 @@ fn command_of(checks: Vec<Check>, action: Action) -> limits::Command {
     limits::Command::new(checks, action).expect("at least one, and at most as many as all")
 }
 
-/// The same checks, where each asks for what those before it of its subject ask for as well.
-fn added_up(checks: Vec<Check>) -> Vec<Check> {
-    let mut added: Vec<Check> = Vec::with_capacity(checks.len());
-    for check in checks {
-        let before = added.iter().rev().find(|earlier| earlier.key() == check.key());
-        let check = match before {
-            None => check,
-            Some(before) => {
-                let cost = before.cost().saturating_add(check.cost());
-                Check::new(check.subject().clone(), *check.policy(), cost)
-                    .expect("it was a check before")
-            }
-        };
-        added.push(check);
-    }
-    added
-}
-
 /// Runs all of `work` side by side, in this task; answers in its order.
 async fn together<W: Future>(work: impl Iterator<Item = W>) -> Vec<W::Output> {
     let mut running: Vec<Pin<Box<W>>> = work.map(Box::pin).collect();
@@ -396,6 +403,19 @@ fn join(answers: Vec<(Vec<usize>, Called<Checked>)>) -> Called<Checked> {
     placed.sort_unstable_by_key(|(place, _)| *place);
     let verdicts = placed.into_iter().map(|(_, verdict)| verdict).collect();
     Called { answer: Checked::of(verdicts), replayed, as_of, staleness_ms: 0, at }
+}
+
+impl Called<Checked> {
+    /// What a refund of the same checks names: when all of them were counted. None if one was not, or
+    /// nobody knows: nobody could count it, or its limit only watched, or this is a replay. To give
+    /// back what was not counted would admit it twice.
+    #[must_use]
+    pub fn counted_at(&self) -> Option<Time> {
+        let Checked { allowed, verdicts } = &self.answer;
+        let counted =
+            verdicts.iter().all(|verdict| !verdict.degraded && !verdict.result.shadow_refused);
+        (*allowed && counted && !self.replayed).then_some(self.at)
+    }
 }
 
 impl<A> Called<A> {

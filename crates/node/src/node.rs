@@ -5,7 +5,7 @@ use crate::{
     CallOptions, Called, Clock, MetaView, NodeError, NodeStats, ReadOptions, SessionToken, Tenant,
     archive::Archive,
     host::Mailbag,
-    limits::Leases,
+    limits::{Leases, Underway},
     meta::MetaCell,
     owner::{Message, ReadTicket},
     stats::{Counters, Gauges},
@@ -49,6 +49,8 @@ pub(crate) struct Inner<F: Files> {
     pub(crate) leases: Leases,
     pub(crate) counters: Arc<Counters>,
     pub(crate) archive: Archive,
+    /// Checks of limits over several partitions.
+    pub(crate) underway: Arc<Underway>,
     pub(crate) shutdown_max: Duration,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Why the log takes no more.
@@ -74,9 +76,22 @@ impl<F: Files> Node<F> {
         command: Command,
         options: CallOptions,
     ) -> Result<Called<Reply>, NodeError> {
+        let partition = self.partition_of(tenant, command.scope());
+        self.command_at(partition, tenant, command, options).await
+    }
+
+    /// The same, of a command whose partition is known.
+    pub(crate) async fn command_at(
+        &self,
+        partition: PartitionId,
+        tenant: &Tenant,
+        command: Command,
+        options: CallOptions,
+    ) -> Result<Called<Reply>, NodeError> {
+        debug_assert_eq!(partition, self.partition_of(tenant, command.scope()));
         self.check_session(&options.session)?;
         let (ticket, answer) = oneshot::channel();
-        let sent = self.submit(tenant, command, options, CommandTicket::One(ticket))?;
+        let sent = self.submit(partition, tenant, command, options, CommandTicket::One(ticket))?;
         // The engine answers at the deadline; should its host be stuck, this does.
         let answered = tokio::time::timeout(sent.deadline + GRACE, answer).await;
         self.called(sent.partition, answered.ok().and_then(Result::ok))
@@ -97,7 +112,9 @@ impl<F: Files> Node<F> {
         let mut longest = Duration::ZERO;
         let mut sent = Vec::with_capacity(commands.len());
         for (at, command) in commands.into_iter().enumerate() {
-            let one = self.submit(tenant, command, options.clone(), gather.ticket(at));
+            let partition = self.partition_of(tenant, command.scope());
+            let ticket = gather.ticket(at);
+            let one = self.submit(partition, tenant, command, options.clone(), ticket);
             sent.push(one.map(|one| {
                 longest = longest.max(one.deadline);
                 one.partition
@@ -111,6 +128,7 @@ impl<F: Files> Node<F> {
     /// Sends `command` on its way. If that fails, `ticket` is dropped.
     fn submit(
         &self,
+        partition: PartitionId,
         tenant: &Tenant,
         command: Command,
         options: CallOptions,
@@ -123,7 +141,6 @@ impl<F: Files> Node<F> {
         let path = command.path();
         let contract = meta.registry.get(path).expect("every command has a declared path");
         let settings = contract.settings;
-        let partition = self.partition_of(tenant, command.scope());
         let deadline = deadline_ms(options.deadline, settings.deadline_ms);
         let window = settings.idempotency_window_s.zip(evenkeel_domains::path_number(path));
         let idempotency = options
@@ -229,13 +246,6 @@ impl<F: Files> Node<F> {
         self.0.clock.now()
     }
 
-    /// How long a check may take.
-    pub(crate) fn check_deadline_ms(&self, asked: Option<Duration>) -> u64 {
-        let meta = self.meta();
-        let path = meta.registry.get("limits.check").expect("it is a declared path");
-        deadline_ms(asked, path.settings.deadline_ms)
-    }
-
     /// How the node is.
     #[must_use]
     pub fn stats(&self) -> NodeStats {
@@ -320,6 +330,8 @@ impl<F: Files> Node<F> {
     }
 
     async fn drain(&self) {
+        // They still have something to ask of owners.
+        self.0.underway.drain().await;
         let mut waits = Vec::new();
         for owner in self.0.owners.values() {
             let (done, ended) = oneshot::channel();
@@ -411,6 +423,13 @@ impl<F: Files> Node<F> {
         Ok(Called { answer: found, replayed: false, as_of, staleness_ms: 0, at })
     }
 
+    /// How long a caller of `path` waits who asks for `asked`.
+    pub(crate) fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
+        let meta = self.meta();
+        let contract = meta.registry.get(path).expect("it is a declared path");
+        deadline_ms(asked, contract.settings.deadline_ms)
+    }
+
     pub(crate) fn partition_of(&self, tenant: &Tenant, scope: Scope<'_>) -> PartitionId {
         match scope {
             Scope::Key { domain, key } => route(domain, &tenant.name, key, self.0.partitions),
@@ -419,9 +438,10 @@ impl<F: Files> Node<F> {
         }
     }
 
-    /// The owner has applied everything that a token of this log can name. One that names more,
-    /// or a partition that there is not, is of another log.
-    fn check_session(&self, tokens: &[SessionToken]) -> Result<(), NodeError> {
+    /// Whether `tokens` are of this log, whose owners have applied everything that one can name. One
+    /// that names more, or a partition that there is not, is of another. Commands and queries ask
+    /// this themselves; whoever answers from [`Self::meta`] must.
+    pub fn check_session(&self, tokens: &[SessionToken]) -> Result<(), NodeError> {
         let known = tokens.iter().all(|token| {
             let owner = self.0.owners.get(&token.partition);
             token.incarnation == self.0.incarnation
@@ -444,7 +464,11 @@ fn deadline_ms(asked: Option<Duration>, contract_ms: u64) -> u64 {
 
 fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempotency {
     let mut hasher = blake3::Hasher::new();
-    if let Scope::Key { key, .. } = command.scope() {
+    // A command of limits has several partition keys, in any order, so that its first says nothing
+    // of it: there a key stands for one command in each partition.
+    if !matches!(command, Command::Limits(_))
+        && let Scope::Key { key, .. } = command.scope()
+    {
         for piece in key.pieces() {
             hasher.update(piece);
         }

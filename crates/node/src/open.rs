@@ -5,8 +5,8 @@ use crate::{
     archive::{self, Archive},
     flush::{Budget, Flusher},
     host::{Host, Letter, Mailbag, Slot},
-    limits::Leases,
-    meta::MetaCell,
+    limits::{Leases, Underway},
+    meta::{MetaCell, MetaKeeper},
     node::{Handle, Inner},
     owner::Owner,
     recovery,
@@ -107,6 +107,7 @@ impl<F: Files> Node<F> {
             leases: Leases::default(),
             counters,
             archive: Archive::new(store, options.data.join(recovery::SNAPSHOT_DIRECTORY)),
+            underway: Underway::new(options.across_max),
             shutdown_max: options.shutdown_max,
             tasks: Mutex::new(tasks),
             log_failed: OnceLock::new(),
@@ -171,7 +172,7 @@ impl<F: Files> Crew<F> {
                 Arc::clone(log),
                 clock,
                 Flusher::new(Arc::clone(&budget)),
-                (id == PartitionId::META).then(|| meta.clone()),
+                (id == PartitionId::META).then(|| MetaKeeper::new(meta.clone())),
             );
             let letters = bags[index % bags.len()].clone();
             let mailbag = Mailbag { letters, slot: index / bags.len() };

@@ -24,6 +24,10 @@ pub struct NodeOptions {
     pub snapshot_every_bytes: u64,
     /// How often the log's growth is looked at.
     pub maintenance_every: Duration,
+    /// Checks of limits over several partitions that may be under way at once, until what they counted
+    /// in vain is given back; the next is overloaded, and so is one of a tenant that has more of them
+    /// than it leaves free.
+    pub across_max: u32,
     /// How long a stop may take before it is cut short.
     pub shutdown_max: Duration,
     /// The limits of each partition.
@@ -44,6 +48,7 @@ impl NodeOptions {
             cache_bytes: 64 << 20,
             snapshot_every_bytes: 512 << 20,
             maintenance_every: Duration::from_secs(5),
+            across_max: 4_096,
             shutdown_max: Duration::from_secs(10),
             engine: evenkeel_engine::Options::default(),
         }

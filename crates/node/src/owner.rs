@@ -5,11 +5,12 @@ use crate::{
     appends::Appends,
     call::{NodeError, SessionToken},
     flush::Flusher,
-    meta::MetaCell,
+    heavy::Heavy,
+    meta::MetaKeeper,
     stats::Gauges,
     ticket::CommandTicket,
 };
-use evenkeel_domains::{Domains, Found, Query, meta};
+use evenkeel_domains::{Domains, Found, Query};
 use evenkeel_engine::{
     Answer, Delivered, Entity, Failure, Outcome, Output, Partition, Request, Role, Stop, TenantId,
     Time,
@@ -76,8 +77,8 @@ pub(crate) struct Owner<L> {
     log: Arc<L>,
     clock: Clock,
     flusher: Flusher,
-    /// Of the owner of `meta`: where its copy is published.
-    meta: Option<MetaCell>,
+    /// Of the owner of `meta`: what publishes its copy.
+    meta: Option<MetaKeeper>,
     appends: Appends,
     watchers: HashMap<Entity, watch::Sender<()>>,
     watchers_swept_at: usize,
@@ -92,6 +93,7 @@ pub(crate) struct Owner<L> {
     /// Leadership was lost, and is to be taken again.
     deposed: bool,
     timers_counted_at: Time,
+    heavy: Heavy,
 }
 
 impl<L: Log> Owner<L> {
@@ -100,7 +102,7 @@ impl<L: Log> Owner<L> {
         log: Arc<L>,
         clock: Clock,
         flusher: Flusher,
-        meta: Option<MetaCell>,
+        meta: Option<MetaKeeper>,
     ) -> Self {
         Self {
             partition,
@@ -120,6 +122,7 @@ impl<L: Log> Owner<L> {
             rest_until: Time(0),
             deposed: false,
             timers_counted_at: Time(0),
+            heavy: Heavy::default(),
         }
     }
 
@@ -185,7 +188,10 @@ impl<L: Log> Owner<L> {
         self.touch();
         match message {
             Message::Command(request) if self.flusher.is_behind() => refuse(request),
-            Message::Command(request) => self.partition.submit(request),
+            Message::Command(request) => {
+                self.heavy.count(request.tenant, &request.command);
+                self.partition.submit(request);
+            }
             Message::Read { ticket, linearizable } => {
                 if linearizable {
                     if let Some(ticket) = self.partition.read(ticket) {
@@ -226,6 +232,9 @@ impl<L: Log> Owner<L> {
         for output in outputs {
             match output {
                 Output::Append { id, attempt, record } => {
+                    if let Some(keeper) = &mut self.meta {
+                        keeper.submitted(&record);
+                    }
                     self.appends.submit(Arc::clone(&self.log), id, attempt, record);
                 }
                 // Its ticket's end says that nobody knows.
@@ -246,19 +255,21 @@ impl<L: Log> Owner<L> {
     /// Whoever is answered about a change of `meta` must find it in force; so as long as it cannot
     /// be read, nobody is.
     fn publish_meta(&mut self) -> bool {
-        let Some(cell) = &self.meta else { return true };
-        let appended = cell.get().as_of != Some(self.token(self.partition.tail().offset));
-        if appended {
-            match meta::load(&self.partition.view()) {
-                Ok(meta) => cell.set(meta, self.token(self.partition.tail().offset)),
-                Err(error) => {
-                    tracing::error!(%error, "meta cannot be read");
-                    self.read_failed = true;
-                    return false;
-                }
+        let tail = self.partition.tail();
+        let as_of = self.token(tail.offset);
+        let Some(keeper) = &mut self.meta else { return true };
+        // What was read before damage is of another time: a key that was revoked may be in it.
+        if self.gauges.quarantined().is_some() {
+            return true;
+        }
+        match keeper.publish(&self.partition.view(), tail, as_of) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "meta cannot be read");
+                self.read_failed = true;
+                false
             }
         }
-        true
     }
 
     fn token(&self, offset: Offset) -> SessionToken {
@@ -280,6 +291,10 @@ impl<L: Log> Owner<L> {
             Ok(Ok(found)) => Ok((found, delivered)),
             Ok(Err(Stop::Refused(refusal))) => {
                 Err(NodeError::Refused { refusal, as_of: self.token(delivered.offset) })
+            }
+            // A row that no try will read: to open the store again helps nobody.
+            Ok(Err(Stop::State(error))) if !error.is_store_failure() => {
+                Err(Failure::Internal.into())
             }
             Ok(Err(Stop::State(error))) => {
                 self.read_failed = true;
@@ -327,11 +342,6 @@ impl<L: Log> Owner<L> {
             return self.gauges.quarantine(why);
         }
         self.publish_offset();
-        if let Some(cell) = &self.meta
-            && let Ok(meta) = meta::load(&self.partition.view())
-        {
-            cell.set(meta, self.token(self.partition.tail().offset));
-        }
         self.partition.announce(self.clock.now());
         self.carry_out();
     }
@@ -366,6 +376,9 @@ impl<L: Log> Owner<L> {
             self.partition.memtable_bytes(),
         );
         self.count_late_timers(now);
+        if let Some(heaviest) = self.heavy.turn(now) {
+            self.gauges.set_heaviest(heaviest);
+        }
         if self.flusher.is_idle(&self.partition) {
             for done in self.flush_waiters.drain(..) {
                 let _ = done.send(());

@@ -1,5 +1,6 @@
 //! What a node says about itself.
 
+use crate::Heaviest;
 use evenkeel_engine::Role;
 use evenkeel_log::{Offset, PartitionId};
 use std::sync::{
@@ -41,6 +42,8 @@ pub struct PartitionStats {
     pub timers_due: u64,
     /// How many commands were answered together, that is by one batch.
     pub batches: BatchStats,
+    /// The heaviest keys and tenants.
+    pub heaviest: Heaviest,
     /// Why it is not served, if it is not.
     pub quarantined: Option<String>,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Gauges {
     timers_due: AtomicU64,
     commands: AtomicU64,
     batch_sizes: [AtomicU64; BATCH_BUCKETS],
+    heaviest: Mutex<Heaviest>,
     quarantined: OnceLock<String>,
 }
 
@@ -92,6 +96,10 @@ impl Gauges {
 
     pub(crate) fn set_timers_due(&self, count: usize) {
         self.timers_due.store(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_heaviest(&self, heaviest: Heaviest) {
+        *self.heaviest.lock().unwrap_or_else(PoisonError::into_inner) = heaviest;
     }
 
     /// `commands` commands, more than none, were answered together.
@@ -124,6 +132,7 @@ impl Gauges {
                 commands: read(&self.commands),
                 sizes: std::array::from_fn(|index| read(&self.batch_sizes[index])),
             },
+            heaviest: self.heaviest.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             quarantined: self.quarantined().map(str::to_owned),
         }
     }

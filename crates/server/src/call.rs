@@ -3,6 +3,7 @@
 use crate::{
     answer::Delivered,
     auth::Caller,
+    code::Code,
     cursor::List,
     edge::Edge,
     failure, headers, json,
@@ -13,7 +14,7 @@ use crate::{
 };
 use evenkeel_contract::{Level, Path};
 use evenkeel_domains::{Command, Found, Query, Reply, path_number, reservations::PAGE_BYTES_MAX};
-use evenkeel_node::{CallOptions, Called, ReadOptions};
+use evenkeel_node::{CallOptions, Called, MetaView, ReadOptions};
 use hyper::{body::Incoming, http::request::Parts};
 use serde::Serialize;
 use std::sync::Arc;
@@ -82,6 +83,21 @@ impl Call {
         called.map_err(failure::problem)
     }
 
+    /// The node's copy of `meta`, to answer from: read as of what the caller has seen, and read at all.
+    pub(crate) fn meta(&self) -> Result<Arc<MetaView>, Problem> {
+        self.check_session()?;
+        read(self.edge.node.meta())
+    }
+
+    /// Whether what the caller has seen is of this node's log. Who has the node answer need not ask.
+    pub(crate) fn check_session(&self) -> Result<(), Problem> {
+        let ReadOptions { level, session, .. } = self.read_options()?;
+        if level == Some(Level::Eventual) {
+            return Ok(());
+        }
+        self.edge.node.check_session(&session).map_err(failure::problem)
+    }
+
     /// How the caller wants something read.
     pub(crate) fn read_options(&self) -> Result<ReadOptions, Problem> {
         let levels = self.path.map_or(Level::ALL, |path| path.facts.levels);
@@ -91,6 +107,15 @@ impl Call {
             deadline: headers::deadline(&self.parts.headers)?,
             session: headers::session(&self.parts.headers)?,
         })
+    }
+}
+
+/// `view`, unless there is none: `meta` is not served, and what nobody has read is not what is not
+/// there.
+pub(crate) fn read(view: Arc<MetaView>) -> Result<Arc<MetaView>, Problem> {
+    match view.as_of {
+        Some(_) => Ok(view),
+        None => Err(Problem::new(Code::Unavailable, "the partition meta is not served")),
     }
 }
 

@@ -18,7 +18,7 @@ struct ContractList {
 /// `GET /v1/contracts`
 pub(crate) fn list(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
-    call.read_options()?;
+    call.check_session()?;
     let view = call.edge.node.meta();
     let items = view
         .registry
@@ -31,7 +31,7 @@ pub(crate) fn list(call: &Call) -> Result<Answer, Problem> {
 /// `GET /v1/contracts/{path}`
 pub(crate) fn get(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
-    call.read_options()?;
+    call.check_session()?;
     let name = call.name(0)?;
     let view = call.edge.node.meta();
     let contract = view

@@ -7,14 +7,16 @@ use crate::{
     auth,
     call::Call,
     code::Code,
-    contracts, keys, limits, ops,
+    contracts, keys, limits,
+    meters::Meters,
+    ops,
     options::ServerOptions,
     page,
     problem::Problem,
     reservations,
     routes::{self, Found, Operation, ROUTES, Route},
-    spent::Spent,
     text::push_decimal,
+    top,
 };
 use evenkeel_contract::{Meter, Outcome, Path};
 use evenkeel_node::Node;
@@ -49,8 +51,7 @@ pub(crate) struct Edge {
     /// Turns true when the server is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) counters: Counters,
-    spent: Spent,
-    started: Instant,
+    meters: Meters,
     requests: AtomicU64,
     /// What this process's request ids begin with.
     request_prefix: String,
@@ -59,7 +60,7 @@ pub(crate) struct Edge {
 /// A route's promise and its counters, if it has a contract.
 pub(crate) struct Served {
     pub(crate) path: Option<&'static Path>,
-    pub(crate) meter: Option<Meter>,
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 /// What is counted beside the paths.
@@ -70,12 +71,17 @@ pub(crate) struct Counters {
 }
 
 impl Edge {
-    pub(crate) fn new(node: Node, options: ServerOptions, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        options: ServerOptions,
+        meters: Meters,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let paths = evenkeel_domains::paths();
         let declared = |name: &str| paths.iter().copied().find(|path| path.name == name);
         let served = ROUTES.iter().map(|route| {
             let path = route.path.and_then(declared);
-            Served { path, meter: path.map(|path| Meter::new(path.facts.refusal_codes, 0)) }
+            Served { path, meter: path.and_then(|path| meters.get(path.name)) }
         });
         let mut request_prefix = String::from("req_");
         crate::text::push_hex(&mut request_prefix, &auth::entropy()[..6]);
@@ -85,8 +91,7 @@ impl Edge {
             streams: Arc::new(Semaphore::new(options.streams_max)),
             stopping,
             counters: Counters::default(),
-            spent: Spent::new(&node),
-            started: Instant::now(),
+            meters,
             requests: AtomicU64::new(0),
             request_prefix,
             node,
@@ -94,9 +99,9 @@ impl Edge {
         }
     }
 
-    /// Seconds since this edge began: the clock of its meters.
+    /// The clock of its meters.
     pub(crate) fn now_s(&self) -> u64 {
-        self.started.elapsed().as_secs()
+        self.meters.now_s()
     }
 
     /// Answers one request.
@@ -173,7 +178,6 @@ impl Edge {
         let Some(meter) = &self.served[index].meter else {
             return;
         };
-        let now_s = self.now_s();
         let delivered = result.as_ref().ok().and_then(|answer| answer.delivered.as_ref());
         let outcome = match result {
             Ok(answer) => answer
@@ -181,18 +185,12 @@ impl Edge {
                 .map_or(Outcome::Ok, |code| Outcome::from_code(code.meaning().code)),
             Err(problem) => problem.outcome(),
         };
-        let staleness = delivered
-            .filter(|_| route.method == hyper::Method::GET)
-            .map(|delivered| delivered.staleness_ms);
-        let latency_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        meter.record(outcome, latency_us, staleness, now_s);
+        let reads = route.method == hyper::Method::GET;
+        let staleness = delivered.filter(|_| reads).map(|delivered| delivered.staleness_ms);
+        self.meters.record(meter, outcome, began, staleness);
         let Some(delivered) = delivered else { return };
-        if delivered.replayed {
-            meter.add_replay(now_s);
-        } else if route.method != hyper::Method::GET
-            && let appends @ 1.. = self.spent.appends(&delivered.as_of)
-        {
-            meter.add_appends(appends, now_s);
+        if delivered.replayed || !reads {
+            self.meters.rested(meter, delivered.replayed, &delivered.as_of);
         }
     }
 
@@ -242,6 +240,7 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
         Operation::RevokeKey => keys::revoke(call).await,
         Operation::ListContracts => contracts::list(&call),
         Operation::GetContract => contracts::get(&call),
+        Operation::Top => top::top(&call),
         Operation::Metrics => ops::metrics(&call),
         Operation::Healthz => ops::healthz(&call),
         Operation::Readyz => ops::readyz(&call),

@@ -4,7 +4,6 @@ use crate::{code::Code, problem::Problem, reservations};
 use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
-use hyper::header::{HeaderValue, RETRY_AFTER};
 
 /// The problem that `error` is answered with.
 pub(crate) fn problem(error: NodeError) -> Problem {
@@ -14,6 +13,7 @@ pub(crate) fn problem(error: NodeError) -> Problem {
             failed(Failure::IdempotencyConflict).resting_on(as_of)
         }
         NodeError::Failed(failure) => failed(failure),
+        NodeError::Partly(error) => problem(*error).effects_unknown(),
         NodeError::SessionReset => Problem::new(Code::SessionReset, error.to_string()),
         NodeError::NoTenant => Problem::new(Code::Forbidden, "the key's tenant does not exist"),
     }
@@ -38,7 +38,7 @@ fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
         Refusal::Meta(refusal) => of_meta(&refusal),
-        Refusal::Limits(refusal) => of_limits(refusal),
+        Refusal::Limits(refusal) => of_limits(&refusal),
     }
 }
 
@@ -74,21 +74,12 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
     }
 }
 
-fn of_limits(refusal: limits::Refusal) -> Problem {
+fn of_limits(refusal: &limits::Refusal) -> Problem {
     match refusal {
-        limits::Refusal::Limited(results) => {
+        // A check that does not fit is a good answer; nobody is told so by a problem.
+        limits::Refusal::Limited(_) => {
             let detail = "one of the checks does not fit, so nothing was counted";
-            let problem = Problem::new(Code::Limited, detail);
-            // All must fit, so the longest wait counts; where one never fits, there is none to name.
-            let refused = results.iter().filter(|result| !result.allowed);
-            let waits: Option<Vec<u64>> = refused.map(|result| result.retry_after_ns).collect();
-            match waits.into_iter().flatten().max() {
-                Some(wait_ns) => {
-                    let seconds = wait_ns.div_ceil(1_000_000_000);
-                    problem.header(RETRY_AFTER, HeaderValue::from(seconds))
-                }
-                None => problem,
-            }
+            Problem::new(Code::Limited, detail)
         }
         limits::Refusal::NoLease => Problem::new(
             Code::NoLease,

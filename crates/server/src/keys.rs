@@ -142,11 +142,10 @@ fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Problem> {
 /// `GET /v1/keys`: those of one's tenant; of all tenants for keys of the tenant `default`.
 pub(crate) fn list(call: &Call) -> Answered {
     let parameters = call.parameters()?;
-    call.read_options()?;
+    let view = call.meta()?;
     let own = &*call.caller.tenant.name;
     let list = List(&["keys", own]);
     let page = Page::of(&parameters, &list)?;
-    let view = call.edge.node.meta();
     let from = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let keys = view.meta.keys.range::<str, _>((from, Bound::Unbounded));
     let seen = keys.filter(|(_, key)| own == DEFAULT_TENANT || key.tenant == own);

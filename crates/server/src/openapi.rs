@@ -14,6 +14,7 @@ use crate::{
         ResourceBody, ResourceList, SeatList, SeatsRequest,
     },
     routes::{ROUTES, Route},
+    top::{Top, TopHitter, TopLog, TopPartition},
 };
 use bytes::Bytes;
 use evenkeel_contract::{Access, Idempotency, Path};
@@ -267,7 +268,11 @@ fn schemas() -> Value {
         RenewedBody<'_>,
         KeyRequest,
         CreatedKeyBody<'_>,
-        KeyList<'_>
+        KeyList<'_>,
+        Top,
+        TopLog,
+        TopPartition,
+        TopHitter
     );
     let mut schemas: Map<String, Value> = found
         .into_iter()

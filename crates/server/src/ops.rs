@@ -48,7 +48,12 @@ pub(crate) fn readyz(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
     let stats = call.edge.node.stats();
     let stopping = *call.edge.stopping.borrow();
-    let checks = checks(&stats, stopping);
+    let mut checks = checks(&stats, stopping);
+    if let Some(rules) = &call.edge.options.rules {
+        // Not what is not ready: what was in force before still is.
+        let detail = rules.get().detail;
+        checks.push(Check { name: "envoy rules".to_owned(), ok: true, detail });
+    }
     let ready = checks.iter().all(|check| check.ok);
     let (status, word) = if ready {
         (StatusCode::OK, "ready")
@@ -107,6 +112,16 @@ pub(crate) fn metrics(call: &Call) -> Result<Answer, Problem> {
     render_prometheus(&lifetimes, &mut page);
     let stats = edge.node.stats();
     edge_metrics(edge, &mut page);
+    if let Some(rules) = &edge.options.rules {
+        let current = u64::from(rules.get().current);
+        family(
+            &mut page,
+            "evenkeel_envoy_rules_current",
+            "gauge",
+            "Whether the rules for Envoy that are in force are those of the files.",
+            &[(String::new(), current)],
+        );
+    }
     partition_metrics(&stats.partitions, &mut page);
     log_metrics(&stats.log, &mut page);
     family(

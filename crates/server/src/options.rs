@@ -1,5 +1,6 @@
 //! The limits and switches of the edge.
 
+use crate::standing::Standing;
 use std::time::Duration;
 
 /// Who may ask.
@@ -18,6 +19,8 @@ pub enum Auth {
 pub struct ServerOptions {
     /// Who may ask.
     pub auth: Auth,
+    /// How rules stand that another edge reads from files, if one does: for `/readyz` and the metrics.
+    pub rules: Option<Standing>,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
     /// Bytes of a request's line and headers. At least 8 KiB.
@@ -49,6 +52,7 @@ impl ServerOptions {
     pub fn new(auth: Auth) -> Self {
         Self {
             auth,
+            rules: None,
             body_bytes_max: 256 * 1_024,
             head_bytes_max: 32 * 1_024,
             headers_max: 64,

@@ -38,6 +38,7 @@ pub(crate) enum Operation {
     RevokeKey,
     ListContracts,
     GetContract,
+    Top,
     Metrics,
     Healthz,
     Readyz,
@@ -137,6 +138,7 @@ routes! {
         Docs::of("200", "ContractList");
     GetContract: GET ["v1", "contracts", "{}"], Some("contracts.get"), Needs::Key,
         Docs::of("200", "Explanation");
+    Top: GET ["v1", "top"], None, Needs::Scope(ADMIN), Docs::of("200", "Top");
     Metrics: GET ["metrics"], None, Needs::Key, Docs::text("text/plain");
     Healthz: GET ["healthz"], None, Needs::Nothing, Docs::of("200", "Health");
     Readyz: GET ["readyz"], None, Needs::Nothing, Docs::of("200", "Readiness").also("503");

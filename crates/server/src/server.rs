@@ -4,6 +4,7 @@
 use crate::{
     connection::{Activity, Watched, watch_over},
     edge::Edge,
+    meters::Meters,
     options::ServerOptions,
 };
 use evenkeel_node::Node;
@@ -28,12 +29,27 @@ pub enum ServeError {
     LogFailed(String),
 }
 
-/// Serves `node` on `listener` until `shutdown` completes; then finishes what was begun, within
+/// Serves `node` on `listener` until `shutdown` completes, counting into `meters`; then finishes what was begun, within
 /// [`ServerOptions::drain_timeout`], and shuts the node down.
 pub async fn serve(
     listener: TcpListener,
     options: ServerOptions,
     node: Node,
+    meters: Meters,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    serve_beside(listener, options, node.clone(), meters, shutdown).await?;
+    node.shutdown().await;
+    Ok(())
+}
+
+/// The same of a node that is served in other ways as well: whoever waits for all of them shuts it
+/// down.
+pub async fn serve_beside(
+    listener: TcpListener,
+    options: ServerOptions,
+    node: Node,
+    meters: Meters,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
@@ -41,7 +57,7 @@ pub async fn serve(
     let mut server = Server {
         admitted: Arc::new(Semaphore::new(options.connections_max)),
         refused: Arc::new(Semaphore::new(REFUSALS_MAX)),
-        edge: Arc::new(Edge::new(node.clone(), options, stopping)),
+        edge: Arc::new(Edge::new(node.clone(), options, meters, stopping)),
         connections: JoinSet::new(),
     };
     let failed = {
@@ -69,7 +85,6 @@ pub async fn serve(
         tracing::warn!(left, "connections did not finish in time and are closed");
         server.connections.shutdown().await;
     }
-    node.shutdown().await;
     Ok(())
 }
 

@@ -1,5 +1,8 @@
 //! Who spent which append: of all requests whose effects share a record, the first to be answered
-//! counts it, so that the appends of all paths together are the records that requests caused.
+//! counts it, so that the appends of all paths together are at most the records that requests caused.
+//! They are fewer by the records of which nobody was answered, and by those that a partition had
+//! answered behind a newer one: so a check of several partitions that counted in vain and was given
+//! back counts one append in each, not two.
 
 use evenkeel_node::{Node, SessionToken};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

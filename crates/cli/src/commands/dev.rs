@@ -24,18 +24,30 @@ pub(crate) struct Args {
     /// Where to serve Redis's protocol for rate limits, such as 127.0.0.1:7481; else nowhere.
     #[arg(long, value_name = "ADDR")]
     resp: Option<SocketAddr>,
+    /// Where to serve Envoy's rate limit service (gRPC), such as 127.0.0.1:7482; else nowhere.
+    #[arg(long, value_name = "ADDR", hide = !cfg!(feature = "grpc"))]
+    grpc: Option<SocketAddr>,
+    /// The directory of Envoy's rules: files *.yaml as envoyproxy/ratelimit has them.
+    #[arg(long, value_name = "DIR", hide = !cfg!(feature = "grpc"))]
+    envoy_rules: Option<PathBuf>,
+    /// Where a unit of Envoy's limits begins: rolling (anywhere) or calendar (on the clock).
+    #[arg(long, value_name = "KIND", hide = !cfg!(feature = "grpc"))]
+    envoy_windows: Option<String>,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let http = args.http.map(|http| http.to_string());
     let resp = args.resp.map(|resp| resp.to_string());
-    let sources = Sources::of_process(None)?.flag(("server", "http"), "--http", http).flag(
-        ("server", "resp"),
-        "--resp",
-        resp,
-    );
+    let grpc = args.grpc.map(|grpc| grpc.to_string());
+    let rules = args.envoy_rules.map(|rules| rules.to_string_lossy().into_owned());
+    let sources = Sources::of_process(None)?
+        .flag(("server", "http"), "--http", http)
+        .flag(("server", "resp"), "--resp", resp)
+        .flag(("server", "grpc"), "--grpc", grpc)
+        .flag(("server", "envoy_rules"), "--envoy-rules", rules)
+        .flag(("server", "envoy_windows"), "--envoy-windows", args.envoy_windows);
     let settings = load(&sources)?.settings;
-    let mut addresses = std::iter::once(settings.http).chain(settings.resp);
+    let mut addresses = [Some(settings.http), settings.resp, settings.grpc].into_iter().flatten();
     if let Some(open) = addresses.find(|address| !address.ip().is_loopback()) {
         return Err(Failure::Usage(format!(
             "dev asks for no keys, so it listens on this machine only, and {open} is not; `evenkeel \
@@ -54,6 +66,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let running = Running::open(&settings, directory, Auth::Open).await?;
     demo::seed(&running.node).await?;
     let kept = if throw_away.is_some() { "removed at exit" } else { "kept" };
+    if let Some(grpc) = running.grpc_address() {
+        output::line(&format!("Envoy's rate limit service at {grpc}"))?;
+    }
     if let Some(resp) = running.resp_address() {
         output::line(&format!("Redis's protocol for rate limits at {resp}"))?;
     }

@@ -1,11 +1,14 @@
 //! What `dev` and `serve` share: a node over a directory, a socket, and the end of both.
 
-use super::stop::{INTERRUPTED, Stop, stop_signal};
+use super::{
+    envoy::Envoy,
+    stop::{INTERRUPTED, Stop, stop_signal},
+};
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
-use evenkeel_server::{Auth, ServerOptions, resp};
-use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc};
-use tokio::{net::TcpListener, sync::oneshot};
+use evenkeel_server::{Auth, Meters, ServeError, ServerOptions, resp, serve_beside};
+use std::{io::ErrorKind, net::SocketAddr, path::Path};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// Where everything is kept.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,8 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     listener: TcpListener,
     resp: Option<TcpListener>,
+    resp_options: resp::RespOptions,
+    envoy: Option<Envoy>,
     options: ServerOptions,
     stop: Stop,
 }
@@ -52,9 +57,9 @@ impl Running {
                 Some(address) => Some(bind(address, "--resp").await?),
                 None => None,
             };
-            Ok((http, resp))
+            Ok((http, resp, Envoy::open(settings, auth).await?))
         };
-        let (listener, resp) = match bound.await {
+        let (listener, resp, envoy) = match bound.await {
             Ok(bound) => bound,
             Err(failure) => {
                 node.shutdown().await;
@@ -62,8 +67,10 @@ impl Running {
             }
         };
         let address = listener.local_addr()?;
-        let options = ServerOptions { auth, ..settings.server.clone() };
-        Ok(Self { node, address, listener, resp, options, stop })
+        let rules = envoy.as_ref().map(Envoy::standing);
+        let options = ServerOptions { auth, rules, ..settings.server.clone() };
+        let resp_options = resp::RespOptions { auth, ..settings.resp_options.clone() };
+        Ok(Self { node, address, listener, resp, resp_options, envoy, options, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -83,31 +90,81 @@ impl Running {
         self.resp.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// Where Envoy's rate limit service is served, if it is.
+    pub(crate) fn grpc_address(&self) -> Option<SocketAddr> {
+        self.envoy.as_ref().and_then(Envoy::address)
+    }
+
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let Self { node, listener, resp, options, stop, .. } = self;
-        let (stop_resp, resp_stopped) = oneshot::channel::<()>();
-        let resp = resp.map(|listener| {
-            let (options, limits) =
-                (resp::RespOptions::new(options.auth), Arc::new(resp::Counted(node.clone())));
-            tokio::spawn(resp::serve(listener, options, limits, async {
-                let _ = resp_stopped.await;
-            }))
-        });
-        // It drains beside HTTP, before the node is closed.
-        let stopped = async move {
-            stop.await;
-            drop(stop_resp);
-            if let Some(resp) = resp {
-                let _ = resp.await;
-            }
-        };
-        Ok(evenkeel_server::serve(listener, options, node, stopped).await?)
+        let Self { node, listener, resp, resp_options, envoy, options, stop, .. } = self;
+        let meters = Meters::new(&node);
+        let (stopping, told) = watch::channel(false);
+        let mut edges = Edges::new();
+        if let Some(listener) = resp {
+            let (node, meters, told) = (node.clone(), meters.clone(), until(told.clone()));
+            let served = resp::serve(listener, resp_options, node, meters, told);
+            edges.spawn(async move {
+                served.await;
+                Ok(())
+            });
+        }
+        if let Some(envoy) = envoy {
+            let served = envoy.serve(node.clone(), until(told.clone()));
+            edges.spawn(async move {
+                served.await;
+                Ok(())
+            });
+        }
+        edges.spawn(serve_beside(listener, options, node.clone(), meters, until(told)));
+        let ended = serve_all(edges, stop, stopping).await?;
+        node.shutdown().await;
+        ended
     }
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+/// What serves the node, each in its own way, until it is told to stop.
+type Edges = JoinSet<Result<(), ServeError>>;
+
+/// Has all of `edges` serve until `stop` or until one of them ends, then tells all of them at once
+/// and waits for all: they drain side by side. The outer error is the log's, after which there is
+/// nothing to finish; the inner one an edge's that ended unasked.
+async fn serve_all(
+    mut edges: Edges,
+    stop: impl Future<Output = ()>,
+    stopping: watch::Sender<bool>,
+) -> Result<Result<(), Failure>, ServeError> {
+    let unasked = tokio::select! {
+        () = stop => None,
+        ended = edges.join_next() => ended,
+    };
+    stopping.send_replace(true);
+    let what = "an address is not served any more, which nobody asked for";
+    let mut result = match unasked {
+        None => Ok(()),
+        Some(Ok(ended)) => {
+            ended?;
+            Err(Failure::failed(what))
+        }
+        Some(Err(panic)) => Err(Failure::because(what, panic)),
+    };
+    while let Some(ended) = edges.join_next().await {
+        match ended {
+            Ok(ended) => ended?,
+            Err(panic) => result = result.and(Err(Failure::because(what, panic))),
+        }
+    }
+    Ok(result)
+}
+
+/// Completes once `told` is true.
+async fn until(mut told: watch::Receiver<bool>) {
+    // An error says that there is nobody left to tell.
+    let _ = told.wait_for(|told| *told).await;
+}
+
+pub(crate) async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| not_bound(address, flag, error))
 }
 
@@ -120,4 +177,55 @@ fn not_bound(address: SocketAddr, flag: &str, error: std::io::Error) -> Failure 
         _ => format!("cannot listen on {address}"),
     };
     Failure::because(what, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use std::sync::Arc;
+    use tokio::sync::Barrier;
+
+    #[tokio::test]
+    async fn one_stop_ends_all_and_they_drain_side_by_side() {
+        let (stopping, told) = watch::channel(false);
+        let drained = Arc::new(Barrier::new(2));
+        let mut edges = Edges::new();
+        for _ in 0..2 {
+            let (told, drained) = (told.clone(), Arc::clone(&drained));
+            edges.spawn(async move {
+                until(told).await;
+                drained.wait().await;
+                Ok(())
+            });
+        }
+        assert!(serve_all(edges, ready(()), stopping).await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_ends_unasked_ends_the_others_and_is_a_failure() {
+        for panics in [false, true] {
+            let (stopping, told) = watch::channel(false);
+            let mut edges = Edges::new();
+            edges.spawn(async move {
+                assert!(!panics, "the test wants a panic here");
+                Ok(())
+            });
+            edges.spawn(async move {
+                until(told).await;
+                Ok(())
+            });
+            assert!(serve_all(edges, pending(), stopping).await.unwrap().is_err(), "{panics}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_failed_leaves_nothing_to_wait_for() {
+        let (stopping, _) = watch::channel(false);
+        let mut edges = Edges::new();
+        edges.spawn(pending());
+        edges.spawn(ready(Err(ServeError::LogFailed("it is gone".to_owned()))));
+        let ServeError::LogFailed(why) = serve_all(edges, pending(), stopping).await.unwrap_err();
+        assert_eq!(why, "it is gone");
+    }
 }

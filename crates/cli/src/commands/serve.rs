@@ -31,6 +31,15 @@ pub(crate) struct Args {
     /// Where to serve Redis's protocol for rate limits, such as 127.0.0.1:7481; else nowhere.
     #[arg(long, value_name = "ADDR")]
     resp: Option<SocketAddr>,
+    /// Where to serve Envoy's rate limit service (gRPC), such as 127.0.0.1:7482; else nowhere.
+    #[arg(long, value_name = "ADDR", hide = !cfg!(feature = "grpc"))]
+    grpc: Option<SocketAddr>,
+    /// The directory of Envoy's rules: files *.yaml as envoyproxy/ratelimit has them.
+    #[arg(long, value_name = "DIR", hide = !cfg!(feature = "grpc"))]
+    envoy_rules: Option<PathBuf>,
+    /// Where a unit of Envoy's limits begins: rolling (anywhere) or calendar (on the clock).
+    #[arg(long, value_name = "KIND", hide = !cfg!(feature = "grpc"))]
+    envoy_windows: Option<String>,
     /// Settings, as `evenkeel config init` writes them.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -47,7 +56,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         ));
     };
     let auth = if args.insecure_no_auth { Auth::Open } else { Auth::Keys };
-    let addresses = std::iter::once(settings.http).chain(settings.resp);
+    let addresses = [Some(settings.http), settings.resp, settings.grpc].into_iter().flatten();
     if auth == Auth::Open
         && let Some(open) = addresses.into_iter().find(|address| !address.ip().is_loopback())
     {
@@ -76,6 +85,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         ),
         Auth::Keys => first_key(&running.node).await?,
     }
+    if let Some(grpc) = running.grpc_address() {
+        announce(&format!("Envoy's rate limit service at {grpc}"))?;
+    }
     if let Some(resp) = running.resp_address() {
         announce(&format!("Redis's protocol for rate limits at {resp}"))?;
     }
@@ -87,10 +99,15 @@ fn configure(args: &Args) -> Result<Config, Failure> {
     let data = args.data.as_ref().map(|data| data.to_string_lossy().into_owned());
     let http = args.http.map(|http| http.to_string());
     let resp = args.resp.map(|resp| resp.to_string());
+    let grpc = args.grpc.map(|grpc| grpc.to_string());
+    let rules = args.envoy_rules.as_ref().map(|rules| rules.to_string_lossy().into_owned());
     let sources = Sources::of_process(args.config.as_deref())?
         .flag(("node", "data"), "--data", data)
         .flag(("server", "http"), "--http", http)
-        .flag(("server", "resp"), "--resp", resp);
+        .flag(("server", "resp"), "--resp", resp)
+        .flag(("server", "grpc"), "--grpc", grpc)
+        .flag(("server", "envoy_rules"), "--envoy-rules", rules)
+        .flag(("server", "envoy_windows"), "--envoy-windows", args.envoy_windows.clone());
     Ok(load(&sources)?)
 }
 

@@ -17,7 +17,7 @@ pub(crate) use schema::json_schema;
 
 use evenkeel_contract::{Overrides, Registry};
 use evenkeel_node::NodeOptions;
-use evenkeel_server::{Auth, ServerOptions};
+use evenkeel_server::{Auth, ServerOptions, resp::RespOptions};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -28,6 +28,11 @@ use std::{
 /// Where the server is unless somebody says otherwise: this machine only.
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7480);
 
+/// Where a limit's unit of time begins: anywhere, or on the clock.
+pub(crate) const WINDOWS: [&str; 2] = ["rolling", "calendar"];
+/// What is either done or not.
+pub(crate) const SWITCH: [&str; 2] = ["off", "on"];
+
 /// Everything that can be set, with a value.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -35,10 +40,20 @@ pub(crate) struct Settings {
     pub(crate) http: SocketAddr,
     /// Where Redis's protocol is served, if it is.
     pub(crate) resp: Option<SocketAddr>,
+    /// Where Envoy's rate limit service is served, if it is.
+    pub(crate) grpc: Option<SocketAddr>,
+    /// The directory of its rules.
+    pub(crate) envoy_rules: Option<PathBuf>,
+    /// One of [`WINDOWS`].
+    pub(crate) envoy_windows: &'static str,
+    /// One of [`SWITCH`].
+    pub(crate) envoy_headers: &'static str,
     /// The directory of everything that is kept.
     pub(crate) data: Option<PathBuf>,
     /// The edge's limits; who may ask is not a setting but a flag.
     pub(crate) server: ServerOptions,
+    /// The limits of Redis's protocol, likewise.
+    pub(crate) resp_options: RespOptions,
     /// The node's limits; its directory is `data`.
     pub(crate) node: NodeOptions,
 }
@@ -48,8 +63,13 @@ impl Default for Settings {
         Self {
             http: HTTP,
             resp: None,
+            grpc: None,
+            envoy_rules: None,
+            envoy_windows: WINDOWS[0],
+            envoy_headers: SWITCH[0],
             data: None,
             server: ServerOptions::new(Auth::Keys),
+            resp_options: RespOptions::new(Auth::Keys),
             node: NodeOptions::new(PathBuf::new()),
         }
     }

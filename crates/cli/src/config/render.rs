@@ -59,12 +59,15 @@ pub(crate) fn template() -> String {
     for section in own_sections() {
         let _ = writeln!(out, "\n[{section}]");
         for setting in of_section(section) {
-            let range = match setting.range() {
-                Some(range) => format!(" ({} to {})", range.start(), range.end()),
-                None => String::new(),
+            let range = match (setting.range(), setting.words()) {
+                (Some(range), _) => format!(" ({} to {})", range.start(), range.end()),
+                (None, Some(words)) => format!(" ({})", words.join(" or ")),
+                (None, None) => String::new(),
             };
-            let example = match setting.field {
-                Field::OptionalAddress(_) => "127.0.0.1:7481",
+            let example = match (&setting.field, setting.key) {
+                (_, "grpc") => "127.0.0.1:7482",
+                (Field::OptionalAddress(_), _) => "127.0.0.1:7481",
+                (_, "envoy_rules") => "/etc/evenkeel/envoy",
                 _ => "/var/lib/evenkeel",
             };
             let value = setting

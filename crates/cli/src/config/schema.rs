@@ -35,11 +35,12 @@ pub(crate) fn json_schema() -> serde_json::Value {
 }
 
 fn of_setting(setting: &Setting) -> serde_json::Value {
-    let mut schema = match setting.range() {
-        Some(range) => {
+    let mut schema = match (setting.range(), setting.words()) {
+        (Some(range), _) => {
             json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() })
         }
-        None => json!({ "type": "string", "minLength": 1 }),
+        (None, Some(words)) => json!({ "type": "string", "enum": words }),
+        (None, None) => json!({ "type": "string", "minLength": 1 }),
     };
     schema["description"] = json!(setting.summary);
     match setting.get(&mut Settings::default()) {

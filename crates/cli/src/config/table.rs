@@ -1,6 +1,6 @@
 //! The table of settings: names, ranges, what they mean, and where their value lives.
 
-use super::Settings;
+use super::{SWITCH, Settings, WINDOWS};
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 const KIB: u64 = 1_024;
@@ -21,6 +21,8 @@ pub(crate) enum Field {
     Address(fn(&mut Settings) -> &mut SocketAddr),
     OptionalAddress(fn(&mut Settings) -> &mut Option<SocketAddr>),
     Directory(fn(&mut Settings) -> &mut Option<PathBuf>),
+    /// One of these words.
+    Word(&'static [&'static str], fn(&mut Settings) -> &mut &'static str),
     U16(RangeInclusive<u64>, fn(&mut Settings) -> &mut u16),
     U64(RangeInclusive<u64>, fn(&mut Settings) -> &mut u64),
     Usize(RangeInclusive<u64>, fn(&mut Settings) -> &mut usize),
@@ -35,12 +37,12 @@ pub(crate) enum Value {
 }
 
 /// Every section, in order; `paths` is the contracts'.
-pub(crate) const SECTIONS: [&str; 4] = ["server", "node", "log", PATHS];
+pub(crate) const SECTIONS: [&str; 5] = ["server", "resp", "node", "log", PATHS];
 /// The section of contracts.
 pub(crate) const PATHS: &str = "paths";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 19] = [
+pub(crate) static SETTINGS: [Setting; 30] = [
     Setting {
         section: "server",
         key: "http",
@@ -52,6 +54,30 @@ pub(crate) static SETTINGS: [Setting; 19] = [
         key: "resp",
         summary: "Where Redis's protocol is served for rate limits; nowhere if it is not set.",
         field: Field::OptionalAddress(|s| &mut s.resp),
+    },
+    Setting {
+        section: "server",
+        key: "grpc",
+        summary: "Where Envoy's rate limit service is served; nowhere if it is not set.",
+        field: Field::OptionalAddress(|s| &mut s.grpc),
+    },
+    Setting {
+        section: "server",
+        key: "envoy_rules",
+        summary: "The directory of its rules: files *.yaml as envoyproxy/ratelimit has them.",
+        field: Field::Directory(|s| &mut s.envoy_rules),
+    },
+    Setting {
+        section: "server",
+        key: "envoy_windows",
+        summary: "Where a unit of its limits begins: anywhere (rolling) or on the clock (calendar).",
+        field: Field::Word(&WINDOWS, |s| &mut s.envoy_windows),
+    },
+    Setting {
+        section: "server",
+        key: "envoy_headers",
+        summary: "Whether its answers add the headers ratelimit-limit, -remaining and -reset.",
+        field: Field::Word(&SWITCH, |s| &mut s.envoy_headers),
     },
     Setting {
         section: "server",
@@ -120,6 +146,48 @@ pub(crate) static SETTINGS: [Setting; 19] = [
         field: Field::Millis(0..=HOUR_MS, |s| &mut s.server.drain_timeout),
     },
     Setting {
+        section: "resp",
+        key: "connections_max",
+        summary: "Connections of Redis's protocol served at once.",
+        field: Field::Usize(1..=65_536, |s| &mut s.resp_options.connections_max),
+    },
+    Setting {
+        section: "resp",
+        key: "pipeline_max",
+        summary: "Commands of one connection that are read, and decided, together.",
+        field: Field::Usize(1..=8_192, |s| &mut s.resp_options.pipeline_max),
+    },
+    Setting {
+        section: "resp",
+        key: "stranger_timeout_ms",
+        summary: "How long a connection may take to say who it is.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.resp_options.stranger_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "command_timeout_ms",
+        summary: "How long a command may take to arrive.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.resp_options.command_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "idle_timeout_ms",
+        summary: "How long a caller who is known may say nothing; 0 is for ever, as in Redis.",
+        field: Field::Millis(0..=24 * HOUR_MS, |s| &mut s.resp_options.idle_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "write_timeout_ms",
+        summary: "How long a caller may take to read its replies.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.resp_options.write_timeout),
+    },
+    Setting {
+        section: "resp",
+        key: "drain_timeout_ms",
+        summary: "How long commands may take to finish once the server is told to stop.",
+        field: Field::Millis(0..=HOUR_MS, |s| &mut s.resp_options.drain_timeout),
+    },
+    Setting {
         section: "node",
         key: "data",
         summary: "The directory of everything that is kept.",
@@ -166,6 +234,7 @@ impl Setting {
                 Field::Address(_) | Field::OptionalAddress(_) => {
                     "an address and a port, such as 127.0.0.1:7480".to_owned()
                 }
+                Field::Word(words, _) => format!("one of {}", words.join(", ")),
                 _ => "a directory's path".to_owned(),
             },
         }
@@ -178,7 +247,18 @@ impl Setting {
             | Field::U64(range, _)
             | Field::Usize(range, _)
             | Field::Millis(range, _) => Some(range),
-            Field::Address(_) | Field::OptionalAddress(_) | Field::Directory(_) => None,
+            Field::Address(_)
+            | Field::OptionalAddress(_)
+            | Field::Directory(_)
+            | Field::Word(..) => None,
+        }
+    }
+
+    /// Which words are legal, if it is one.
+    pub(crate) fn words(&self) -> Option<&'static [&'static str]> {
+        match &self.field {
+            Field::Word(words, _) => Some(words),
+            _ => None,
         }
     }
 
@@ -190,6 +270,7 @@ impl Setting {
             Field::Directory(field) => {
                 Value::Text(field(settings).as_ref()?.to_string_lossy().into_owned())
             }
+            Field::Word(_, field) => Value::Text((*field(settings)).to_owned()),
             Field::U16(_, field) => Value::Integer(u64::from(*field(settings))),
             Field::U64(_, field) => Value::Integer(*field(settings)),
             Field::Usize(_, field) => Value::Integer(*field(settings) as u64),
@@ -210,6 +291,10 @@ impl Setting {
             }
             (Field::Directory(field), Value::Text(text)) if !text.is_empty() => {
                 *field(settings) = Some(text.into());
+            }
+            (Field::Word(words, field), Value::Text(text)) => {
+                let word = words.iter().find(|word| *word == text);
+                *field(settings) = word.ok_or(Illegal)?;
             }
             (Field::U16(range, field), Value::Integer(number)) if range.contains(number) => {
                 *field(settings) = u16::try_from(*number).map_err(|_| Illegal)?;
@@ -236,7 +321,7 @@ pub(crate) struct Illegal;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_server::ServerOptions;
+    use evenkeel_server::{ServerOptions, resp::RespOptions};
 
     #[test]
     fn every_setting_is_of_a_known_section_once_and_has_a_legal_default() {
@@ -263,6 +348,8 @@ mod tests {
         let ServerOptions {
             // A flag: who may ask is no number.
             auth: _,
+            // Told by who reads the rules.
+            rules: _,
             body_bytes_max,
             head_bytes_max,
             headers_max,
@@ -280,24 +367,38 @@ mod tests {
         let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
         assert_eq!(timeouts, [Duration::from_millis(11); 5]);
         assert_eq!(drain_timeout, Duration::from_millis(1));
+        let RespOptions {
+            auth: _,
+            connections_max,
+            pipeline_max,
+            stranger_timeout,
+            command_timeout,
+            idle_timeout,
+            write_timeout,
+            drain_timeout,
+        } = settings.resp_options;
+        assert_eq!([connections_max, pipeline_max], [2; 2]);
+        let timeouts = [stranger_timeout, command_timeout, write_timeout];
+        assert_eq!(timeouts, [Duration::from_millis(11); 3]);
+        assert_eq!([idle_timeout, drain_timeout], [Duration::from_millis(1); 2]);
     }
 
     #[test]
     fn every_setting_sets_its_own_field() {
         for setting in &SETTINGS {
-            let value = match setting.range() {
-                Some(range) => Value::Integer(range.start() + 1),
-                None => Value::Text("127.0.0.1:1".to_owned()),
+            let value = match (setting.range(), setting.words()) {
+                (Some(range), _) => Value::Integer(range.start() + 1),
+                (None, Some(words)) => Value::Text(words[1].to_owned()),
+                (None, None) => Value::Text("127.0.0.1:1".to_owned()),
             };
             let mut settings = Settings::default();
             setting.set(&mut settings, &value).unwrap();
             for other in &SETTINGS {
-                let expected = if other.key == setting.key {
-                    Some(value.clone())
-                } else {
-                    other.get(&mut Settings::default())
-                };
-                assert_eq!(other.get(&mut settings), expected, "{} {}", setting.key, other.key);
+                let same = (other.section, other.key) == (setting.section, setting.key);
+                let expected =
+                    if same { Some(value.clone()) } else { other.get(&mut Settings::default()) };
+                let names = [setting.section, setting.key, other.section, other.key];
+                assert_eq!(other.get(&mut settings), expected, "{names:?}");
             }
         }
     }

@@ -92,6 +92,31 @@ fn live_asks_again_until_it_is_interrupted() {
 }
 
 #[test]
+fn top_names_what_is_busy() {
+    let directory = TempDir::new().unwrap();
+    let server = Server::serve(directory.path(), &["--init"]);
+    let look = || server.run(&["top", "--once", "--json"]).succeeds().json()["top"].clone();
+    let put = r#"{"algorithm":"gcra","quantity":1000,"period_ms":1000,"burst":100000}"#;
+    server.ask("PUT", "/v1/limits/calls", Some(put));
+    let check = r#"{"checks":[{"limit":"calls","key":"ada"}]}"#;
+    // What is shown is the last whole window, so that takes as long as a window at most.
+    let hottest = loop {
+        server.ask("POST", "/v1/limits/check", Some(check));
+        let top = look();
+        let partitions = top["partitions"].as_array().unwrap().clone();
+        let hot = |partition: &serde_json::Value| partition["keys"][0].as_object().cloned();
+        if let Some(hottest) = partitions.iter().find_map(hot) {
+            break hottest;
+        }
+    };
+    assert_eq!((&hottest["tenant"], &hottest["key"]), (&"default".into(), &"calls ada".into()));
+    let shown = server.run(&["top", "--once"]).succeeds().out;
+    for part in ["records/s", "limits.check", "PARTITION", "TENANT", "KEY"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
 fn keys_are_created_listed_and_revoked() {
     let directory = TempDir::new().unwrap();
     let mut server = Server::serve(&directory.path().join("data"), &["--init"]);

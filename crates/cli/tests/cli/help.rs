@@ -17,6 +17,7 @@ fn help_lists_what_there_is_and_nothing_else() {
         "serve",
         "key",
         "contracts",
+        "top",
         "explain",
         "config",
         "import",
@@ -29,7 +30,9 @@ fn help_lists_what_there_is_and_nothing_else() {
     assert_eq!(commands(&help), expected);
     for command in commands(&help).iter().filter(|command| **command != "help") {
         let help = run(&[command, "--help"]).succeeds().out;
-        for later in ["--grpc", "--faktory", "nats://", "postgres://", "--peer", "jobs"] {
+        let grpc = cfg!(feature = "grpc") && ["serve", "dev"].contains(command);
+        assert_eq!(help.contains("--grpc"), grpc, "{command} names --grpc where there is gRPC");
+        for later in ["--faktory", "nats://", "postgres://", "--peer", "jobs"] {
             assert!(!help.contains(later), "{command} names {later}, which is not there yet");
         }
     }

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod asking;
+mod clients;
 mod drilling;
+#[cfg(feature = "grpc")]
+mod envoy;
 mod help;
 mod importing;
 mod logs;

@@ -101,3 +101,39 @@ fn a_pipeline_of_all_kinds_is_answered_in_order() {
     assert_eq!(replies, expected);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// What is asked over Redis's protocol is counted under the same contracts as over HTTP.
+#[test]
+fn limits_asked_over_redis_count_in_the_contracts() {
+    let directory = TempDir::new().unwrap();
+    let args = ["--init", "--insecure-no-auth", "--resp", "127.0.0.1:0"];
+    let server = Server::serve(directory.path(), &args);
+    let mut client = Client::connect(&server);
+    let asked = "LIMIT.PUT api ALGORITHM gcra QUANTITY 1 PERIOD-MS 86400000\r\n\
+                 CL.THROTTLE a 0 1 86400\r\n\
+                 CL.THROTTLE a 0 1 86400\r\n\
+                 CL.THROTTLE a 0 0 86400\r\n\
+                 LIMIT.CHECK none k\r\n\
+                 LIMIT.GET none\r\n\
+                 ECHO end\r\n";
+    client.0.write_all(asked.as_bytes()).unwrap();
+    let mut replies = String::new();
+    let mut chunk = [0; 1024];
+    while !replies.ends_with("$3\r\nend\r\n") {
+        let read = client.0.read(&mut chunk).unwrap();
+        assert!(read > 0, "it hung up after {replies}");
+        replies.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+    }
+    let outcomes = |path: &str| {
+        let (status, contract) = server.ask("GET", &format!("/v1/contracts/{path}"), None);
+        assert_eq!(status, 200);
+        contract["delivered"]["outcomes"].clone()
+    };
+    assert_eq!(
+        outcomes("limits.check"),
+        serde_json::json!({ "ok": 1, "limited": 1, "invalid_request": 1, "not_found": 1 })
+    );
+    assert_eq!(outcomes("limits.put"), serde_json::json!({ "ok": 1 }));
+    assert_eq!(outcomes("limits.get"), serde_json::json!({ "not_found": 1 }));
+    assert_eq!(server.stop(), Some(0));
+}

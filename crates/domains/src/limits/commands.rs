@@ -66,8 +66,6 @@ impl Command {
 pub enum Action {
     /// Count the cost of every check if all of them fit, else of none.
     Check {
-        /// Only say what would be answered.
-        peek: bool,
         /// A number, drawn at random by whoever asks, for the leases that are taken.
         lease: u64,
     },
@@ -96,6 +94,10 @@ pub enum Action {
         /// At most.
         tokens: u64,
     },
+    /// Give back what somebody says was counted and not used, without saying when: of a sliding window
+    /// the oldest first, and no more than is still counted. GCRA gives nothing back: by now it may have
+    /// come back by itself.
+    GiveBack,
 }
 
 /// What is limited.
@@ -270,7 +272,7 @@ pub struct CheckResult {
 /// A yes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// All checks fit and were counted, or were asked about only.
+    /// All checks fit and were counted.
     Checked(Vec<CheckResult>),
     /// How the subjects are now.
     Changed(Vec<CheckResult>),

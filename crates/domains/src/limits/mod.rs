@@ -27,11 +27,11 @@ pub use commands::{
 pub use concurrency::EXPIRE_MAX;
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
-pub use gcra::Rate;
+pub use gcra::{Level, Rate};
 pub use leased::{LEASES_MIN, Local, REFUSED_MS_MAX, Tokens};
 pub use policy::{
     Algorithm, Durability, Mode, OnUnavailable, PERIOD_MS_MAX, Policy, PolicyError, QUANTITY_MAX,
-    REFILL_MS_MAX, SLOTS_MAX,
+    REFILL_MS_MAX, SLOTS_MAX, TAKEN_OVER_MS,
 };
 pub use queries::{Found, Query, query};
 pub use sliding_window::{SUB_WINDOWS, Window};

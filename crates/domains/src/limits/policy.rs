@@ -15,8 +15,11 @@ pub const REFILL_MS_MAX: u64 = 100 * 366 * DAY_MS;
 const DAY_MS: u64 = 24 * 3_600_000;
 /// Nanoseconds in a millisecond.
 pub(super) const NS_A_MS: u64 = 1_000_000;
-/// GCRA's interval is cut to whole nanoseconds; from this length on that is less than 0.1 %.
+/// GCRA's interval is in whole nanoseconds; from this length on that is less than 0.1 %.
 const INTERVAL_NS_MIN: u64 = 1_000;
+/// For so long after a key has been taken over by another policy, or was first counted, it keeps that:
+/// checks that were on their way under the one before take nothing over. No request lives longer.
+pub const TAKEN_OVER_MS: u64 = 60_000;
 
 /// How something is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -148,7 +151,7 @@ impl Policy {
         };
         let period_ms = period_s.checked_mul(1_000).ok_or(PolicyError::Refill)?;
         let policy = Self::gcra(quantity, period_ms, burst);
-        if policy.interval_ns().is_none_or(|interval_ns| interval_ns == 0) {
+        if policy.throttle_interval_ns().is_none_or(|interval_ns| interval_ns == 0) {
             return Err(PolicyError::ZeroRate);
         }
         policy.check_refill()?;
@@ -203,9 +206,16 @@ impl Policy {
         if refill_ns > most_ns { Err(PolicyError::Refill) } else { Ok(()) }
     }
 
-    /// Of GCRA: the time in which one unit comes back, cut to whole nanoseconds. A period beyond
-    /// what 64 bits hold counts as the longest that they do: more is never admitted for it.
+    /// Of GCRA: the time in which one unit comes back, in whole nanoseconds, rounded up: what is
+    /// admitted is never more than the policy says, and less by at most 0.1 %. A period beyond what 64
+    /// bits hold counts as the longest that they do.
     pub(super) fn interval_ns(&self) -> Option<u64> {
+        let period_ns = self.period_ms.saturating_mul(NS_A_MS);
+        (self.quantity > 0).then(|| period_ns.div_ceil(self.quantity))
+    }
+
+    /// The same of `CL.THROTTLE`, rounded down as redis-cell does, so that its answers are the same.
+    pub(super) fn throttle_interval_ns(&self) -> Option<u64> {
         self.period_ms.saturating_mul(NS_A_MS).checked_div(self.quantity)
     }
 }

@@ -7,19 +7,19 @@ use evenkeel_state::{Read, StateError};
 /// What can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
-    /// What a check would be answered, without asking for it.
+    /// What checks would be answered, without asking for it.
     Peek {
-        /// The check.
-        check: Check,
+        /// At least one, whose partition is the same.
+        checks: Vec<Check>,
     },
 }
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// The answer that a check would get. Of a subject that was never counted, or is full again, that
-    /// it is full.
-    Peeked(CheckResult),
+    /// The answers that the checks would get. Of a subject that was never counted, or is full again,
+    /// that it is full.
+    Peeked(Vec<CheckResult>),
 }
 
 /// Reads.
@@ -30,6 +30,6 @@ pub fn query(
     query: &Query,
 ) -> Result<Found, StateError> {
     match query {
-        Query::Peek { check } => decide::peek(read, now, tenant, check).map(Found::Peeked),
+        Query::Peek { checks } => decide::peek(read, now, tenant, checks).map(Found::Peeked),
     }
 }

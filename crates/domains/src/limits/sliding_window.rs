@@ -6,8 +6,16 @@
 //! period began may still be in the way.
 //!
 //! Only sub-windows with something in them are kept: at most 65 pairs of an age and a count.
+//!
+//! A limit's policy may change. If its period does, what was counted is moved into sub-windows of the new
+//! one, each unit to the latest moment at which it can have been counted. That is done with the first check
+//! that carries the new policy, refused or not, but only [`TAKEN_OVER_MS`] after it was last done: a check
+//! that was on its way under the policy before is decided by that, and counted in what there is.
 
-use super::{CheckResult, policy::NS_A_MS};
+use super::{
+    CheckResult,
+    policy::{NS_A_MS, TAKEN_OVER_MS},
+};
 use evenkeel_engine::Time;
 use serde::{Deserialize, Serialize};
 
@@ -22,24 +30,36 @@ pub struct Window {
     newest: u64,
     /// Ages and counts, the oldest first; no count is 0, no age more than 64.
     counts: Vec<(u8, u64)>,
+    /// When its period took it over, or when it was first counted.
+    since: Time,
 }
 
 impl Window {
     /// An empty one.
     #[must_use]
     pub fn new(period_ms: u64, now: Time) -> Self {
-        Self { period_ms, newest: sub_window(now.0, period_ms), counts: Vec::new() }
+        Self { period_ms, newest: sub_window(now.0, period_ms), counts: Vec::new(), since: now }
     }
 
-    /// The same at `now` and with sub-windows of `period_ms`: what has left it is forgotten. Of a
-    /// policy whose period has changed, everything counts from the latest moment at which it can have
-    /// been counted; what an older and shorter period had forgotten stays so.
+    /// Whether a policy of another period takes it over at `now`.
     #[must_use]
-    pub fn advanced(mut self, period_ms: u64, now: Time) -> Self {
-        if period_ms != self.period_ms {
-            return self.converted(period_ms, now);
+    pub fn may_be_taken_over(&self, period_ms: u64, now: Time) -> bool {
+        period_ms != self.period_ms && now >= self.since.plus_ms(TAKEN_OVER_MS)
+    }
+
+    /// The same at `now`, what has left it being forgotten; with sub-windows of `period_ms`, if a policy
+    /// of that may take it over.
+    #[must_use]
+    pub fn taken_over(self, period_ms: u64, now: Time) -> Self {
+        if self.may_be_taken_over(period_ms, now) {
+            self.converted(period_ms, now)
+        } else {
+            self.advanced(now)
         }
-        let newest = sub_window(now.0, period_ms).max(self.newest);
+    }
+
+    fn advanced(mut self, now: Time) -> Self {
+        let newest = sub_window(now.0, self.period_ms).max(self.newest);
         let passed = newest - self.newest;
         self.newest = newest;
         if passed > 0 {
@@ -54,6 +74,8 @@ impl Window {
         self
     }
 
+    /// The same by sub-windows of `period_ms`. Everything counts from the latest moment at which it can
+    /// have been counted; what an older and shorter period had forgotten stays so.
     fn converted(&self, period_ms: u64, now: Time) -> Self {
         let mut window = Self::new(period_ms, now);
         for (age, count) in &self.counts {
@@ -80,38 +102,78 @@ impl Window {
         self.counts.iter().fold(0, |used, (_, count)| used.saturating_add(*count))
     }
 
-    /// Decides about `cost` units at `now`, which it was advanced to, and counts them if they fit.
-    pub fn check(&mut self, quantity: u64, now: Time, cost: u64) -> CheckResult {
-        let used = self.used();
-        let after = used.checked_add(cost).filter(|after| *after <= quantity);
-        if after.is_some() && cost > 0 {
-            match self.counts.last_mut() {
-                Some((0, count)) => *count += cost,
-                _ => self.counts.push((0, cost)),
-            }
+    /// Decides about `cost` units at `now`, which it was [`Window::taken_over`] at, and counts them if
+    /// they fit: by a policy that has not taken it over too.
+    pub fn check(&mut self, quantity: u64, period_ms: u64, now: Time, cost: u64) -> CheckResult {
+        let result = if period_ms == self.period_ms {
+            self.assess(quantity, now, cost)
+        } else {
+            self.converted(period_ms, now).assess(quantity, now, cost)
+        };
+        if result.allowed && cost > 0 {
+            self.count(cost);
         }
+        result
+    }
+
+    fn assess(&self, quantity: u64, now: Time, cost: u64) -> CheckResult {
+        let used = self.used();
+        // What costs nothing fits, also where another policy had admitted more than there may now be.
+        let after = used.checked_add(cost).filter(|after| cost == 0 || *after <= quantity);
         let retry_after_ns = match after {
             None if cost <= quantity => self.free_after_ns(used - (quantity - cost), now),
             _ => None,
+        };
+        let full_after_ns = match after {
+            Some(_) if cost > 0 => Some(self.gone_after_ns(0, now)),
+            _ => self.free_after_ns(u64::MAX, now),
         };
         CheckResult {
             allowed: after.is_some(),
             quantity,
             remaining: quantity.saturating_sub(after.unwrap_or(used)),
             retry_after_ns,
-            reset_after_ns: self.free_after_ns(u64::MAX, now).unwrap_or(0),
+            reset_after_ns: full_after_ns.unwrap_or(0),
             lease: None,
             shadow_refused: false,
         }
     }
 
+    fn count(&mut self, cost: u64) {
+        match self.counts.last_mut() {
+            Some((0, count)) => *count = count.saturating_add(cost),
+            _ => self.counts.push((0, cost)),
+        }
+    }
+
     /// Gives back up to `cost` units of those counted when `counted_at` was now.
-    pub fn refund(&mut self, cost: u64, counted_at: Time) {
+    ///
+    /// Nothing if the window is not counted by `period_ms`, or was not since then: what has come back
+    /// under another period would come back twice.
+    pub fn refund(&mut self, period_ms: u64, cost: u64, counted_at: Time) {
+        if period_ms != self.period_ms || counted_at < self.since {
+            return;
+        }
         let counted_in = sub_window(counted_at.0, self.period_ms).min(self.newest);
         let passed = self.newest - counted_in;
         if let Some((_, count)) = self.counts.iter_mut().find(|(age, _)| u64::from(*age) == passed)
         {
             *count -= cost.min(*count);
+        }
+        self.counts.retain(|(_, count)| *count > 0);
+    }
+
+    /// Gives back up to `cost` units of those counted, whenever that was. The oldest go first: were it
+    /// others that are given back, those stay counted for longer than they need, never shorter.
+    /// Nothing if the window is not counted by `period_ms`.
+    pub fn give_back(&mut self, period_ms: u64, mut cost: u64) {
+        if period_ms != self.period_ms {
+            return;
+        }
+        for (_, count) in &mut self.counts {
+            let back = cost.min(*count);
+            *count -= back;
+            cost -= back;
         }
         self.counts.retain(|(_, count)| *count > 0);
     }
@@ -124,9 +186,14 @@ impl Window {
             left >= units
         });
         let (age, _) = enough.or(self.counts.last())?;
-        let gone_with = self.newest - u64::from(*age) + SUB_WINDOWS + 1;
+        Some(self.gone_after_ns(*age, now))
+    }
+
+    /// How long until what has this age has left the window.
+    fn gone_after_ns(&self, age: u8, now: Time) -> u64 {
+        let gone_with = self.newest - u64::from(age) + SUB_WINDOWS + 1;
         let after_ms = begin_ms(gone_with, self.period_ms).saturating_sub(now.0);
-        Some(after_ms.saturating_mul(NS_A_MS))
+        after_ms.saturating_mul(NS_A_MS)
     }
 }
 

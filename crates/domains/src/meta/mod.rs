@@ -12,7 +12,7 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::decide;
-pub use queries::{KeyView, Meta, load};
+pub use queries::{Change, KeyView, Meta, changes, load};
 pub(crate) use tables::table_name;
 
 /// The number by which the engine knows this domain. Never reused.

@@ -1,10 +1,13 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Keys, Limits, Tenants};
+use super::tables::{Contracts, Key, Keys, Limits, Tenants};
 use crate::limits::Policy;
 use evenkeel_engine::{TenantId, Time};
-use evenkeel_state::{Order, Read, StateError};
-use std::collections::{BTreeMap, HashMap};
+use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// The tenant that exists without being created.
 pub(super) const DEFAULT_TENANT: &str = "default";
@@ -18,8 +21,9 @@ pub struct Meta {
     pub keys: BTreeMap<String, KeyView>,
     /// Contract settings by path, as JSON.
     pub contracts: BTreeMap<String, String>,
-    /// The policies of limits by name, of each tenant that has any.
-    pub limits: HashMap<TenantId, BTreeMap<String, Policy>>,
+    /// The policies of limits by name, of each tenant that has any. Copies share those that have not
+    /// changed.
+    pub limits: HashMap<TenantId, Arc<BTreeMap<String, Policy>>>,
 }
 
 impl Meta {
@@ -56,27 +60,108 @@ impl Default for Meta {
     }
 }
 
+impl From<Key> for KeyView {
+    fn from(key: Key) -> Self {
+        let Key { secret_hash, tenant, scopes, label, created_at } = key;
+        Self { secret_hash, tenant, scopes, label, created_at }
+    }
+}
+
+/// A row of meta as a record leaves it; none if there is no such row any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A tenant, by name. None ever goes.
+    Tenant(String, TenantId),
+    /// A key, by its public half.
+    Key(String, Option<KeyView>),
+    /// A path's settings, as JSON.
+    Contract(String, Option<String>),
+    /// A limit of a tenant, by name.
+    Limit(TenantId, String, Option<Policy>),
+}
+
+impl Meta {
+    /// Makes a copy of meta what it is after `change`.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Tenant(name, id) => drop(self.tenants.insert(name, id)),
+            Change::Key(id, Some(key)) => drop(self.keys.insert(id, key)),
+            Change::Key(id, None) => drop(self.keys.remove(&id)),
+            Change::Contract(path, Some(settings)) => drop(self.contracts.insert(path, settings)),
+            Change::Contract(path, None) => drop(self.contracts.remove(&path)),
+            Change::Limit(tenant, name, policy) => {
+                let limits = Arc::make_mut(self.limits.entry(tenant).or_default());
+                match policy {
+                    Some(policy) => drop(limits.insert(name, policy)),
+                    None => drop(limits.remove(&name)),
+                }
+                if limits.is_empty() {
+                    self.limits.remove(&tenant);
+                }
+            }
+        }
+    }
+}
+
+/// What a record of meta with this body changes; `None` if only reading all of meta tells.
+#[must_use]
+pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
+    let mut changes = Vec::new();
+    for effect in Effects::parse(body).ok()? {
+        let (key, row) = match effect.ok()? {
+            Effect::Put { key, row } => (key, Some(row)),
+            Effect::Delete { key } => (key, None),
+            Effect::DropPrefix { prefix } => match prefix.first()? {
+                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID) => return None,
+                _ => continue,
+            },
+        };
+        let (table, key) = key.split_first()?;
+        changes.push(match *table {
+            Tenants::ID => {
+                let (name, tenant) = decoded::<Tenants>(key, row)?;
+                Change::Tenant(name, TenantId(tenant?.id))
+            }
+            Keys::ID => {
+                let (id, key) = decoded::<Keys>(key, row)?;
+                Change::Key(id, key.map(KeyView::from))
+            }
+            Contracts::ID => {
+                let (path, contract) = decoded::<Contracts>(key, row)?;
+                Change::Contract(path, contract.map(|contract| contract.settings))
+            }
+            Limits::ID => {
+                let ((tenant, name), limit) = decoded::<Limits>(key, row)?;
+                Change::Limit(tenant, name, limit.map(|limit| limit.0))
+            }
+            _ => continue,
+        });
+    }
+    Some(changes)
+}
+
+fn decoded<T: Table>(mut key: &[u8], row: Option<&[u8]>) -> Option<(T::Key, Option<T::Row>)> {
+    let row = match row {
+        Some(row) => Some(T::Row::decode(row)?),
+        None => None,
+    };
+    Some((T::Key::decode(&mut key)?, row))
+}
+
 /// Reads all of meta.
 pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     let mut meta = Meta::default();
     for (name, tenant) in read.scan::<Tenants>(.., Order::Ascending, usize::MAX)? {
-        meta.tenants.insert(name, TenantId(tenant.id));
+        meta.apply(Change::Tenant(name, TenantId(tenant.id)));
     }
     for (id, key) in read.scan::<Keys>(.., Order::Ascending, usize::MAX)? {
-        let view = KeyView {
-            secret_hash: key.secret_hash,
-            tenant: key.tenant,
-            scopes: key.scopes,
-            label: key.label,
-            created_at: key.created_at,
-        };
-        meta.keys.insert(id, view);
+        meta.apply(Change::Key(id, Some(key.into())));
     }
     for (path, contract) in read.scan::<Contracts>(.., Order::Ascending, usize::MAX)? {
-        meta.contracts.insert(path, contract.settings);
+        meta.apply(Change::Contract(path, Some(contract.settings)));
     }
     for ((tenant, name), limit) in read.scan::<Limits>(.., Order::Ascending, usize::MAX)? {
-        meta.limits.entry(tenant).or_default().insert(name, limit.0);
+        meta.apply(Change::Limit(tenant, name, Some(limit.0)));
     }
     Ok(meta)
 }

@@ -137,6 +137,10 @@ fn paths_declare_what_their_commands_do() {
         if path.name == "keys.create" {
             refused.extend(["too_many_keys".to_owned(), "too_many_tenants".to_owned()]);
         }
+        // Answered where the limit is resolved, before any partition is asked.
+        if ["limits.check", "limits.refund", "limits.reset"].contains(&path.name) {
+            refused.insert("not_found".to_owned());
+        }
         if path.name == "limits.put" {
             refused.insert("too_many_limits".to_owned());
         }
@@ -321,6 +325,8 @@ fn counted(seen: &mut Seen) {
     seen.run(driver, two(limits::Action::Refund { counted_at })).unwrap();
     seen.run(driver, two(limits::Action::Refund { counted_at })).unwrap();
     seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(limits::Action::GiveBack)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
     seen.run(driver, two(limits::Action::Reset)).unwrap();
 }
 
@@ -338,6 +344,15 @@ fn slots(seen: &mut Seen) {
     driver.now = driver.now.plus_ms(policy.period_ms);
     seen.run(driver, two(CHECK)).unwrap();
     seen.run(driver, two(CHECK)).unwrap();
+    // All of them are over, and nothing is taken instead.
+    driver.now = driver.now.plus_ms(policy.period_ms);
+    for action in [limits::Action::Reset, limits::Action::Refund { counted_at: driver.now }] {
+        seen.run(driver, two(action)).unwrap_err();
+    }
+    seen.run(driver, command(vec![check(policy, "k", 0)], CHECK)).unwrap();
+    seen.run(driver, command(vec![check(policy, "k", 3)], CHECK)).unwrap_err();
+    seen.run(driver, two(CHECK)).unwrap();
+    seen.run(driver, two(CHECK)).unwrap();
     for number in [0, 1] {
         let lease = lease(number);
         let renew = || counting_none(limits::Action::Renew { lease, ttl_ms: 5 });
@@ -349,7 +364,7 @@ fn slots(seen: &mut Seen) {
     }
 }
 
-const CHECK: limits::Action = limits::Action::Check { peek: false, lease: 0 };
+const CHECK: limits::Action = limits::Action::Check { lease: 0 };
 
 fn limited(algorithm: Algorithm, quantity: u64) -> Policy {
     Policy::of(algorithm, quantity, 60_000)
@@ -414,6 +429,7 @@ fn commands() -> Vec<Command> {
         counting(scoped, CHECK),
         counting(scoped, limits::Action::Refund { counted_at: Time(0) }),
         counting(scoped, limits::Action::Reset),
+        counting(scoped, limits::Action::GiveBack),
         counting_none(limits::Action::Release { lease: lease(0) }),
         counting_none(limits::Action::Renew { lease: lease(0), ttl_ms: 1 }),
     ];
@@ -446,7 +462,7 @@ fn queries() -> Vec<Query> {
     .into_iter()
     .map(Query::Reservations)
     .chain([Query::Limits(limits::Query::Peek {
-        check: check(limited(Algorithm::Gcra, 1), "k", 1),
+        checks: vec![check(limited(Algorithm::Gcra, 1), "k", 1)],
     })])
     .collect()
 }

@@ -140,7 +140,7 @@ fn told_of_limits() -> Driver {
     let mut driver = Driver::new(Options::default());
     let [gcra, window, slots, throttle] = subjects();
     let all = vec![gcra, window.clone(), slots.clone(), throttle];
-    let check = |checks, lease| command(checks, limits::Action::Check { peek: false, lease });
+    let check = |checks, lease| command(checks, limits::Action::Check { lease });
     let lease = |number| LeaseId { partition: 3, key: slots.key(), number };
     let put = |name: &str, policy| {
         meta(metas::Action::PutLimit { tenant: TENANT, name: name.into(), policy })
@@ -172,7 +172,7 @@ fn rows_of_limits_of_version_1() {
     let (ours, theirs) = (driver.partition.view(), follower.view());
     assert_eq!(metas::load(&ours).unwrap(), metas::load(&theirs).unwrap());
     for subject in subjects() {
-        let query = Query::Limits(limits::Query::Peek { check: subject });
+        let query = Query::Limits(limits::Query::Peek { checks: vec![subject] });
         let peek = |view| {
             evenkeel_domains::query(view, driver.now, Incarnation(1), TENANT, &query).unwrap()
         };

@@ -36,6 +36,17 @@ fn a_panic_takes_back_only_its_own_and_is_not_tried_again() {
     assert_eq!(world.get::<Counts>(&1), Some(Number(3)));
 }
 
+/// A row that no try will read is a defect of that row: the store has not failed, and nobody else is
+/// told so.
+#[test]
+fn a_row_that_cannot_be_read_is_no_failure_of_the_store() {
+    let mut world = World::new(Options::default());
+    world.ask(Command::Garble(1)).unwrap();
+    assert_eq!(world.ask(Command::Count(1)), Err(Failure::Internal));
+    assert!(!world.owner.take_store_failure());
+    assert_eq!(world.ask(Command::Count(2)), Ok(1));
+}
+
 #[test]
 fn a_command_has_limits() {
     let options =

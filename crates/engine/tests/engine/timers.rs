@@ -1,6 +1,6 @@
 //! Timers: fired once due, a bounded number a batch, and parked if they panic.
 
-use crate::toy::{Command, Fired, Number, PANICKING};
+use crate::toy::{Command, Fired, GREEDY, GREEDY_BYTES, Number, PANICKING, SET_AGAIN};
 use crate::world::{START, World};
 use evenkeel_engine::{Failure, Options, Outcome, PARKED_ID};
 use evenkeel_log::Kind;
@@ -51,6 +51,22 @@ fn a_batch_fires_a_bounded_number() {
         .collect();
     assert_eq!(records, [8, 8, 4], "a timer's row and what it did, four at a time");
     assert!((0..10).all(|entity| world.get::<Fired>(&entity) == Some(Number(1))));
+}
+
+/// A timer sets an earlier one while there is no room any more for the one after it: both still fire.
+#[test]
+fn a_timer_that_is_set_again_is_not_passed_over() {
+    let options = Options { batch_bytes_max: GREEDY_BYTES, ..Options::default() };
+    let mut world = World::new(options);
+    for (due, entity) in [(SET_AGAIN.0 - 1, GREEDY), (SET_AGAIN.0 + 1, 1)] {
+        world.ask(Command::Timer { due, entity }).unwrap();
+    }
+    world.now = START.plus_ms(100);
+    world.quiet();
+    assert_eq!(world.get::<Fired>(&GREEDY), Some(Number(1)));
+    assert_eq!(world.get::<Fired>(&SET_AGAIN.1), Some(Number(1)));
+    assert_eq!(world.get::<Fired>(&1), Some(Number(1)));
+    assert_eq!(world.owner.next_wake(), None);
 }
 
 #[test]

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) const EXPIRE_MAX: usize = 256;
 /// The entity whose timer panics.
 pub(crate) const PANICKING: u64 = 666;
+/// The entity whose timer writes much, and sets one that is due already.
+pub(crate) const GREEDY: u64 = 777;
+/// What it writes.
+pub(crate) const GREEDY_BYTES: usize = 4_096;
+/// When that is due, and of which entity it is.
+pub(crate) const SET_AGAIN: (u64, u64) = (1_005, 778);
 const DOMAIN: u8 = 9;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +34,8 @@ pub(crate) enum Command {
     Harvest,
     /// The same, and always refused.
     HarvestAndRefuse,
+    /// Writes a row under a key of `Count` that nobody can read.
+    Garble(u64),
     /// Sets a timer.
     Timer { due: u64, entity: u64 },
 }
@@ -56,6 +64,8 @@ macro_rules! table {
 }
 table!(Counts, 0x70, u64, Number);
 table!(Blobs, 0x71, u64, Blob);
+// What damage would look like: the table of counts, with rows of another kind.
+table!(Garbled, 0x70, u64, Blob);
 table!(Due, 0x72, (u64, u64), ());
 table!(Harvested, 0x73, (), Number);
 table!(Fired, 0x74, u64, Number);
@@ -122,6 +132,10 @@ impl App for Toy {
                 Ok(ctx.tx.get::<Harvested>(&())?.map_or(0, |row| row.0))
             }
             Command::HarvestAndRefuse => Err(Stop::Refused(No)),
+            Command::Garble(key) => {
+                ctx.tx.put::<Garbled>(&key, &Blob(vec![0xff; 32]));
+                Ok(0)
+            }
             Command::Timer { due, entity } => {
                 ctx.set_timer(Time(due), DOMAIN, entity);
                 Ok(0)
@@ -137,6 +151,10 @@ impl App for Toy {
         assert_eq!(domain, DOMAIN);
         add::<Fired>(ctx, &entity)?;
         assert!(entity != PANICKING, "asked to");
+        if entity == GREEDY {
+            ctx.tx.put::<Blobs>(&entity, &Blob(vec![7; GREEDY_BYTES]));
+            ctx.set_timer(Time(SET_AGAIN.0), DOMAIN, SET_AGAIN.1);
+        }
         Ok(())
     }
 }

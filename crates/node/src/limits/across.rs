@@ -2,38 +2,39 @@
 //! others counted is given back. No limit ever admits more than it says by that. One may admit less,
 //! by what such a check asked of it:
 //!
-//! - from being counted until it is given back: usually two appends, at most [`GIVING_BACK_MS_MAX`];
-//! - if it cannot be given back in that time, or the process ends before: until it flows back by
-//!   itself, as anything that was counted does, within a period or the time that its cost refills in;
+//! - from being counted until it is given back: usually two appends. That is tried again, for at most
+//!   [`GIVING_BACK_MS_MAX`], only where it certainly had no effect: so it needs no idempotency key,
+//!   which would be remembered, and take of the tenant's space, for days;
+//! - if it cannot be given back in that time, or nobody knows whether it was, or the process is killed
+//!   before: until it flows back by itself, as anything that was counted does, within a period or the
+//!   time that its cost refills in;
 //! - likewise if nobody knows whether a partition counted: that is not given back, since something
 //!   given back without having been counted would be admitted twice.
 //!
-//! Slots of concurrency limits are released; one that cannot be ends with its time.
+//! Slots of concurrency limits are released, which may be tried again whatever is known, since a slot
+//! is released once; one that cannot be ends with its time.
+//!
+//! A node that ends waits for all of that.
 
-use super::{Asked, Checked, Part, Terms, Verdict, command_of, join, random, see, together};
-use crate::{CallOptions, Called, Node, NodeError, Tenant};
+use super::{Asked, Checked, Part, Place, Terms, Verdict, command_of, join, see, together};
+use crate::{CallOptions, Called, Node, NodeError, SessionToken, Tenant};
 use evenkeel_domains::{
     Command, Reply,
-    limits::{self, Action, Algorithm, Check},
+    limits::{self, Action, Algorithm, Check, CheckResult},
 };
-use evenkeel_engine::{Failure, Priority, Time};
+use evenkeel_engine::{Failure, Priority};
 use evenkeel_log::Files;
 use std::{pin::pin, time::Duration};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, oneshot},
+    sync::oneshot,
     time::{sleep, timeout},
 };
 
-/// Checks over several partitions that are under way in this process, until what they counted in
-/// vain is given back; the next is overloaded.
-const ACROSS_MAX: usize = 4_096;
 /// How long it is tried to give back what was counted in vain.
 const GIVING_BACK_MS_MAX: u64 = 5_000;
 const PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-
-static ACROSS: Semaphore = Semaphore::const_new(ACROSS_MAX);
 
 /// Counts in each partition or in none, within the deadline. What is left to be done then outlives
 /// this call, and whoever made it.
@@ -43,11 +44,11 @@ pub(super) async fn check<F: Files>(
     parts: Vec<Part>,
     options: CallOptions,
 ) -> Asked {
-    let Ok(permit) = ACROSS.try_acquire() else {
+    let Some(place) = node.0.underway.enter(tenant.id) else {
         return overloaded(node, parts);
     };
     let (tell, told) = oneshot::channel();
-    let across = Across { node: node.clone(), tenant: tenant.clone(), parts, _permit: permit };
+    let across = Across { node: node.clone(), tenant: tenant.clone(), parts, _place: place };
     tokio::spawn(across.run(options, tell));
     told.await.unwrap_or_else(|_| Err(Failure::OutcomeUnknown.into()))
 }
@@ -66,12 +67,13 @@ struct Across<F: Files> {
     tenant: Tenant,
     parts: Vec<Part>,
     /// Until nothing more is done about them.
-    _permit: SemaphorePermit<'static>,
+    _place: Place,
 }
 
 impl<F: Files> Across<F> {
     async fn run(self, options: CallOptions, tell: oneshot::Sender<Asked>) {
-        let answer_by = self.answer_by(&options);
+        let answer_ms = self.node.deadline_ms("limits.check", options.deadline);
+        let answer_by = self.node.now().plus_ms(answer_ms);
         let counts = self.parts.iter().map(|part| {
             let (checks, options) = (part.checks.clone(), options.clone());
             self.node.count(&self.tenant, part.partition, checks, options)
@@ -95,7 +97,7 @@ impl<F: Files> Across<F> {
         let left_ms = answer_by.0.saturating_sub(self.node.now().0);
         match timeout(Duration::from_millis(left_ms), &mut undone).await {
             Ok(undone) => {
-                undone.into_iter().flatten().for_each(|undone| undone.take_in(&mut answers));
+                undone.into_iter().flatten().for_each(|undone| self.take_in(undone, &mut answers));
                 let _ = tell.send(self.join(answers));
             }
             Err(_) => {
@@ -103,10 +105,6 @@ impl<F: Files> Across<F> {
                 undone.await;
             }
         }
-    }
-
-    fn answer_by(&self, options: &CallOptions) -> Time {
-        self.node.now().plus_ms(self.node.check_deadline_ms(options.deadline))
     }
 
     fn join(&self, answers: Vec<Asked>) -> Asked {
@@ -132,13 +130,12 @@ impl<F: Files> Across<F> {
                 .unzip();
             if !checks.is_empty() {
                 let action = Action::Refund { counted_at: called.at };
-                let key = Some(format!("undo-{:016x}{:016x}", random(), random()));
-                let command = command_of(checks, action);
-                undoing.push(Undo { part, places, command, key });
+                undoing.push(Undo { part, places, command: command_of(checks, action) });
             }
-            undoing.extend(verdicts.iter().filter_map(|verdict| verdict.lease).map(|lease| {
-                let command = limits::Command::release(lease);
-                Undo { part, places: Vec::new(), command, key: None }
+            let leases = verdicts.iter().enumerate();
+            undoing.extend(leases.filter_map(|(place, verdict)| {
+                let command = limits::Command::release(verdict.lease?);
+                Some(Undo { part, places: vec![place], command })
             }));
         }
         undoing
@@ -146,27 +143,65 @@ impl<F: Files> Across<F> {
 
     /// Has something taken back, once, trying for as long as it may succeed.
     async fn undo(&self, undo: Undo) -> Option<Undone> {
+        let partition = self.parts[undo.part].partition;
         let give_up = self.node.now().plus_ms(GIVING_BACK_MS_MAX);
         let mut pause = PAUSE;
         loop {
+            let left_ms = give_up.0.saturating_sub(self.node.now().0);
             let options = CallOptions {
-                idempotency_key: undo.key.clone(),
+                deadline: Some(Duration::from_millis(left_ms)),
                 // It makes room.
                 priority: Some(Priority::Critical),
                 ..CallOptions::default()
             };
             let command = Command::Limits(undo.command.clone());
-            match self.node.command(&self.tenant, command, options).await {
-                Ok(called) => return Some(Undone { undo, called }),
+            match self.node.command_at(partition, &self.tenant, command, options).await {
+                Ok(Called { answer, as_of, .. }) => {
+                    let results = match answer {
+                        Reply::Limits(limits::Reply::Changed(results)) => results,
+                        _ => Vec::new(),
+                    };
+                    return Some(Undone { undo, results, as_of });
+                }
                 // The slot is free already.
-                Err(NodeError::Refused { .. }) => return None,
-                Err(NodeError::Failed(_)) if self.node.now() < give_up => {
-                    sleep(pause).await;
+                Err(NodeError::Refused { as_of, .. }) => {
+                    return Some(Undone { undo, results: Vec::new(), as_of: vec![as_of] });
+                }
+                Err(error) if left_ms > 0 && undo.may_be_tried_again(&error) => {
+                    sleep(pause.min(Duration::from_millis(left_ms))).await;
                     pause = (2 * pause).min(PAUSE_MAX);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "what was counted in vain is not given back");
                     return None;
+                }
+            }
+        }
+    }
+
+    /// Has the answer say how the subjects are now.
+    fn take_in(&self, undone: Undone, answers: &mut [Asked]) {
+        let Undone { undo: Undo { part, places, .. }, results, as_of: seen } = undone;
+        let Ok(Called { answer: Checked { verdicts, .. }, as_of, .. }) = &mut answers[part] else {
+            return;
+        };
+        seen.into_iter().for_each(|token| see(as_of, token));
+        let checks = &self.parts[part].checks;
+        let slots = |check: &Check| check.policy().algorithm == Algorithm::Concurrency;
+        for (place, now) in places.iter().zip(results) {
+            verdicts[*place].result.remaining = now.remaining;
+            verdicts[*place].result.reset_after_ns = now.reset_after_ns;
+        }
+        // Nothing is said of slots that are released: they are free for the check that took them, and
+        // for those after it of the same subject.
+        for place in places.into_iter().filter(|place| slots(&checks[*place])) {
+            let released = &checks[place];
+            let seen_taken = checks.iter().zip(&mut *verdicts).skip(place);
+            for (_, verdict) in seen_taken.filter(|(check, _)| check.key() == released.key()) {
+                let result = &mut verdict.result;
+                result.remaining += released.cost();
+                if result.remaining == result.quantity {
+                    result.reset_after_ns = 0;
                 }
             }
         }
@@ -180,30 +215,25 @@ struct Undo {
     /// As which of its checks.
     places: Vec<usize>,
     command: limits::Command,
-    key: Option<String>,
+}
+
+impl Undo {
+    /// Whether to do it again cannot give back twice: it had no effect, or has one only once.
+    fn may_be_tried_again(&self, error: &NodeError) -> bool {
+        let NodeError::Failed(failure) = error else { return false };
+        match failure {
+            Failure::Overloaded | Failure::Unavailable(_) | Failure::DeadlineExceeded => true,
+            Failure::OutcomeUnknown => matches!(self.command.action(), Action::Release { .. }),
+            _ => false,
+        }
+    }
 }
 
 struct Undone {
     undo: Undo,
-    called: Called<Reply>,
-}
-
-impl Undone {
-    /// Has the answer say how the subjects are now.
-    fn take_in(self, answers: &mut [Asked]) {
-        let Ok(Called { answer: Checked { verdicts, .. }, as_of, .. }) =
-            &mut answers[self.undo.part]
-        else {
-            return;
-        };
-        if let Reply::Limits(limits::Reply::Changed(results)) = self.called.answer {
-            for (place, now) in self.undo.places.into_iter().zip(results) {
-                verdicts[place].result.remaining = now.remaining;
-                verdicts[place].result.reset_after_ns = now.reset_after_ns;
-            }
-        }
-        self.called.as_of.into_iter().for_each(|token| see(as_of, token));
-    }
+    /// How the subjects of a refund are now.
+    results: Vec<CheckResult>,
+    as_of: Vec<SessionToken>,
 }
 
 /// A limit that only watches lets through what it did not count, and slots are released.

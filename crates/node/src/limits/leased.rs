@@ -186,7 +186,7 @@ async fn take<F: Files>(
     options: &CallOptions,
 ) -> Asked {
     let terms = Terms::of(std::slice::from_ref(check));
-    let deadline_ms = node.check_deadline_ms(options.deadline);
+    let deadline_ms = node.deadline_ms("limits.check", options.deadline);
     let give_up = node.now().plus_ms(deadline_ms);
     let locked = tokio::time::timeout(Duration::from_millis(deadline_ms), held.lock());
     let Ok(mut held) = locked.await else {

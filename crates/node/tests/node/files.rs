@@ -15,6 +15,8 @@ pub(crate) enum Gate {
     Open,
     /// It waits until the gate is something else.
     Shut,
+    /// It is the last before the gate is shut.
+    Last,
     /// It panics.
     Panic,
 }
@@ -133,6 +135,9 @@ impl GateKeeper {
         }
         state.1 = false;
         let gate = state.0;
+        if gate == Gate::Last {
+            state.0 = Gate::Shut;
+        }
         drop(state);
         assert!(gate != Gate::Panic, "the test wants a panic here");
     }

@@ -17,7 +17,13 @@ use std::time::Duration;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 /// A limit of `quantity` a day, and `cost` of it, of a key that partition `number` counts.
-fn check(number: u16, limit: &str, quantity: u64, cost: u64, policy: fn(&mut Policy)) -> Check {
+pub(crate) fn check(
+    number: u16,
+    limit: &str,
+    quantity: u64,
+    cost: u64,
+    policy: fn(&mut Policy),
+) -> Check {
     let mut limited = Policy::of(Algorithm::SlidingWindow, quantity, DAY_MS);
     policy(&mut limited);
     let keys = (0_u32..).map(u32::to_be_bytes);
@@ -29,21 +35,21 @@ fn check(number: u16, limit: &str, quantity: u64, cost: u64, policy: fn(&mut Pol
     Check::new(Subject { limit: limit.to_owned(), scope: None, key }, limited, cost).unwrap()
 }
 
-fn allow(policy: &mut Policy) {
+pub(crate) fn allow(policy: &mut Policy) {
     policy.on_unavailable = OnUnavailable::Allow;
 }
 
-fn deny(_: &mut Policy) {}
+pub(crate) fn deny(_: &mut Policy) {}
 
 fn shadow(policy: &mut Policy) {
     policy.shadow = true;
 }
 
 /// Writes are held up until this is dropped: also by a test that fails, which would else never end.
-struct Shut<'f>(&'f GatedFiles);
+pub(crate) struct Shut<'f>(&'f GatedFiles);
 
 impl<'f> Shut<'f> {
-    fn new(files: &'f GatedFiles) -> Self {
+    pub(crate) fn new(files: &'f GatedFiles) -> Self {
         files.set(Gate::Shut);
         Self(files)
     }
@@ -55,11 +61,11 @@ impl Drop for Shut<'_> {
     }
 }
 
-fn within(ms: u64) -> CallOptions {
+pub(crate) fn within(ms: u64) -> CallOptions {
     CallOptions { deadline: Some(Duration::from_millis(ms)), ..CallOptions::default() }
 }
 
-async fn ask(
+pub(crate) async fn ask(
     node: &TestNode,
     checks: Vec<Check>,
     options: CallOptions,
@@ -67,7 +73,7 @@ async fn ask(
     node.check(&node.tenant("default").unwrap(), checks, false, options).await
 }
 
-async fn remaining(node: &TestNode, check: &Check) -> u64 {
+pub(crate) async fn remaining(node: &TestNode, check: &Check) -> u64 {
     let tenant = node.tenant("default").unwrap();
     let called = node.check(&tenant, vec![check.clone()], true, CallOptions::default()).await;
     called.unwrap().answer.verdicts[0].result.remaining

@@ -147,6 +147,12 @@ fn resting(answer: Answer, delivered: Delivered) -> Answer {
 fn problem(failure: CheckFailure) -> Problem {
     match failure {
         CheckFailure::Node(error) => failure::problem(error),
+        CheckFailure::KeyForSlots => {
+            let rule = "does not go with limits of the algorithm concurrency: a repeat would be \
+                        answered with the slot of the first answer, which may be another's by then; \
+                        leave it out";
+            Problem::bad_header(headers::IDEMPOTENCY_KEY, rule)
+        }
         CheckFailure::KeyAcrossPartitions { partitions } => {
             let rule = format!(
                 "does not go with these checks: they are counted in {partitions} partitions, and \

@@ -35,9 +35,8 @@ pub(crate) async fn put(mut call: Call) -> Answered {
 /// `GET /v1/limits/{limit}`
 pub(crate) fn get(call: &Call) -> Answered {
     call.parameters()?;
-    call.read_options()?;
+    let view = call.meta()?;
     let name = call.name(0)?;
-    let view = call.edge.node.meta();
     let tenant = call.caller.tenant.id;
     let policy = view.meta.limit(tenant, &name).ok_or_else(|| unknown(&view, tenant, &name))?;
     Ok(resting(Answer::json(StatusCode::OK, &LimitBody::new(&name, policy)), &view))
@@ -46,10 +45,9 @@ pub(crate) fn get(call: &Call) -> Answered {
 /// `GET /v1/limits`
 pub(crate) fn list(call: &Call) -> Answered {
     let parameters = call.parameters()?;
-    call.read_options()?;
+    let view = call.meta()?;
     let list = List(&["limits", &call.caller.tenant.name]);
     let page = Page::of(&parameters, &list)?;
-    let view = call.edge.node.meta();
     let from = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let limits = view.meta.limits.get(&call.caller.tenant.id);
     let rest = limits.map(|limits| limits.range::<str, _>((from, Bound::Unbounded)));

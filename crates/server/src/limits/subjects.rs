@@ -2,7 +2,7 @@
 
 use super::requests::{CheckItem, checked_count};
 use crate::{
-    call::Call,
+    call::{Call, read},
     code::Code,
     problem::Problem,
     text::{cut, is_name},
@@ -20,7 +20,7 @@ const NAMED_BYTES_MAX: usize = 128;
 /// The checks that `items` ask for, by the policies that hold now.
 pub(super) fn resolve(call: &Call, items: &[CheckItem]) -> Result<Vec<Check>, Problem> {
     checked_count(items)?;
-    let view = call.edge.node.meta();
+    let view = read(call.edge.node.meta())?;
     let resolved = items.iter().enumerate().map(|(at, item)| {
         one(&view, call.caller.tenant.id, item).map_err(|problem| match items.len() {
             1 => problem,

@@ -84,7 +84,8 @@ pub(crate) struct CheckedBody<'c> {
     allowed: bool,
     /// Whether a limit's `on_unavailable` stands in for a count that could not be had.
     degraded: bool,
-    /// When it was counted: what a refund names. Not in a peek, a refusal or a replay.
+    /// When all of it was counted: what a refund names. Not in a peek, a refusal or a replay, nor if one
+    /// of the checks is `degraded` or `shadow_refused`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     counted_at: Option<Rfc3339>,
@@ -131,12 +132,10 @@ impl<'c> CheckedBody<'c> {
     /// Of `items`, which `called` answers; `counts` says whether they were to be counted.
     pub(crate) fn new(items: &'c [CheckItem], called: &Called<Checked>, counts: bool) -> Self {
         let checked = &called.answer;
-        // A replay does not know when the first was counted.
-        let counted = counts && checked.allowed && !called.replayed && !called.as_of.is_empty();
         Self {
             allowed: checked.allowed,
             degraded: checked.is_degraded(),
-            counted_at: counted.then_some(Rfc3339(called.at)),
+            counted_at: called.counted_at().filter(|_| counts).map(Rfc3339),
             results: results(items, &checked.verdicts),
         }
     }

@@ -4,20 +4,20 @@
 //! which a refund names, where it was counted; and `results`, a map for each limit that was asked:
 //! `limit`, `allowed`, `quantity`, `remaining`, `retry_after_ms` (nothing if it fits, or never will),
 //! `reset_after_ms`; `lease` where a slot was taken, and `shadow_refused` and `degraded` where that is
-//! so. Durations are rounded up: who waits so long does not come too early.
+//! so. There durations are rounded up: who waits so long does not come too early.
 
 use super::{
     arguments::Wrong,
     reply::Replies,
-    service::{Failure, Managed, Name, Outcome, Request, Verdict},
+    service::{Failure, INVALID_REQUEST, Managed, Name, Outcome, Request},
     words::Words as _,
 };
 use evenkeel_domains::limits::{CheckResult, Policy};
 use evenkeel_engine::Time;
+use evenkeel_node::Verdict;
 use smallvec::SmallVec;
 
 const NS_PER_MS: u64 = 1_000_000;
-const NS_PER_S: u64 = 1_000_000_000;
 
 /// What a command of a batch waits for.
 #[derive(Debug)]
@@ -51,6 +51,9 @@ impl Awaited {
 pub(super) fn outcome(awaited: &Awaited, outcome: Option<Outcome>, replies: &mut Replies) {
     match (awaited, outcome) {
         (Awaited::Nothing(Wrong(text)), _) => replies.error(&[text]),
+        (Awaited::Throttle, Some(Outcome::Failed(Failure { code: INVALID_REQUEST, detail }))) => {
+            replies.error(&[b"Cell error: ", detail.as_bytes()]);
+        }
         (_, Some(Outcome::Failed(failure))) => failed(&failure, replies),
         (Awaited::Throttle, Some(Outcome::Checked { allowed, verdicts, .. }))
             if verdicts.len() == 1 =>
@@ -93,9 +96,10 @@ pub(super) fn managed(managed: &Managed, replies: &mut Replies) {
     }
 }
 
-/// What redis-cell answers, its seconds rounded up.
+/// What redis-cell answers: its seconds are rounded up from whole milliseconds, so that less than
+/// one is nothing.
 fn throttled(allowed: bool, result: &CheckResult, replies: &mut Replies) {
-    let seconds = |ns: u64| number(ns.div_ceil(NS_PER_S));
+    let seconds = |ns: u64| number((ns / NS_PER_MS).div_ceil(1_000));
     replies.array(5);
     replies.integer(i64::from(!allowed));
     replies.integer(number(result.quantity));
@@ -132,8 +136,8 @@ fn checked(
 
 /// What one limit says.
 fn one(name: &Name, verdict: &Verdict, replies: &mut Replies) {
-    let Verdict { result, lease, degraded } = verdict;
-    let more = [lease.is_some(), result.shadow_refused, *degraded];
+    let Verdict { result, lease, degraded, over_admission_max } = verdict;
+    let more = [lease.is_some(), result.shadow_refused, *degraded, over_admission_max.is_some()];
     replies.map(6 + more.iter().filter(|has| **has).count());
     replies.text("limit");
     replies.text(name.as_str());
@@ -159,6 +163,10 @@ fn one(name: &Name, verdict: &Verdict, replies: &mut Replies) {
             replies.text(word);
             replies.boolean(true);
         }
+    }
+    if let Some(units) = over_admission_max {
+        replies.text("over_admission_max");
+        replies.integer(number(*units));
     }
 }
 

@@ -3,7 +3,9 @@
 use super::*;
 use crate::resp::reply::Protocol;
 use bytes::Bytes;
-use evenkeel_domains::limits::{Algorithm, Durability, LeaseId, Mode, OnUnavailable};
+use evenkeel_domains::limits::{Algorithm, Durability, LeaseId, Mode, OnUnavailable, Rate};
+
+const NS_PER_S: u64 = 1_000_000_000;
 
 fn result() -> CheckResult {
     CheckResult {
@@ -24,7 +26,7 @@ fn written(protocol: Protocol, write: impl Fn(&mut Replies)) -> String {
 }
 
 fn verdict(result: CheckResult) -> Verdict {
-    Verdict { result, lease: None, degraded: false }
+    Verdict { result, lease: None, degraded: false, over_admission_max: None }
 }
 
 fn of_throttle(allowed: bool, result: &CheckResult) -> String {
@@ -38,7 +40,7 @@ fn of_throttle(allowed: bool, result: &CheckResult) -> String {
 #[test]
 fn throttles_are_answered_as_redis_cell_answers() {
     assert_eq!(of_throttle(true, &result()), "*5 :0 :16 :15 :-1 :2 ");
-    let refused = CheckResult { allowed: false, retry_after_ns: Some(1), ..result() };
+    let refused = CheckResult { allowed: false, retry_after_ns: Some(NS_PER_MS), ..result() };
     assert_eq!(of_throttle(false, &refused), "*5 :1 :16 :15 :1 :2 ");
     let never = CheckResult { retry_after_ns: None, reset_after_ns: 0, ..refused };
     assert_eq!(of_throttle(false, &never), "*5 :1 :16 :15 :-1 :0 ");
@@ -46,11 +48,44 @@ fn throttles_are_answered_as_redis_cell_answers() {
     assert_eq!(of_throttle(true, &admitted), "*5 :0 :16 :15 :-1 :2 ");
 }
 
+/// One key through time, as redis-cell's arithmetic has it: capacity 5, one back a second.
 #[test]
-fn seconds_are_rounded_up_and_numbers_end_where_they_must() {
-    for (ns, seconds) in
-        [(0, 0), (1, 1), (NS_PER_S, 1), (NS_PER_S + 1, 2), (u64::MAX, 18_446_744_074_u64)]
-    {
+fn a_key_is_answered_as_redis_cell_would_through_time() {
+    let rate = Rate::of(&Policy::throttle(4, 1, 1).unwrap());
+    let begin = 1_000 * NS_PER_S;
+    let mut tat = 0;
+    for (at_ms, quantity, said) in [
+        (0, 6, "*5 :1 :5 :5 :-1 :0 "),
+        (0, 0, "*5 :0 :5 :5 :-1 :0 "),
+        (0, 1, "*5 :0 :5 :4 :-1 :1 "),
+        (0, 4, "*5 :0 :5 :0 :-1 :5 "),
+        (0, 1, "*5 :1 :5 :0 :1 :5 "),
+        (1, 1, "*5 :1 :5 :0 :1 :5 "),
+        (999, 1, "*5 :1 :5 :0 :1 :5 "),
+        (1_000, 1, "*5 :0 :5 :0 :-1 :5 "),
+        (3_250, 3, "*5 :1 :5 :2 :1 :3 "),
+        (3_250, 2, "*5 :0 :5 :0 :-1 :5 "),
+        (3_250, 5, "*5 :1 :5 :0 :5 :5 "),
+        (3_250, 6, "*5 :1 :5 :0 :-1 :5 "),
+        (9_000, 0, "*5 :0 :5 :5 :-1 :0 "),
+    ] {
+        let (result, next) = rate.check(tat, begin + at_ms * NS_PER_MS, quantity);
+        tat = next;
+        assert_eq!(of_throttle(result.allowed, &result), said, "{quantity} after {at_ms} ms");
+    }
+}
+
+#[test]
+fn seconds_are_rounded_up_from_milliseconds_and_numbers_end_where_they_must() {
+    for (ns, seconds) in [
+        (0, 0),
+        (NS_PER_MS - 1, 0),
+        (NS_PER_MS, 1),
+        (NS_PER_S, 1),
+        (NS_PER_S + NS_PER_MS - 1, 1),
+        (NS_PER_S + NS_PER_MS, 2),
+        (u64::MAX, 18_446_744_074_u64),
+    ] {
         let text = of_throttle(true, &CheckResult { reset_after_ns: ns, ..result() });
         assert_eq!(text, format!("*5 :0 :16 :15 :-1 :{seconds} "));
     }

@@ -112,9 +112,9 @@ fn throttle(command: Command<'_>) -> Result<Throttle, Wrong> {
     let (max_burst, count) = (integer(2)?, integer(3)?);
     let (period_s, quantity) = (integer(4)?, integer(5)?);
     let rules = [
-        (max_burst >= 0, "Cell error: max_burst must not be negative"),
-        (count > 0, "Cell error: count per period must be greater than zero"),
-        (period_s > 0, "Cell error: period must be greater than zero"),
+        (max_burst >= -1, "Cell error: max_burst must not be less than -1"),
+        (count >= 0, "Cell error: count per period must not be negative"),
+        (period_s >= 0, "Cell error: period must not be negative"),
         (quantity >= 0, "Cell error: quantity must not be negative"),
     ];
     if let Some((_, broken)) = rules.into_iter().find(|(kept, _)| !kept) {

@@ -58,9 +58,9 @@ fn throttles_are_read_as_redis_cell_reads_them() {
         ("CL.THROTTLE k 1 2 \"\" x", parse),
         ("CL.THROTTLE k 1 2 \" 3\"", &format!("{parse} 3")),
         ("CL.THROTTLE k 1 2 3 9223372036854775808", &format!("{parse}9223372036854775808")),
-        ("CL.THROTTLE k -1 2 3", "Cell error: max_burst must not be negative"),
-        ("CL.THROTTLE k 1 0 3", "Cell error: count per period must be greater than zero"),
-        ("CL.THROTTLE k 1 2 -3", "Cell error: period must be greater than zero"),
+        ("CL.THROTTLE k -2 2 3", "Cell error: max_burst must not be less than -1"),
+        ("CL.THROTTLE k 1 -1 3", "Cell error: count per period must not be negative"),
+        ("CL.THROTTLE k 1 2 -3", "Cell error: period must not be negative"),
         ("CL.THROTTLE k 1 2 3 -4", "Cell error: quantity must not be negative"),
     ] {
         assert_eq!(decided(line), Err(said.to_owned()), "{line}");

@@ -19,7 +19,7 @@ const NO_AUTH_HELLO: &[u8] = b"NOAUTH HELLO must be called with the client alrea
 const WRONG_PASS: &[u8] = b"WRONGPASS invalid username-password pair or user is disabled.";
 const SYNTAX: &[u8] = b"ERR syntax error";
 const BAD_LABEL: &[u8] = b"ERR Client names cannot contain spaces, newlines or special characters.";
-/// What of a command nobody knows is repeated.
+/// What of a command nobody knows is repeated: once so much is, quotes counted, no further argument.
 const UNKNOWN_BYTES_MAX: usize = 128;
 /// The Redis whose manners these are; clients choose by it what they send.
 const REDIS_VERSION: &str = "7.0.0";
@@ -65,13 +65,13 @@ pub(super) fn find(command: Command<'_>, session: &Session) -> Result<&'static S
 fn unknown(command: Command<'_>) -> Wrong {
     let mut text =
         Wrong::quoting("ERR unknown command '", command.name(), "', with args beginning with: ").0;
-    let mut room = UNKNOWN_BYTES_MAX;
+    let end = text.len() + UNKNOWN_BYTES_MAX;
     for argument in command.rest(1) {
+        let room = end.saturating_sub(text.len());
         if room == 0 {
             break;
         }
         let shown = &argument[..argument.len().min(room)];
-        room -= shown.len();
         text.extend_from_slice(&[b"'", shown, b"' "].concat());
     }
     Wrong(text)
@@ -127,8 +127,8 @@ impl Asked<'_> {
             Verb::CommandHelp => docs::help("command", self.replies),
             Verb::ConfigHelp => docs::help("config", self.replies),
             Verb::Container => self.wrong_count(spec),
-            Verb::Decide(_) | Verb::Manage(_) => {
-                unreachable!("what is asked of limits is sorted out before")
+            Verb::Decide(_) | Verb::Manage(_) | Verb::Transact(_) => {
+                unreachable!("what is asked of limits, and what is kept, is sorted out before")
             }
             _ => self.client(spec.verb, command),
         }
@@ -164,9 +164,7 @@ impl Asked<'_> {
             Some(b"2") => Some(Protocol::Resp2),
             Some(b"3") => Some(Protocol::Resp3),
             Some(version) => {
-                let text = std::str::from_utf8(version).ok();
-                let number = text.and_then(|text| text.parse::<i64>().ok());
-                return self.replies.error(&[match number {
+                return self.replies.error(&[match integer(version) {
                     Some(_) => b"NOPROTO unsupported protocol version",
                     None => b"ERR Protocol version is not an integer or out of range",
                 }]);
@@ -211,7 +209,7 @@ impl Asked<'_> {
         replies.text("server");
         replies.text("evenkeel");
         replies.text("version");
-        replies.text(env!("CARGO_PKG_VERSION"));
+        replies.text(REDIS_VERSION);
         replies.text("proto");
         replies.integer(self.session.protocol.number());
         replies.text("id");
@@ -225,8 +223,7 @@ impl Asked<'_> {
     }
 
     fn select(&mut self, index: &[u8]) {
-        let number = std::str::from_utf8(index).ok().and_then(|text| text.parse::<i64>().ok());
-        match number {
+        match integer(index) {
             Some(0) => self.replies.simple("OK"),
             Some(_) => self.replies.error(&[b"ERR DB index is out of range"]),
             None => self.replies.error(&[b"ERR value is not an integer or out of range"]),
@@ -242,24 +239,28 @@ impl Asked<'_> {
     }
 
     fn info(&mut self, command: Command<'_>) {
-        let asked = |section: &[u8]| {
-            [&b"server"[..], b"all", b"default", b"everything"]
-                .iter()
-                .any(|known| section.eq_ignore_ascii_case(known))
-        };
-        let shown = command.len() == 1 || command.rest(1).any(asked);
-        let text = format!(
+        let version = env!("CARGO_PKG_VERSION");
+        let server = format!(
             "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\n\
-             server_name:evenkeel\r\nevenkeel_version:{}\r\nrole:master\r\nloading:0\r\n",
-            env!("CARGO_PKG_VERSION"),
+             server_name:evenkeel\r\nevenkeel_version:{version}\r\n"
         );
-        self.replies.text(if shown { &text } else { "" });
+        let sections = [
+            ("server", server.as_str()),
+            ("persistence", "# Persistence\r\nloading:0\r\n"),
+            ("replication", "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"),
+        ];
+        let asked = |name: &str| {
+            let all = [name, "all", "default", "everything"];
+            let is =
+                |section: &[u8]| all.iter().any(|it| section.eq_ignore_ascii_case(it.as_bytes()));
+            command.len() == 1 || command.rest(1).any(is)
+        };
+        let shown = sections.iter().filter(|(name, _)| asked(name)).map(|(_, text)| *text);
+        self.replies.prose(&shown.collect::<Vec<_>>().join("\r\n"));
     }
 
     fn config(&mut self, command: Command<'_>) {
-        let asked = |name: &str| {
-            command.rest(2).any(|is| is == b"*" || is.eq_ignore_ascii_case(name.as_bytes()))
-        };
+        let asked = |name: &str| command.rest(2).any(|pattern| is_like(pattern, name.as_bytes()));
         let found = SETTINGS.iter().filter(|(name, _)| asked(name));
         self.replies.map(found.clone().count());
         for (name, value) in found {
@@ -306,10 +307,11 @@ impl Asked<'_> {
                 *place = label;
                 self.replies.simple("OK");
             }
-            None => self.replies.error(&[
-                b"ERR a library's name or version cannot contain spaces, newlines or special \
-                  characters.",
-            ]),
+            None => {
+                let after = " cannot contain spaces, newlines or special characters.";
+                let Wrong(text) = Wrong::quoting("ERR ", attribute, after);
+                self.replies.error(&[&text]);
+            }
         }
     }
 
@@ -327,6 +329,62 @@ impl Asked<'_> {
             text(&session.library_version),
             session.protocol.number(),
         );
-        self.replies.text(&line);
+        self.replies.prose(&line);
+    }
+}
+
+/// The number that `bytes` are, if they are written in the one way that Redis reads: no `+`, no
+/// zeros before it.
+fn integer(bytes: &[u8]) -> Option<i64> {
+    let number: i64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == bytes).then_some(number)
+}
+
+/// Whether `name`, written small, is what `pattern` asks for: `*` stands for anything, `?` for any
+/// one byte.
+fn is_like(pattern: &[u8], name: &[u8]) -> bool {
+    // Where the last `*` was, and how much of the name it stands for.
+    let (mut at, mut of, mut star) = (0, 0, None);
+    while of < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, of));
+                at += 1;
+            }
+            Some(byte) if *byte == b'?' || byte.to_ascii_lowercase() == name[of] => {
+                (at, of) = (at + 1, of + 1);
+            }
+            _ => match &mut star {
+                Some((star_at, until)) => {
+                    *until += 1;
+                    (at, of) = (*star_at + 1, *until);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_ask_for_names() {
+        for pattern in ["save", "SAVE", "s*", "*e", "*", "**", "s?ve", "*a*", "sav*e*", "????"] {
+            assert!(is_like(pattern.as_bytes(), b"save"), "{pattern}");
+        }
+        for pattern in ["", "sav", "saves", "?", "*x*", "s?e", "a*", "*v", "?????"] {
+            assert!(!is_like(pattern.as_bytes(), b"save"), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        assert_eq!([integer(b"0"), integer(b"-12")], [Some(0), Some(-12)]);
+        for wrong in ["", "+0", "00", "-0", "02", " 1", "1 ", "9223372036854775808"] {
+            assert_eq!(integer(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 }

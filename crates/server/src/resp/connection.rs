@@ -5,13 +5,14 @@
 use super::{
     answers::{self, Awaited},
     arguments::{self, Wrong},
+    clock::Heard,
     commands::{self, Asked, Next},
     options::RespOptions,
-    parser::{Bounds, Command, Parser, Pipeline, ProtocolError},
+    parser::{Bounds, Command, Parser, Pipeline, ProtocolError, Queue},
     reply::Replies,
     service::{Batch, Limits},
     session::Session,
-    table::{Spec, Verb},
+    table::{Spec, Transact, Verb},
 };
 use bytes::{BufMut, BytesMut};
 use evenkeel_node::MetaView;
@@ -26,6 +27,8 @@ use tokio::{
 const READ_BYTES_MAX: usize = 16 * 1_024;
 /// Room for fewer bytes than this is not worth reading into.
 const READ_BYTES_WORTH: usize = 4 * 1_024;
+/// What a connection that asks nothing keeps room for, of what it once asked.
+const INPUT_KEPT_BYTES: usize = 64 * 1_024;
 /// Bytes of answers that wait at most, beside the last of them; they are kept room for.
 const REPLY_BYTES_MAX: usize = 64 * 1_024;
 /// Requests of a batch that room is kept for.
@@ -51,7 +54,7 @@ enum End {
     Closed,
     #[error("its client said goodbye")]
     Quit,
-    #[error("it said nothing for too long")]
+    #[error("it said nothing whole for too long")]
     Idle,
     #[error("it did not read its answers")]
     SlowReader,
@@ -72,13 +75,26 @@ pub(super) struct Connection<S, L> {
     stopping: watch::Receiver<bool>,
     session: Session,
     input: BytesMut,
+    /// The most that `input` may have taken of the memory.
+    input_bytes: usize,
     parser: Parser,
     replies: Replies,
     /// What the commands of `batch`, and the wrong ones among them, will be answered with.
     awaited: Vec<Awaited>,
     batch: Batch,
-    idle: Pin<Box<Sleep>>,
-    heard: Instant,
+    /// What came since `MULTI`.
+    queue: Option<Transaction>,
+    heard: Heard,
+    /// One a connection, not one a command: when it ends it is looked at what has happened since.
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Commands that wait for `EXEC`.
+#[derive(Debug, Default)]
+struct Transaction {
+    commands: Queue,
+    /// Whether one of them was refused: then none is done.
+    broken: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
@@ -89,12 +105,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
             stopping: shared.stopping.clone(),
             session,
             input: BytesMut::new(),
+            input_bytes: 0,
             parser: Parser::default(),
             replies: Replies::default(),
             awaited: Vec::new(),
             batch: Batch::default(),
-            idle: Box::pin(sleep(shared.options.idle_timeout)),
-            heard: Instant::now(),
+            queue: None,
+            heard: Heard::nothing(),
+            timer: Box::pin(sleep(shared.options.stranger_timeout)),
             shared,
         }
     }
@@ -122,12 +140,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
                 pipeline.clear();
             }
             if let Err(error) = read {
-                self.replies.error(&[b"ERR Protocol error: ", error.to_string().as_bytes()]);
+                self.replies.error(&[b"ERR Protocol error: ", &error.said()]);
                 return Err(self.end(error.into()).await);
             }
+            self.heard.note(!nothing, !self.input.is_empty(), self.session.is_known());
             if nothing {
                 self.flush().await?;
-                self.receive().await?;
+                if let Err(end) = self.receive().await {
+                    return Err(match end {
+                        // It may be in the middle of a word, and should still hear what was said.
+                        End::Idle | End::Stopping => self.end(end).await,
+                        gone => gone,
+                    });
+                }
             }
         }
     }
@@ -138,25 +163,81 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
         self.session.refresh(&meta);
         for n in 0..pipeline.len() {
             let command = pipeline.command(n);
-            match commands::find(command, &self.session) {
-                Ok(&Spec { verb: Verb::Decide(verb), .. }) => {
-                    let request = arguments::decide(verb, command);
-                    self.awaited.push(match &request {
-                        Ok(request) => Awaited::by(request),
-                        Err(wrong) => Awaited::Nothing(wrong.clone()),
-                    });
-                    self.batch.requests.extend(request);
-                }
-                Ok(spec) => {
+            match (commands::find(command, &self.session), &mut self.queue) {
+                (Ok(&Spec { verb: Verb::Transact(verb), .. }), _) => {
                     self.settle().await?;
-                    self.other(spec, command, &meta).await?;
+                    self.transact(verb, &meta).await?;
                 }
-                Err(_) if commands::is_http(command) => {
+                (Err(_), _) if commands::is_http(command) => {
                     tracing::warn!(peer = %self.session.peer, "a connection that speaks HTTP is closed");
                     return Err(End::Http);
                 }
-                Err(wrong) => self.awaited.push(Awaited::Nothing(wrong)),
+                (found, Some(queue)) if !ends_queue(found.as_ref().ok()) => {
+                    queue.push(command, found, &mut self.replies);
+                    self.flush_beyond(REPLY_BYTES_MAX).await?;
+                }
+                (found, _) => self.take(command, found, &meta).await?,
             }
+        }
+        self.settle().await
+    }
+
+    /// Begins, does or forgets what waits for `EXEC`. Nothing else waits by then.
+    async fn transact(&mut self, verb: Transact, meta: &MetaView) -> Result<(), End> {
+        match (verb, self.queue.take()) {
+            (Transact::Multi, None) => {
+                self.queue = Some(Transaction::default());
+                self.replies.simple("OK");
+            }
+            (Transact::Multi, begun) => {
+                self.queue = begun;
+                self.replies.error(&[b"ERR MULTI calls can not be nested"]);
+            }
+            (Transact::Exec, None) => self.replies.error(&[b"ERR EXEC without MULTI"]),
+            (Transact::Discard, None) => self.replies.error(&[b"ERR DISCARD without MULTI"]),
+            (Transact::Discard, Some(_)) => self.replies.simple("OK"),
+            (Transact::Exec, Some(Transaction { broken: true, .. })) => {
+                self.replies
+                    .error(&[b"EXECABORT Transaction discarded because of previous errors."]);
+            }
+            (Transact::Exec, Some(Transaction { commands, .. })) => {
+                let pipeline = commands.together();
+                self.replies.array(pipeline.len());
+                for n in 0..pipeline.len() {
+                    let command = pipeline.command(n);
+                    let found = commands::find(command, &self.session);
+                    self.take(command, found, meta).await?;
+                }
+                self.settle().await?;
+            }
+        }
+        self.flush_beyond(REPLY_BYTES_MAX).await
+    }
+
+    /// Answers a command, or has it wait for others that one batch is made of.
+    async fn take(
+        &mut self,
+        command: Command<'_>,
+        found: Result<&Spec, Wrong>,
+        meta: &MetaView,
+    ) -> Result<(), End> {
+        match found {
+            Ok(&Spec { verb: Verb::Decide(verb), .. }) => {
+                let request = arguments::decide(verb, command);
+                self.awaited.push(match &request {
+                    Ok(request) => Awaited::by(request),
+                    Err(wrong) => Awaited::Nothing(wrong.clone()),
+                });
+                self.batch.requests.extend(request);
+            }
+            Ok(spec) => {
+                self.settle().await?;
+                self.other(spec, command, meta).await?;
+            }
+            Err(wrong) => self.awaited.push(Awaited::Nothing(wrong)),
+        }
+        if self.awaited.len() < self.shared.options.pipeline_max {
+            return Ok(());
         }
         self.settle().await
     }
@@ -181,6 +262,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
                 Next::GoOn
             }
             _ => {
+                if spec.verb == Verb::Reset {
+                    self.queue = None;
+                }
                 let now = self.shared.limits.now();
                 let (session, replies) = (&mut self.session, &mut self.replies);
                 Asked { session, replies, meta, now }.answer(spec, command)
@@ -245,10 +329,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
         if self.stopping.has_changed().unwrap_or(true) {
             return Err(End::Stopping);
         }
-        if self.input.capacity() - self.input.len() < READ_BYTES_WORTH {
-            self.input.reserve(READ_BYTES_MAX);
+        self.make_room();
+        let until = self.heard.until(&self.shared.options);
+        if let Some(until) = until {
+            // Also of one whose bytes keep coming, so that the timer never gets its turn.
+            if until <= Instant::now() {
+                return Err(End::Idle);
+            }
+            if until < self.timer.deadline() {
+                self.timer.as_mut().reset(until);
+            }
         }
-        let idle_timeout = self.shared.options.idle_timeout;
         let mut room = (&mut self.input).limit(READ_BYTES_MAX);
         let reading = self.stream.read_buf(&mut room);
         tokio::pin!(reading);
@@ -257,22 +348,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
                 biased;
                 read = &mut reading => match read? {
                     0 => return Err(End::Closed),
-                    _ => {
-                        self.heard = Instant::now();
-                        return Ok(());
-                    }
+                    _ => return Ok(()),
                 },
-                () = self.idle.as_mut() => {
-                    // One timer a connection, not one a command: it looks what has happened since.
-                    let until = self.heard + idle_timeout;
-                    if until <= Instant::now() {
-                        return Err(End::Idle);
-                    }
-                    self.idle.as_mut().reset(until);
-                }
+                () = self.timer.as_mut(), if until.is_some() => match until {
+                    Some(until) if until > Instant::now() => self.timer.as_mut().reset(until),
+                    _ => return Err(End::Idle),
+                },
                 _ = self.stopping.changed() => return Err(End::Stopping),
             }
         }
+    }
+
+    /// Makes room for what comes next, and gives back what only something large took.
+    fn make_room(&mut self) {
+        if self.input.is_empty() && self.input_bytes > INPUT_KEPT_BYTES {
+            self.input = BytesMut::new();
+            self.input_bytes = 0;
+        }
+        if self.input.capacity() - self.input.len() < READ_BYTES_WORTH {
+            self.input.reserve(READ_BYTES_MAX);
+        }
+        self.input_bytes = self.input_bytes.max(self.input.capacity());
     }
 
     /// Sends what waits, and lets the client read it.
@@ -282,6 +378,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Limits> Connection<S, L> {
         }
         linger(&mut self.stream).await;
         end
+    }
+}
+
+/// Whether it is not kept for `EXEC`, but done at once.
+fn ends_queue(spec: Option<&&Spec>) -> bool {
+    spec.is_some_and(|spec| matches!(spec.verb, Verb::Quit | Verb::Reset))
+}
+
+impl Transaction {
+    /// Puts `command` behind the others, if it is `found`, and says so.
+    fn push(&mut self, command: Command<'_>, found: Result<&Spec, Wrong>, replies: &mut Replies) {
+        match found {
+            Ok(_) if self.commands.push(command) => return replies.simple("QUEUED"),
+            Ok(_) => replies.error(&[b"ERR too much waits for EXEC: send it in smaller parts"]),
+            Err(Wrong(text)) => replies.error(&[&text]),
+        }
+        self.broken = true;
     }
 }
 

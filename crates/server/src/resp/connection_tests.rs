@@ -61,6 +61,7 @@ struct Seen {
     said: Vec<u8>,
     largest_write: usize,
     writes: usize,
+    closed: bool,
 }
 
 impl AsyncRead for Hose {
@@ -69,11 +70,12 @@ impl AsyncRead for Hose {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            return Poll::Pending;
-        }
         let seen = Arc::clone(&self.seen);
         let mut seen = seen.lock().unwrap();
+        if self.left == 0 {
+            // Who is told goodbye says goodbye.
+            return if seen.closed { Poll::Ready(Ok(())) } else { Poll::Pending };
+        }
         while buffer.remaining() > 0 && self.left > 0 {
             buffer.put_slice(&[self.text[seen.given % self.text.len()]]);
             seen.given += 1;
@@ -107,31 +109,96 @@ impl AsyncWrite for Hose {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.seen.lock().unwrap().closed = true;
         Poll::Ready(Ok(()))
     }
+}
+
+/// What a connection shares with others where nobody decides, and who tells it to stop.
+fn shared() -> (watch::Sender<bool>, Shared<Nobody>) {
+    let (stop, stopping) = watch::channel(false);
+    let options = RespOptions::new(Auth::Open);
+    (stop, Shared { limits: Arc::default(), options, stopping })
+}
+
+fn connection(hose: Hose, shared: &Arc<Shared<Nobody>>) -> Connection<Hose, Nobody> {
+    Connection::new(1, ([127, 0, 0, 1], 1).into(), hose, Arc::clone(shared))
+}
+
+/// Drives `work` until nothing moves any more.
+fn drive(work: impl Future) {
+    let mut work = std::pin::pin!(work);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        if work.as_mut().poll(&mut context).is_ready() {
+            break;
+        }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 /// What came of `bytes` bytes of `text` where `accepts` bytes of answers are taken, once nothing
 /// moves any more; and how much was asked at once.
 fn hosed(text: &'static [u8], bytes: usize, accepts: usize) -> (Seen, Vec<usize>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = runtime();
     let _inside = runtime.enter();
-    let (_stop, stopping) = watch::channel(false);
-    let limits = Arc::new(Nobody::default());
-    let options = RespOptions::new(Auth::Open);
-    let shared = Arc::new(Shared { limits: Arc::clone(&limits), options, stopping });
+    let (_stop, shared) = shared();
+    let shared = Arc::new(shared);
     let seen = Arc::new(Mutex::new(Seen::default()));
     let hose = Hose { text, left: bytes, accepts, seen: Arc::clone(&seen) };
-    let peer = ([127, 0, 0, 1], 1).into();
-    let mut serving = Box::pin(Connection::new(1, peer, hose, shared).serve());
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..100 {
-        if serving.as_mut().poll(&mut context).is_ready() {
-            break;
-        }
-    }
-    let batches = limits.batches.lock().unwrap().clone();
+    drive(connection(hose, &shared).serve());
+    let batches = shared.limits.batches.lock().unwrap().clone();
     (mem::take(&mut seen.lock().unwrap()), batches)
+}
+
+/// What was said last would else be thrown away with what is not read.
+#[test]
+fn who_is_closed_is_heard_out() {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let hose = |text, left| Hose { text, left, accepts: usize::MAX, seen: Arc::clone(&seen) };
+
+    let (stop, stopped) = shared();
+    stop.send_replace(true);
+    drive(connection(hose(b"PING\r\n", usize::MAX), &Arc::new(stopped)).serve());
+    let heard = mem::take(&mut *seen.lock().unwrap());
+    assert!(heard.closed && heard.given >= LINGER_BYTES_MAX, "{} bytes were heard", heard.given);
+
+    let text = b"PING\r\nECHO ";
+    let (_stop, mut slow) = shared();
+    slow.options.command_timeout = Duration::ZERO;
+    runtime.block_on(connection(hose(text, text.len()), &Arc::new(slow)).serve());
+    let heard = mem::take(&mut *seen.lock().unwrap());
+    assert!(heard.closed, "its other half stays open for a while");
+    assert_eq!(heard.said, b"+PONG\r\n");
+}
+
+#[test]
+fn room_for_something_large_is_given_back() {
+    static TEXT: &[u8] = b"*2\r\n$4\r\nECHO\r\n$500000\r\n";
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let (_stop, shared) = shared();
+    let shared = Arc::new(shared);
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    // The large one ends with as many bytes of the same again; what follows is no line's end.
+    let hose = Hose { text: TEXT, left: usize::MAX, accepts: usize::MAX, seen: Arc::clone(&seen) };
+    let mut connection = connection(hose, &shared);
+    connection.stream.left = TEXT.len() + 400_000;
+    drive(connection.converse());
+    assert!(connection.input.capacity() > 400_000, "it is coming");
+    connection.input.truncate(TEXT.len() + 400_000);
+    connection.input.extend_from_slice(&[b'x'; 100_000]);
+    connection.input.extend_from_slice(b"\r\n");
+    drive(connection.converse());
+    assert_eq!(seen.lock().unwrap().said.len(), "$500000\r\n\r\n".len() + 500_000);
+    let kept = connection.input.capacity();
+    assert!(kept <= INPUT_KEPT_BYTES, "{kept} bytes are kept");
+    assert!(connection.input_bytes <= INPUT_KEPT_BYTES);
 }
 
 #[test]

@@ -2,45 +2,137 @@
 //! Policies are looked up here, in the node's copy of `meta`.
 
 use super::{
-    Batch, Caller, Check as Asked, Cost, Failure, Limits, Manage, Managed, Name, Outcome, Request,
-    Subject as Named, Throttle, Verdict,
+    metered::{Metered, Path},
+    service::{
+        Batch, Caller, Check as Asked, Cost, Failure, INVALID_REQUEST, Limits, Manage, Managed,
+        Name, Outcome, Request, Subject as Named, Throttle,
+    },
 };
-use crate::failure;
+use crate::{failure, meters::Meters};
 use evenkeel_domains::{
     Command, Refusal, Reply,
-    limits::{self, Action, Check, LeaseId, Subject},
+    limits::{self, Action, Check, CheckResult, LeaseId, PolicyError, Subject},
     meta,
 };
 use evenkeel_engine::Time;
-use evenkeel_node::{CallOptions, Called, CheckFailure, Checked, MetaView, Node, NodeError};
-use std::{ops::Bound, sync::Arc};
+use evenkeel_node::{
+    CallOptions, Called, CheckFailure, Checked, MetaView, Node, NodeError, Verdict,
+};
+use smallvec::smallvec;
+use std::{
+    borrow::Cow,
+    future::{Future, poll_fn},
+    ops::Bound,
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 
 /// Limits as a node counts them.
-pub struct Counted(pub Node);
+pub(super) struct Counted {
+    node: Node,
+    meters: Metered,
+}
 
 impl Limits for Counted {
     async fn decide(&self, caller: &Caller, batch: &mut Batch) {
-        let mut throttles = Vec::new();
+        let view = self.node.meta();
+        let mut together = Together::default();
         for request in batch.requests.drain(..) {
-            // Those that come one after the other go together; whatever else comes waits for them.
-            match request {
-                Request::Throttle(throttle) => throttles.push(throttle),
-                other => {
-                    self.throttle(caller, &mut throttles, &mut batch.outcomes).await;
-                    batch.outcomes.push(self.one(caller, other).await);
-                }
+            if !together.takes(&request) {
+                self.settle(caller, &mut together, &mut batch.outcomes).await;
             }
+            let began = Instant::now();
+            let (path, done) = match request {
+                Request::Throttle(throttle) => {
+                    together.throttles.push(throttle);
+                    continue;
+                }
+                Request::Check(asked) => {
+                    let checks = checks(&view, caller, &asked.costs);
+                    if goes_with_others(&asked) {
+                        together.checks.push((checks, asked));
+                        continue;
+                    }
+                    let path = if asked.peek { Path::Peek } else { Path::Check };
+                    (path, self.check(caller, checks, asked).await)
+                }
+                Request::Refund { check, counted_at } => {
+                    (Path::Refund, self.refund(caller, &view, check, counted_at).await)
+                }
+                Request::Reset(asked) => (Path::Reset, self.reset(caller, &view, &asked).await),
+                Request::Release(lease) => (Path::Release, self.release(caller, lease).await),
+                Request::Renew { lease, ttl_ms } => {
+                    (Path::Renew, self.renew(caller, lease, ttl_ms).await)
+                }
+            };
+            let outcome = done.unwrap_or_else(Outcome::Failed);
+            self.meters.record(path, &outcome, began);
+            batch.outcomes.push(outcome);
         }
-        self.throttle(caller, &mut throttles, &mut batch.outcomes).await;
+        self.settle(caller, &mut together, &mut batch.outcomes).await;
     }
 
     async fn manage(&self, caller: &Caller, request: Manage) -> Managed {
-        let (tenant, view) = (caller.tenant.id, self.0.meta());
+        let (path, began) = (Path::of(&request), Instant::now());
+        let managed = self.manage_one(caller, request).await;
+        self.meters.record_managed(path, &managed, began);
+        managed
+    }
+
+    fn meta(&self) -> Arc<MetaView> {
+        self.node.meta()
+    }
+
+    fn now(&self) -> Time {
+        self.node.now()
+    }
+}
+
+/// Requests of one kind that came one after the other, and are to be under way together. At most
+/// one of the two has any.
+#[derive(Default)]
+struct Together {
+    throttles: Vec<Throttle>,
+    checks: Vec<(Result<Vec<Check>, Failure>, Asked)>,
+}
+
+impl Together {
+    /// Whether `request` may be under way with these; else it has to wait for them.
+    fn takes(&self, request: &Request) -> bool {
+        match request {
+            Request::Throttle(_) => self.checks.is_empty(),
+            Request::Check(asked) => self.throttles.is_empty() && goes_with_others(asked),
+            _ => false,
+        }
+    }
+}
+
+/// Whether one partition counts all of it. What several count may be given back later, and who
+/// comes next must not find it counted. A peek reads beside what is being counted, so it waits.
+fn goes_with_others(asked: &Asked) -> bool {
+    let scope = |cost: &Cost| cost.subject.scope.clone();
+    let first = asked.costs.first().and_then(scope);
+    let one = asked.costs.len() == 1;
+    !asked.peek && (one || first.is_some() && asked.costs.iter().all(|cost| scope(cost) == first))
+}
+
+impl Counted {
+    pub(super) fn new(node: Node, meters: Meters) -> Self {
+        Self { node, meters: Metered::new(meters) }
+    }
+
+    async fn manage_one(&self, caller: &Caller, request: Manage) -> Managed {
+        let (tenant, view) = (caller.tenant.id, self.node.meta());
+        if view.as_of.is_none() {
+            return Managed::Failed(unread());
+        }
         match request {
             Manage::Put { limit, policy } => {
                 let name = limit.as_str().to_owned();
                 let action = meta::Action::PutLimit { tenant, name, policy };
-                self.change(caller, action).await.map_or_else(Managed::Failed, |_| Managed::Done)
+                let put = self.change(caller, Path::Put, action).await;
+                put.map_or_else(Managed::Failed, |_| Managed::Done)
             }
             Manage::Delete { limit } => {
                 let name = limit.as_str().to_owned();
@@ -48,7 +140,7 @@ impl Limits for Counted {
                     return Managed::Deleted(false);
                 }
                 let action = meta::Action::DeleteLimit { tenant, name };
-                let gone = self.change(caller, action).await;
+                let gone = self.change(caller, Path::Delete, action).await;
                 gone.map_or_else(Managed::Failed, |_| Managed::Deleted(true))
             }
             Manage::Get { limit } => {
@@ -67,82 +159,60 @@ impl Limits for Counted {
         }
     }
 
-    fn meta(&self) -> Arc<MetaView> {
-        self.0.meta()
+    /// Has all that waits decided, each for itself, and puts the outcomes behind the others.
+    async fn settle(&self, caller: &Caller, together: &mut Together, outcomes: &mut Vec<Outcome>) {
+        let Together { throttles, checks } = together;
+        let (first, began) = (outcomes.len(), Instant::now());
+        if !throttles.is_empty() {
+            self.throttle(caller, throttles, outcomes).await;
+        }
+        if !checks.is_empty() {
+            // They are sent in their order, before any is waited for.
+            let calls = checks.drain(..).map(|(checks, asked)| self.check(caller, checks, asked));
+            let done = side_by_side(calls).await.into_iter();
+            outcomes.extend(done.map(|done| done.unwrap_or_else(Outcome::Failed)));
+        }
+        for outcome in &outcomes[first..] {
+            self.meters.record(Path::Check, outcome, began);
+        }
     }
 
-    fn now(&self) -> Time {
-        self.0.now()
-    }
-}
-
-impl Counted {
-    /// Has all of them decided, each for itself, and puts their outcomes behind the others.
     async fn throttle(
         &self,
         caller: &Caller,
         throttles: &mut Vec<Throttle>,
         outcomes: &mut Vec<Outcome>,
     ) {
-        if throttles.is_empty() {
-            return;
-        }
-        let first = outcomes.len();
         let mut commands = Vec::with_capacity(throttles.len());
-        for throttle in throttles.drain(..) {
-            // The place is taken, so that outcomes stay in order; an illegal one has its outcome.
-            match command(&throttle) {
-                Ok(command) => {
-                    commands.push(command);
-                    outcomes.push(Outcome::Failed(Failure::unanswered()));
-                }
-                Err(why) => outcomes.push(Outcome::Failed(why)),
-            }
-        }
-        let options = CallOptions::default();
-        let answers = self.0.commands(&caller.tenant, commands, &options).await;
-        let places = outcomes[first..].iter_mut();
-        let asked = places.filter(|outcome| **outcome == Outcome::Failed(Failure::unanswered()));
-        for (place, answer) in asked.zip(answers) {
-            *place = throttled(answer);
-        }
+        let asked =
+            throttles.drain(..).map(|it| command(&it).map(|command| commands.push(command)));
+        let asked: Vec<Result<(), AtOnce>> = asked.collect();
+        let answers = self.node.commands(&caller.tenant, commands, &CallOptions::default()).await;
+        let mut answers = answers.into_iter().map(|answer| {
+            self.note(Path::Check, &answer);
+            throttled(answer)
+        });
+        let mut answer = |()| answers.next().expect("each command is answered");
+        outcomes
+            .extend(asked.into_iter().map(|asked| asked.map_or_else(AtOnce::outcome, &mut answer)));
     }
 
-    async fn one(&self, caller: &Caller, request: Request) -> Outcome {
-        let done = match request {
-            Request::Throttle(throttle) => {
-                let mut outcomes = Vec::new();
-                self.throttle(caller, &mut vec![throttle], &mut outcomes).await;
-                return outcomes.swap_remove(0);
-            }
-            Request::Check(asked) => self.check(caller, asked).await,
-            Request::Refund { check, counted_at } => self.refund(caller, check, counted_at).await,
-            Request::Reset(asked) => self.reset(caller, &asked).await,
-            Request::Release(lease) => self.release(caller, lease).await,
-            Request::Renew { lease, ttl_ms } => self.renew(caller, lease, ttl_ms).await,
-        };
-        done.unwrap_or_else(Outcome::Failed)
-    }
-
-    fn checks(&self, caller: &Caller, costs: &[Cost]) -> Result<Vec<Check>, Failure> {
-        let check = |cost: &Cost| {
-            let policy = self.policy(caller, &cost.subject)?;
-            Check::new(subject(&cost.subject), policy, cost.cost)
-                .map_err(|error| Failure::invalid(error.to_string()))
-        };
-        costs.iter().map(check).collect()
-    }
-
-    async fn check(&self, caller: &Caller, asked: Asked) -> Result<Outcome, Failure> {
-        let Asked { costs, peek, once } = asked;
-        let checks = self.checks(caller, &costs)?;
-        let idempotency_key = once.map(|id| String::from_utf8_lossy(&id).into_owned());
-        let options = CallOptions { idempotency_key, ..CallOptions::default() };
-        let called = self.0.check(&caller.tenant, checks, peek, options).await;
+    async fn check(
+        &self,
+        caller: &Caller,
+        checks: Result<Vec<Check>, Failure>,
+        asked: Asked,
+    ) -> Result<Outcome, Failure> {
+        let peek = asked.peek;
+        let called = self.node.check(&caller.tenant, checks?, peek, options(asked)).await;
+        self.note(if peek { Path::Peek } else { Path::Check }, &called);
         called.map(|called| checked(called, !peek)).map_err(|failure| match failure {
             CheckFailure::Node(error) => failed(error),
             error @ CheckFailure::KeyAcrossPartitions { .. } => {
                 Failure::invalid(format!("{error}; leave ONCE out, or make the limits scoped"))
+            }
+            error @ CheckFailure::KeyForSlots => {
+                Failure::invalid(format!("{error}; leave ONCE out"))
             }
         })
     }
@@ -150,26 +220,31 @@ impl Counted {
     async fn refund(
         &self,
         caller: &Caller,
+        view: &MetaView,
         asked: Asked,
         counted_at: Time,
     ) -> Result<Outcome, Failure> {
-        let Asked { costs, once, .. } = asked;
-        let checks = self.checks(caller, &costs)?;
-        let idempotency_key = once.map(|id| String::from_utf8_lossy(&id).into_owned());
-        let options = CallOptions { idempotency_key, ..CallOptions::default() };
-        let called = self.0.refund(&caller.tenant, checks, counted_at, options).await;
+        let checks = checks(view, caller, &asked.costs)?;
+        let called = self.node.refund(&caller.tenant, checks, counted_at, options(asked)).await;
+        self.note(Path::Refund, &called);
         called.map(|called| checked(called, false)).map_err(failed)
     }
 
-    async fn reset(&self, caller: &Caller, asked: &Asked) -> Result<Outcome, Failure> {
-        let checks = self.checks(caller, &asked.costs)?;
-        let called = self.0.reset(&caller.tenant, checks, CallOptions::default()).await;
+    async fn reset(
+        &self,
+        caller: &Caller,
+        view: &MetaView,
+        asked: &Asked,
+    ) -> Result<Outcome, Failure> {
+        let checks = checks(view, caller, &asked.costs)?;
+        let called = self.node.reset(&caller.tenant, checks, CallOptions::default()).await;
+        self.note(Path::Reset, &called);
         called.map(|called| checked(called, false)).map_err(failed)
     }
 
     async fn release(&self, caller: &Caller, lease: LeaseId) -> Result<Outcome, Failure> {
         let command = Command::Limits(limits::Command::release(lease));
-        match self.call(caller, command).await {
+        match self.call(caller, Path::Release, command).await {
             Ok(_) => Ok(Outcome::Released(true)),
             Err(error) if is_gone(&error) => Ok(Outcome::Released(false)),
             Err(error) => Err(failed(error)),
@@ -183,7 +258,7 @@ impl Counted {
         ttl_ms: u64,
     ) -> Result<Outcome, Failure> {
         let command = Command::Limits(limits::Command::renew(lease, ttl_ms));
-        match self.call(caller, command).await {
+        match self.call(caller, Path::Renew, command).await {
             Ok(Called { answer: Reply::Limits(limits::Reply::Renewed { expires_at }), .. }) => {
                 Ok(Outcome::Renewed(Some(expires_at)))
             }
@@ -193,48 +268,119 @@ impl Counted {
         }
     }
 
-    fn policy(&self, caller: &Caller, subject: &Named) -> Result<limits::Policy, Failure> {
-        let view = self.0.meta();
-        let policy = view.meta.limit(caller.tenant.id, subject.limit.as_str()).copied();
-        policy.ok_or_else(|| {
-            let detail = format!("there is no limit '{}'", subject.limit.as_str());
-            Failure { code: "not_found", detail: detail.into() }
-        })
-    }
-
-    async fn change(&self, caller: &Caller, action: meta::Action) -> Result<Reply, Failure> {
+    async fn change(
+        &self,
+        caller: &Caller,
+        path: Path,
+        action: meta::Action,
+    ) -> Result<Called<Reply>, Failure> {
         let command = Command::Meta(meta::Command { action });
-        self.call(caller, command).await.map(|called| called.answer).map_err(failed)
+        self.call(caller, path, command).await.map_err(failed)
     }
 
-    async fn call(&self, caller: &Caller, command: Command) -> Result<Called<Reply>, NodeError> {
-        self.0.command(&caller.tenant, command, CallOptions::default()).await
+    async fn call(
+        &self,
+        caller: &Caller,
+        path: Path,
+        command: Command,
+    ) -> Result<Called<Reply>, NodeError> {
+        let called = self.node.command(&caller.tenant, command, CallOptions::default()).await;
+        self.note(path, &called);
+        called
+    }
+
+    /// Counts what an answer rests on, if there is one.
+    fn note<A, E>(&self, path: Path, called: &Result<Called<A>, E>) {
+        if let Ok(called) = called {
+            self.meters.rested(path, called);
+        }
     }
 }
 
 impl Failure {
-    fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { code: "invalid_request", detail: detail.into() }
-    }
-
-    /// What stands where an answer will be put.
-    fn unanswered() -> Self {
-        Self { code: "internal", detail: "the request was not answered".into() }
+    fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: INVALID_REQUEST, detail: detail.into() }
     }
 }
 
-/// The check that a `CL.THROTTLE` is.
-fn command(throttle: &Throttle) -> Result<Command, Failure> {
+fn options(asked: Asked) -> CallOptions {
+    let idempotency_key = asked.once.map(|id| String::from_utf8_lossy(&id).into_owned());
+    CallOptions { idempotency_key, ..CallOptions::default() }
+}
+
+/// The domain's checks of named limits, with the policies of `view`.
+fn checks(view: &MetaView, caller: &Caller, costs: &[Cost]) -> Result<Vec<Check>, Failure> {
+    let check = |cost: &Cost| {
+        let limit = cost.subject.limit.as_str();
+        if view.as_of.is_none() {
+            return Err(unread());
+        }
+        let policy = view.meta.limit(caller.tenant.id, limit).copied().ok_or_else(|| Failure {
+            code: "not_found",
+            detail: format!("there is no limit '{limit}'").into(),
+        })?;
+        Check::new(subject(&cost.subject), policy, cost.cost)
+            .map_err(|error| Failure::invalid(error.to_string()))
+    };
+    costs.iter().map(check).collect()
+}
+
+/// Whether there is such a limit, nobody can say.
+fn unread() -> Failure {
+    failed(NodeError::Failed(evenkeel_engine::Failure::Unavailable(
+        "the partition of limits is not served".into(),
+    )))
+}
+
+/// The check that a `CL.THROTTLE` is, or what it is answered at once.
+fn command(throttle: &Throttle) -> Result<Command, AtOnce> {
     let Throttle { key, max_burst, count, period_s, quantity } = throttle;
-    let policy = limits::Policy::throttle(*max_burst, *count, *period_s)
-        .map_err(|error| Failure::invalid(error.to_string()))?;
-    let subject = Subject { limit: String::new(), scope: None, key: key.to_vec() };
+    let wrong = |error: String| AtOnce::Failed(Failure::invalid(error));
+    let policy = limits::Policy::throttle((*max_burst).max(0), *count, *period_s);
+    let policy = policy.map_err(|error| match error {
+        PolicyError::ZeroRate => wrong("Zero rates are not supported".to_owned()),
+        error => wrong(error.to_string()),
+    })?;
     let cost = u64::try_from(*quantity).unwrap_or(0);
-    let action = Action::Check { peek: false, lease: 0 };
+    if *max_burst < 0 {
+        return Err(AtOnce::NoRoom { allowed: cost == 0 });
+    }
+    let subject = Subject { limit: String::new(), scope: None, key: key.to_vec() };
+    let action = Action::Check { lease: 0 };
     Check::new(subject, policy, cost)
         .and_then(|check| limits::Command::new(vec![check], action))
         .map(Command::Limits)
-        .map_err(|error| Failure::invalid(error.to_string()))
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// What a throttle is answered without anybody being asked.
+enum AtOnce {
+    Failed(Failure),
+    /// Its burst is -1, so that only nothing fits, and nothing is kept: so says redis-cell.
+    NoRoom {
+        allowed: bool,
+    },
+}
+
+impl AtOnce {
+    fn outcome(self) -> Outcome {
+        let allowed = match self {
+            Self::Failed(failure) => return Outcome::Failed(failure),
+            Self::NoRoom { allowed } => allowed,
+        };
+        let result = CheckResult {
+            allowed,
+            quantity: 0,
+            remaining: 0,
+            retry_after_ns: None,
+            reset_after_ns: 0,
+            lease: None,
+            shadow_refused: false,
+        };
+        let verdicts =
+            smallvec![Verdict { result, lease: None, degraded: false, over_admission_max: None }];
+        Outcome::Checked { allowed, counted_at: None, verdicts }
+    }
 }
 
 fn throttled(answer: Result<Called<Reply>, NodeError>) -> Outcome {
@@ -248,21 +394,36 @@ fn throttled(answer: Result<Called<Reply>, NodeError>) -> Outcome {
         Err(error) => return Outcome::Failed(failed(error)),
     };
     let allowed = results.iter().all(|result| result.allowed);
-    let verdict = |result| Verdict { result, lease: None, degraded: false };
+    let verdict =
+        |result| Verdict { result, lease: None, degraded: false, over_admission_max: None };
     let verdicts = results.into_iter().map(verdict).collect();
     Outcome::Checked { allowed, counted_at: None, verdicts }
 }
 
 /// The outcome of checks; `counts` if they are such as count.
 fn checked(called: Called<Checked>, counts: bool) -> Outcome {
-    let Called { answer: Checked { allowed, verdicts }, at, replayed, as_of, .. } = called;
-    // A repeat was counted when it was first asked, and nobody knows any more when that was.
-    let counted = counts && allowed && !replayed && !as_of.is_empty();
-    let verdicts = verdicts.into_iter().map(|verdict| {
-        let evenkeel_node::Verdict { result, lease, degraded, .. } = verdict;
-        Verdict { result, lease, degraded }
-    });
-    Outcome::Checked { allowed, counted_at: counted.then_some(at), verdicts: verdicts.collect() }
+    let counted_at = called.counted_at().filter(|_| counts);
+    let Checked { allowed, verdicts } = called.answer;
+    Outcome::Checked { allowed, counted_at, verdicts: verdicts.into() }
+}
+
+/// Runs all of `work` in this task, each begun in its order; answers in its order.
+async fn side_by_side<W: Future>(work: impl Iterator<Item = W>) -> Vec<W::Output> {
+    let mut running: Vec<_> = work.map(|work| Some(Box::pin(work))).collect();
+    let mut done: Vec<Option<W::Output>> = running.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut all = Poll::Ready(());
+        for (work, done) in running.iter_mut().zip(&mut done) {
+            match work.as_mut().map(|work| work.as_mut().poll(context)) {
+                Some(Poll::Ready(value)) => (*work, *done) = (None, Some(value)),
+                Some(Poll::Pending) => all = Poll::Pending,
+                None => {}
+            }
+        }
+        all
+    })
+    .await;
+    done.into_iter().map(|done| done.expect("each was waited for")).collect()
 }
 
 /// Whether the lease is over, or never was.

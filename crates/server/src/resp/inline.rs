@@ -21,7 +21,7 @@ pub(super) fn next(
         let byte = bytes[line.start];
         match byte {
             b'"' | b'\'' => to = quoted(bytes, line, byte, to)?,
-            _ if is_blank(byte) => break,
+            b' ' | b'\t' | b'\r' => break,
             _ => {
                 bytes[to] = byte;
                 to += 1;
@@ -32,6 +32,8 @@ pub(super) fn next(
     Ok(Some((from, to)))
 }
 
+/// What may come before a word or after a quote. Of these a vertical tab and a form feed do not end
+/// a word: so it is in Redis.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\x0b' | b'\x0c')
 }

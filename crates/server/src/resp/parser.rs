@@ -22,6 +22,12 @@ const STRANGER_ARGUMENTS_MAX: usize = 10;
 const STRANGER_BYTES_MAX: usize = 16 * 1_024;
 /// Arguments after which no further command joins a pipeline.
 const PIPELINE_ARGUMENTS_MAX: usize = 8 * 1_024;
+/// Commands that wait for `EXEC`.
+pub(super) const QUEUED_MAX: usize = 4_096;
+/// Arguments of those, their names among them.
+const QUEUED_ARGUMENTS_MAX: usize = 32 * 1_024;
+/// Bytes of those.
+const QUEUED_BYTES_MAX: usize = 512 * 1_024;
 /// Commands and arguments that a pipeline has room for without asking for memory, and keeps it.
 const KEPT: usize = 1_024;
 
@@ -42,6 +48,16 @@ pub(super) enum ProtocolError {
     LineTooLong,
     #[error("unbalanced quotes in request")]
     UnbalancedQuotes,
+}
+
+impl ProtocolError {
+    /// As it is answered: with the byte that came, whatever it is.
+    pub(super) fn said(self) -> Vec<u8> {
+        match self {
+            Self::ExpectedBulk(got) => [b"expected '$', got '", &[got][..], b"'"].concat(),
+            other => other.to_string().into_bytes(),
+        }
+    }
 }
 
 /// What a command may have.
@@ -126,6 +142,40 @@ impl Pipeline {
         self.commands.shrink_to(KEPT);
         self.spans.clear();
         self.spans.shrink_to(KEPT);
+    }
+}
+
+/// Commands that wait. They are copied: what they were read with is not kept for them.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    commands: Vec<Placed>,
+}
+
+impl Queue {
+    /// Puts `command` behind the others, if there is room.
+    pub(super) fn push(&mut self, command: Command<'_>) -> bool {
+        let at = self.bytes.len();
+        let bytes: usize = command.rest(0).map(<[u8]>::len).sum();
+        let fits = self.commands.len() < QUEUED_MAX
+            && self.spans.len() + command.len() <= QUEUED_ARGUMENTS_MAX
+            && at + bytes <= QUEUED_BYTES_MAX;
+        if fits {
+            for argument in command.rest(0) {
+                let from = self.bytes.len() - at;
+                self.bytes.extend_from_slice(argument);
+                self.spans.push(span(from, self.bytes.len() - at));
+            }
+            self.commands.push(Placed { at, spans_end: self.spans.len() });
+        }
+        fits
+    }
+
+    /// All of them, as if they had arrived together.
+    pub(super) fn together(self) -> Pipeline {
+        let Self { bytes, spans, commands } = self;
+        Pipeline { bytes: bytes.into(), spans, commands }
     }
 }
 

@@ -12,7 +12,7 @@ const ERROR_BYTES_MAX: usize = 512;
 
 /// The version in which a connection is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Protocol {
+pub(super) enum Protocol {
     /// What every client begins with.
     #[default]
     Resp2,
@@ -22,8 +22,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// Its number.
-    #[must_use]
-    pub const fn number(self) -> i64 {
+    pub(super) const fn number(self) -> i64 {
         match self {
             Self::Resp2 => 2,
             Self::Resp3 => 3,
@@ -33,33 +32,32 @@ impl Protocol {
 
 /// Replies that wait to be sent, in order.
 #[derive(Debug, Default)]
-pub struct Replies {
+pub(super) struct Replies {
     out: Vec<u8>,
     /// How the next are written.
-    pub protocol: Protocol,
+    pub(super) protocol: Protocol,
 }
 
 impl Replies {
     /// None yet.
-    #[must_use]
-    pub const fn new(protocol: Protocol) -> Self {
+    #[cfg(test)]
+    pub(super) const fn new(protocol: Protocol) -> Self {
         Self { out: Vec::new(), protocol }
     }
 
     /// What is to be sent.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.out
     }
 
     /// Forgets what was sent, and keeps room for `kept_bytes` at most.
-    pub fn clear(&mut self, kept_bytes: usize) {
+    pub(super) fn clear(&mut self, kept_bytes: usize) {
         self.out.clear();
         self.out.shrink_to(kept_bytes);
     }
 
     /// A short text, without line ends.
-    pub fn simple(&mut self, text: &'static str) {
+    pub(super) fn simple(&mut self, text: &'static str) {
         self.out.push(b'+');
         self.out.extend_from_slice(text.as_bytes());
         self.end_line();
@@ -67,7 +65,7 @@ impl Replies {
 
     /// An error of these parts: the first begins with its code, the others may be what a caller
     /// sent. Line ends become spaces, and it is cut off where it gets long.
-    pub fn error(&mut self, parts: &[&[u8]]) {
+    pub(super) fn error(&mut self, parts: &[&[u8]]) {
         self.out.push(b'-');
         let bytes = parts.iter().flat_map(|part| part.iter()).take(ERROR_BYTES_MAX);
         self.out.extend(bytes.map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
@@ -75,25 +73,38 @@ impl Replies {
     }
 
     /// A number.
-    pub fn integer(&mut self, number: i64) {
+    pub(super) fn integer(&mut self, number: i64) {
         self.out.push(b':');
         self.signed(number);
     }
 
     /// Any bytes.
-    pub fn bulk(&mut self, bytes: &[u8]) {
+    pub(super) fn bulk(&mut self, bytes: &[u8]) {
         self.counted(b'$', bytes.len());
         self.out.extend_from_slice(bytes);
         self.end_line();
     }
 
     /// A text.
-    pub fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.bulk(text.as_bytes());
     }
 
+    /// A text for people, which says that it is one; in version 2 a text like any other.
+    pub(super) fn prose(&mut self, text: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.text(text),
+            Protocol::Resp3 => {
+                self.counted(b'=', 4 + text.len());
+                self.out.extend_from_slice(b"txt:");
+                self.out.extend_from_slice(text.as_bytes());
+                self.end_line();
+            }
+        }
+    }
+
     /// Nothing.
-    pub fn null(&mut self) {
+    pub(super) fn null(&mut self) {
         let text: &[u8] = match self.protocol {
             Protocol::Resp2 => b"$-1\r\n",
             Protocol::Resp3 => b"_\r\n",
@@ -102,7 +113,7 @@ impl Replies {
     }
 
     /// Yes or no; 1 or 0 in version 2.
-    pub fn boolean(&mut self, yes: bool) {
+    pub(super) fn boolean(&mut self, yes: bool) {
         let text: &[u8] = match (self.protocol, yes) {
             (Protocol::Resp2, true) => b":1\r\n",
             (Protocol::Resp2, false) => b":0\r\n",
@@ -112,26 +123,13 @@ impl Replies {
         self.out.extend_from_slice(text);
     }
 
-    /// A number with a fraction; a text in version 2.
-    pub fn double(&mut self, number: f64) {
-        let text = if number.is_nan() { "nan".to_owned() } else { number.to_string() };
-        match self.protocol {
-            Protocol::Resp2 => self.text(&text),
-            Protocol::Resp3 => {
-                self.out.push(b',');
-                self.out.extend_from_slice(text.as_bytes());
-                self.end_line();
-            }
-        }
-    }
-
     /// The beginning of a list of `items`.
-    pub fn array(&mut self, items: usize) {
+    pub(super) fn array(&mut self, items: usize) {
         self.counted(b'*', items);
     }
 
     /// The beginning of a map of `pairs`: a key, its value, and so on.
-    pub fn map(&mut self, pairs: usize) {
+    pub(super) fn map(&mut self, pairs: usize) {
         match self.protocol {
             Protocol::Resp2 => self.counted(b'*', pairs * 2),
             Protocol::Resp3 => self.counted(b'%', pairs),
@@ -139,19 +137,10 @@ impl Replies {
     }
 
     /// The beginning of a set of `items`.
-    pub fn set(&mut self, items: usize) {
+    pub(super) fn set(&mut self, items: usize) {
         let kind = match self.protocol {
             Protocol::Resp2 => b'*',
             Protocol::Resp3 => b'~',
-        };
-        self.counted(kind, items);
-    }
-
-    /// The beginning of a message of `items` that nobody asked for.
-    pub fn push(&mut self, items: usize) {
-        let kind = match self.protocol {
-            Protocol::Resp2 => b'*',
-            Protocol::Resp3 => b'>',
         };
         self.counted(kind, items);
     }
@@ -197,15 +186,12 @@ mod tests {
         assert_eq!(both(|r| r.bulk(b"a\r\nb")), same("$4\r\na\r\nb\r\n"));
         assert_eq!(both(|r| r.bulk(b"")), same("$0\r\n\r\n"));
         assert_eq!(both(|r| r.array(10)), same("*10\r\n"));
+        assert_eq!(both(|r| r.prose("ab")), ["$2\r\nab\r\n", "=6\r\ntxt:ab\r\n"]);
         assert_eq!(both(Replies::null), ["$-1\r\n", "_\r\n"]);
         assert_eq!(both(|r| r.boolean(true)), [":1\r\n", "#t\r\n"]);
         assert_eq!(both(|r| r.boolean(false)), [":0\r\n", "#f\r\n"]);
         assert_eq!(both(|r| r.map(3)), ["*6\r\n", "%3\r\n"]);
         assert_eq!(both(|r| r.set(3)), ["*3\r\n", "~3\r\n"]);
-        assert_eq!(both(|r| r.push(3)), ["*3\r\n", ">3\r\n"]);
-        assert_eq!(both(|r| r.double(1.5)), ["$3\r\n1.5\r\n", ",1.5\r\n"]);
-        assert_eq!(both(|r| r.double(f64::NEG_INFINITY)), ["$4\r\n-inf\r\n", ",-inf\r\n"]);
-        assert_eq!(both(|r| r.double(-f64::NAN)), ["$3\r\nnan\r\n", ",nan\r\n"]);
     }
 
     #[test]

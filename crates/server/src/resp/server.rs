@@ -2,9 +2,12 @@
 
 use super::{
     connection::{Connection, Shared, refuse},
+    counted::Counted,
     options::RespOptions,
-    service::Limits,
 };
+use crate::meters::Meters;
+use evenkeel_node::Node;
+use socket2::{SockRef, TcpKeepalive};
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -17,16 +20,22 @@ const REFUSALS_MAX: usize = 64;
 /// How long to wait after the system could not give a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `limits` on `listener` until `shutdown` completes; then answers what has been read,
-/// within [`RespOptions::drain_timeout`].
-pub async fn serve<L: Limits>(
+/// After how long without a word the system asks a client's whether it is still there. Redis has
+/// the same.
+const KEEP_ALIVE: Duration = Duration::from_secs(300);
+
+/// Serves the limits of `node` on `listener` until `shutdown` completes, counting into `meters`;
+/// then answers what has been read, within [`RespOptions::drain_timeout`].
+pub async fn serve(
     listener: TcpListener,
     options: RespOptions,
-    limits: Arc<L>,
+    node: Node,
+    meters: Meters,
     shutdown: impl Future<Output = ()>,
 ) {
     let (stop, stopping) = watch::channel(false);
     let drain_timeout = options.drain_timeout;
+    let limits = Arc::new(Counted::new(node, meters));
     let mut server = Server {
         admitted: Arc::new(Semaphore::new(options.connections_max)),
         refused: Arc::new(Semaphore::new(REFUSALS_MAX)),
@@ -53,15 +62,15 @@ pub async fn serve<L: Limits>(
     }
 }
 
-struct Server<L> {
-    shared: Arc<Shared<L>>,
+struct Server {
+    shared: Arc<Shared<Counted>>,
     admitted: Arc<Semaphore>,
     refused: Arc<Semaphore>,
     connections: JoinSet<()>,
     last_id: u64,
 }
 
-impl<L: Limits> Server<L> {
+impl Server {
     async fn accept(&mut self, listener: &TcpListener) -> Infallible {
         loop {
             let stream = tokio::select! {
@@ -83,7 +92,9 @@ impl<L: Limits> Server<L> {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         // Answers are small and complete: waiting to fill a packet only delays them.
-        if let Err(error) = stream.set_nodelay(true) {
+        let alive =
+            SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
+        if let Err(error) = stream.set_nodelay(true).and(alive) {
             tracing::debug!(%error, "a connection was gone before it began");
             return;
         }

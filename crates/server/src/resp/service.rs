@@ -2,14 +2,17 @@
 //! implements [`Limits`] knows limits.
 
 use bytes::Bytes;
-use evenkeel_domains::limits::{CheckResult, LeaseId, Policy};
+use evenkeel_domains::limits::{LeaseId, Policy};
 use evenkeel_engine::Time;
-use evenkeel_node::{MetaView, Tenant};
+use evenkeel_node::{MetaView, Tenant, Verdict};
 use smallvec::SmallVec;
 use std::{borrow::Cow, future::Future, sync::Arc};
 
-/// What decides.
-pub trait Limits: Send + Sync + 'static {
+/// The code of a request that is wrong in itself.
+pub(super) const INVALID_REQUEST: &str = "invalid_request";
+
+/// What decides: [`Counted`](super::counted::Counted), and in tests of connections nobody.
+pub(super) trait Limits: Send + Sync + 'static {
     /// Carries out the requests of `batch`, one after the other as far as one can tell, and puts
     /// an outcome for each, in their order, into `batch`. A request whose outcome is missing is
     /// answered as failed inside. What it waits for must be bounded: the connection waits along.
@@ -29,37 +32,35 @@ pub trait Limits: Send + Sync + 'static {
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub(super) struct Caller {
     /// Whose limits are meant.
-    pub tenant: Tenant,
+    pub(super) tenant: Tenant,
     /// The public half of their key; `None` where nobody needs one.
-    pub key: Option<Arc<str>>,
+    pub(super) key: Option<Arc<str>>,
 }
 
 /// Requests that came together, and what became of them.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(super) struct Batch {
     /// What is asked. May be emptied by who decides it.
-    pub requests: Vec<Request>,
+    pub(super) requests: Vec<Request>,
     /// What became of each, in the same order. Empty at first.
-    pub outcomes: Vec<Outcome>,
+    pub(super) outcomes: Vec<Outcome>,
 }
 
 /// The name of a limit or a scope: 1 to 128 of `A-Z a-z 0-9 . _ : @ -`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Bytes);
+pub(super) struct Name(Bytes);
 
 impl Name {
     /// The name that `bytes` are, if they are one.
-    #[must_use]
-    pub fn new(bytes: Bytes) -> Option<Self> {
+    pub(super) fn new(bytes: Bytes) -> Option<Self> {
         let legal = std::str::from_utf8(&bytes).is_ok_and(crate::text::is_name);
         legal.then_some(Self(bytes))
     }
 
     /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("it was checked when it was made")
     }
 }
@@ -72,7 +73,7 @@ impl std::fmt::Debug for Name {
 
 /// What is asked of the state of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub(super) enum Request {
     /// `CL.THROTTLE`: a check whose policy is in its arguments.
     Throttle(Throttle),
     /// `LIMIT.CHECK` and `LIMIT.PEEK`: all limits admit and are counted, or none is counted.
@@ -98,56 +99,56 @@ pub enum Request {
     },
 }
 
-/// The arguments of `CL.THROTTLE`, in range: nothing is negative, `count` and `period_s` are not
-/// zero.
+/// The arguments of `CL.THROTTLE`: nothing is negative but a `max_burst` of -1, which leaves room
+/// for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Throttle {
+pub(super) struct Throttle {
     /// What is limited: at most 512 bytes.
-    pub key: Bytes,
+    pub(super) key: Bytes,
     /// How much beyond an even flow is admitted at once.
-    pub max_burst: i64,
+    pub(super) max_burst: i64,
     /// So much…
-    pub count: i64,
+    pub(super) count: i64,
     /// …in so many seconds.
-    pub period_s: i64,
+    pub(super) period_s: i64,
     /// How much is asked for; 0 looks and counts nothing.
-    pub quantity: i64,
+    pub(super) quantity: i64,
 }
 
 /// Limits that are asked together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub(super) struct Check {
     /// At least one, and at most [`CHECKS_MAX`](evenkeel_domains::limits::CHECKS_MAX).
-    pub costs: SmallVec<[Cost; 1]>,
+    pub(super) costs: SmallVec<[Cost; 1]>,
     /// Only look; count nothing.
-    pub peek: bool,
+    pub(super) peek: bool,
     /// `ONCE`: an idempotency key, of 1 to 255 printable ASCII characters. A refund has one.
-    pub once: Option<Bytes>,
+    pub(super) once: Option<Bytes>,
 }
 
 /// So much of one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cost {
+pub(super) struct Cost {
     /// Which.
-    pub subject: Subject,
+    pub(super) subject: Subject,
     /// How much.
-    pub cost: u64,
+    pub(super) cost: u64,
 }
 
 /// One key of one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub(super) struct Subject {
     /// The limit's name.
-    pub limit: Name,
+    pub(super) limit: Name,
     /// Within which scope, if the limit has scopes.
-    pub scope: Option<Name>,
+    pub(super) scope: Option<Name>,
     /// What is limited: at most 512 bytes.
-    pub key: Bytes,
+    pub(super) key: Bytes,
 }
 
 /// What became of a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Of a throttle, a check, a peek, a refund or a reset: a verdict for each cost, in order.
     Checked {
         /// Whether all of it is admitted.
@@ -165,29 +166,18 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// What one limit says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// What was decided.
-    pub result: CheckResult,
-    /// The slot that was taken, if one was.
-    pub lease: Option<LeaseId>,
-    /// Whether nobody could count it, so that its `on_unavailable` was answered.
-    pub degraded: bool,
-}
-
 /// Why something was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub(super) struct Failure {
     /// A code of the table of problems, such as `overloaded`; answered in capitals.
-    pub code: &'static str,
+    pub(super) code: &'static str,
     /// A sentence.
-    pub detail: Cow<'static, str>,
+    pub(super) detail: Cow<'static, str>,
 }
 
 /// What is asked about limits themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Manage {
+pub(super) enum Manage {
     /// `LIMIT.PUT`: creates or changes a limit.
     Put {
         /// Its name.
@@ -216,7 +206,7 @@ pub enum Manage {
 
 /// What became of a [`Manage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Managed {
+pub(super) enum Managed {
     /// Of a put.
     Done,
     /// Of a deletion: whether there was one.

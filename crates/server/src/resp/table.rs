@@ -50,6 +50,15 @@ pub(super) enum Verb {
     Reset,
     Select,
     Time,
+    Transact(Transact),
+}
+
+/// What keeps commands until they are asked together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transact {
+    Multi,
+    Exec,
+    Discard,
 }
 
 /// What is asked of the state of limits: such commands, one after the other, are one batch.
@@ -164,6 +173,7 @@ impl Spec {
                 ("limits", Needs::Read)
             }
             Verb::Decide(_) | Verb::Manage(_) => ("limits", Needs::Write),
+            Verb::Transact(_) => ("transactions", Needs::Key),
             Verb::Auth | Verb::Hello | Verb::Quit | Verb::Reset => ("connection", Needs::Nothing),
             _ => ("connection", Needs::Key),
         };
@@ -319,8 +329,10 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec::new("config", -2, Verb::Container, "Settings, as far as clients ask for them")
         .server()
         .with(CONFIG),
+    Spec::new("discard", 1, Verb::Transact(Transact::Discard), "Forgets what came since MULTI"),
     Spec::new("echo", 2, Verb::Echo, "Answers what it was sent")
         .takes(&[Argument::text("message")]),
+    Spec::new("exec", 1, Verb::Transact(Transact::Exec), "Does what came since MULTI, in order"),
     Spec::new("hello", -1, Verb::Hello, "Chooses a version of the protocol, and says who asks")
         .flags(STRANGERS)
         .takes(&[Argument::block(
@@ -339,6 +351,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .optional()
     .multiple()]),
+    Spec::new("multi", 1, Verb::Transact(Transact::Multi), "Keeps what comes until EXEC"),
     Spec::new("quit", -1, Verb::Quit, "Ends the connection").flags(STRANGERS),
     Spec::new("reset", 1, Verb::Reset, "Forgets who asks, their name and their protocol")
         .flags(STRANGERS),

@@ -1,7 +1,7 @@
 //! A server on a free port with a directory of its own, and a small blocking client.
 
 use evenkeel_node::{Node, NodeOptions};
-use evenkeel_server::{AdminKey, Auth, ServeError, ServerOptions, serve};
+use evenkeel_server::{AdminKey, Auth, Meters, ServeError, ServerOptions, serve};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Write},
@@ -52,7 +52,8 @@ impl TestServer {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let served = runtime.spawn(serve(listener, options, node.clone(), shutdown));
+        let meters = Meters::new(&node);
+        let served = runtime.spawn(serve(listener, options, node.clone(), meters, shutdown));
         Self { address, node, runtime, stop, served, data }
     }
 

@@ -127,6 +127,7 @@ fn a_slot_of_a_call_that_is_refused_elsewhere_is_free_again() {
         (&refused["allowed"], &refused["results"][0]["lease"]),
         (&false.into(), &Value::Null)
     );
+    assert_eq!(refused["results"][0]["remaining"], 1, "and is shown as free");
     assert_eq!(remaining(&server, "jobs", &jobs), 1);
 }
 
@@ -172,7 +173,7 @@ fn where_nobody_counts_the_limit_says_what_is_answered() {
         body
     };
     let allowed = ask(&server, json!([{ "limit": "open", "key": open }]));
-    degraded(&allowed, true);
+    assert_eq!(degraded(&allowed, true)["counted_at"], Value::Null);
     assert_eq!((allowed.header("ratelimit"), allowed.header("evenkeel-as-of")), (None, None));
     let denied = ask(&server, json!([{ "limit": "shut", "key": shut }]));
     degraded(&denied, false);
@@ -184,6 +185,7 @@ fn where_nobody_counts_the_limit_says_what_is_answered() {
         ask(&server, json!([{ "limit": "shut", "key": live }, { "limit": limit, "key": key }]))
     };
     let body = degraded(&with("open", &open), true);
+    assert_eq!(body["counted_at"], Value::Null, "not all of it was counted: none is refunded");
     assert_eq!(
         (&body["results"][0]["degraded"], &body["results"][1]["degraded"]),
         (&Value::Null, &true.into())
@@ -193,4 +195,36 @@ fn where_nobody_counts_the_limit_says_what_is_answered() {
     assert_eq!(remaining(&server, "shut", &live), before - 1, "and gave back what was in vain");
     let outcomes = server.get("/v1/contracts/limits.check").json()["delivered"]["outcomes"].clone();
     assert_eq!(outcomes, json!({ "unavailable": 4 }), "and it spends the error budget");
+}
+
+/// What nobody has read is not what is not there.
+#[test]
+fn without_meta_nothing_is_said_of_limits_and_keys() {
+    let server = TestServer::open();
+    for limit in ["a", "b", "c"] {
+        put(&server, limit, &window(5));
+    }
+    let data = server.stop();
+    damage(&data.path().join("data/log"), PartitionId::META);
+    let server = TestServer::start_on(data, ServerOptions::new(Auth::Open));
+    assert_eq!(ask(&server, json!([{ "limit": "a", "key": "k" }])).code(), "unavailable");
+    for path in ["/v1/limits", "/v1/limits/a", "/v1/limits/a/peek?key=k", "/v1/keys"] {
+        assert_eq!(server.get(path).code(), "unavailable", "{path}");
+    }
+    assert_eq!(server.get("/v1/contracts").status, 200, "what it does without, it can say");
+}
+
+#[test]
+fn what_is_read_of_meta_is_of_the_log_that_the_caller_has_seen() {
+    let server = TestServer::open();
+    put(&server, "a", &window(5));
+    let seen = server.get("/v1/limits/a");
+    let token = seen.header("evenkeel-session").unwrap().to_owned();
+    let (place, _) = token.rsplit_once('.').unwrap();
+    let made_up = format!("{place}.999999");
+    for path in ["/v1/limits", "/v1/limits/a", "/v1/keys", "/v1/contracts"] {
+        let with = |token: &str| server.send("GET", path, &[("Evenkeel-Session", token)], None);
+        assert_eq!(with(&token).status, 200, "{path}");
+        assert_eq!(with(&made_up).code(), "session_reset", "{path}");
+    }
 }

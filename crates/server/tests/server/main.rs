@@ -16,3 +16,4 @@ mod resp_harness;
 mod resp_hostile;
 mod resp_limits;
 mod resp_protocol;
+mod resp_transactions;

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 34] = [
+const ADDRESSES: [&str; 35] = [
     "PUT /v1/resources/{r}",
     "GET /v1/resources/{r}",
     "GET /v1/resources",
@@ -37,6 +37,7 @@ const ADDRESSES: [&str; 34] = [
     "GET /v1/contracts",
     "GET /v1/contracts/{path}",
     "GET /metrics",
+    "GET /v1/top",
     "GET /healthz",
     "GET /readyz",
     "GET /openapi.json",

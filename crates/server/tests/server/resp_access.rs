@@ -4,13 +4,13 @@ use crate::resp_harness::{RespServer, command};
 
 const NO_AUTH: &str = "-NOAUTH Authentication required.";
 const WRONG_PASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
-const THROTTLE: &str = "CL.THROTTLE k 9 1 1";
-const ADMITTED: &str = "*5\n:0\n:10\n:9\n:-1\n:2";
+const THROTTLE: &str = "CL.THROTTLE k 9 1 86400";
+const ADMITTED: &str = "*5\n:0\n:10\n:9\n:-1\n:86400";
 
 #[test]
 fn a_stranger_may_say_who_they_are_and_little_else() {
     let server = RespServer::keyed();
-    let key = server.limits.add_key("a", "acme", &["admin"]);
+    let key = server.add_key("a", "acme", &["admin"]);
     let mut client = server.connect();
     for line in ["PING", THROTTLE, "LIMIT.CHECK api k", "COMMAND", "CLIENT ID", "INFO", "TIME"] {
         client.ask(line, NO_AUTH);
@@ -23,7 +23,8 @@ fn a_stranger_may_say_who_they_are_and_little_else() {
     client.ask("HELLO", hello);
     client.ask("RESET", "+RESET");
     client.ask("AUTH", "-ERR wrong number of arguments for 'auth' command");
-    let wrong = ["", "x", "ek_a", "ek_a_", "ek_b_secret-of-a", "ek_a_secret-of-b", "a_secret-of-a"];
+    let wrong =
+        ["", "x", "ek_a", "ek_a_", "ek_b_secret-of-a-1", "ek_a_secret-of-b-1", "a_secret-of-a-1"];
     for wrong in wrong {
         client.ask(&format!("AUTH '{wrong}'"), WRONG_PASS);
         client.ask(&format!("AUTH default '{wrong}'"), WRONG_PASS);
@@ -34,7 +35,6 @@ fn a_stranger_may_say_who_they_are_and_little_else() {
     client.ask(&format!("AUTH {key}"), "+OK");
     client.ask("PING", "+PONG");
     client.ask(THROTTLE, ADMITTED);
-    assert_eq!(server.limits.callers(), [("acme".to_owned(), Some("a".to_owned()))]);
     client.ask("AUTH nonsense", WRONG_PASS);
     client.ask("PING", "+PONG");
     client.ask("RESET", "+RESET");
@@ -44,7 +44,7 @@ fn a_stranger_may_say_who_they_are_and_little_else() {
 #[test]
 fn a_key_is_said_in_three_ways() {
     let server = RespServer::keyed();
-    let key = server.limits.add_key("a", "acme", &["limits:write"]);
+    let key = server.add_key("a", "acme", &["limits:write"]);
     server.connect().ask(&format!("AUTH {key}"), "+OK");
     let mut client = server.connect();
     client.ask(&format!("AUTH whoever {key}"), "+OK");
@@ -60,7 +60,7 @@ fn a_key_is_said_in_three_ways() {
 #[test]
 fn who_is_known_may_say_more_at_once() {
     let server = RespServer::keyed();
-    let key = server.limits.add_key("a", "acme", &["admin"]);
+    let key = server.add_key("a", "acme", &["admin"]);
     let large = "x".repeat(20_000);
     let mut client = server.connect();
     client.send([command(&["AUTH", &key]), command(&["ECHO", &large])].concat());
@@ -79,18 +79,18 @@ fn who_is_known_may_say_more_at_once() {
 fn each_scope_opens_its_own_commands() {
     let server = RespServer::keyed();
     let keys = [
-        server.limits.add_key("reader", "acme", &["limits:read"]),
-        server.limits.add_key("writer", "acme", &["limits:write"]),
-        server.limits.add_key("both", "acme", &["limits:write", "limits:read"]),
-        server.limits.add_key("admin", "acme", &["admin"]),
-        server.limits.add_key("other", "acme", &["reservations:write"]),
+        server.add_key("reader", "acme", &["limits:read"]),
+        server.add_key("writer", "acme", &["limits:write"]),
+        server.add_key("both", "acme", &["limits:write", "limits:read"]),
+        server.add_key("admin", "acme", &["admin"]),
+        server.add_key("other", "acme", &["reservations:write"]),
     ];
     let mut clients = keys.map(|key| {
         let mut client = server.connect();
         client.ask(&format!("AUTH {key}"), "+OK");
         client
     });
-    let gone = "-NOT_FOUND there is no limit api";
+    let gone = "-NOT_FOUND there is no limit 'api'";
     for (line, name, scope, said, may) in [
         ("LIMIT.CHECK api k", "limit.check", "write", gone, [false, true, true, true, false]),
         (
@@ -138,13 +138,13 @@ fn each_scope_opens_its_own_commands() {
 #[test]
 fn a_revoked_key_is_refused_from_the_next_command_on() {
     let server = RespServer::keyed();
-    let key = server.limits.add_key("a", "acme", &["admin"]);
-    let other = server.limits.add_key("b", "acme", &["admin"]);
+    let key = server.add_key("a", "acme", &["admin"]);
+    let other = server.add_key("b", "acme", &["admin"]);
     let (mut client, mut stays) = (server.connect(), server.connect());
     client.ask(&format!("AUTH {key}"), "+OK");
     stays.ask(&format!("AUTH {other}"), "+OK");
     client.ask(THROTTLE, ADMITTED);
-    server.limits.change_meta(|meta| drop(meta.keys.remove("a")));
+    server.revoke_key("a");
     client.ask(THROTTLE, NO_AUTH);
     client.ask("PING", NO_AUTH);
     client.ask(&format!("AUTH {key}"), WRONG_PASS);
@@ -156,17 +156,51 @@ fn a_revoked_key_is_refused_from_the_next_command_on() {
 #[test]
 fn a_key_made_anew_or_with_other_scopes_is_another() {
     let server = RespServer::keyed();
-    let key = server.limits.add_key("a", "acme", &["admin"]);
+    let key = server.add_key("a", "acme", &["admin"]);
     let mut client = server.connect();
     client.ask(&format!("AUTH {key}"), "+OK");
     client.ask("LIMIT.GET api", "$-1");
-    server.limits.add_key("a", "acme", &["limits:write"]);
+    server.revoke_key("a");
+    server.add_key("a", "acme", &["limits:write"]);
     let refused = "-NOPERM this key has no permissions to run the 'limit.get' command: \
                    it lacks the scope limits:read";
     client.ask("LIMIT.GET api", refused);
-    server.limits.change_meta(|meta| {
-        meta.keys.get_mut("a").unwrap().secret_hash = *blake3::hash(b"new").as_bytes();
-    });
+    server.revoke_key("a");
+    let anew = server.add_key("a", "acme", &["limits:write", "limits:read"]);
     client.ask("LIMIT.GET api", NO_AUTH);
-    client.ask("AUTH ek_a_new", "+OK");
+    client.ask(&format!("AUTH {anew}"), "+OK");
+    client.ask("LIMIT.GET api", "$-1");
+}
+
+/// What one tenant has, counts and deletes is nothing to another.
+#[test]
+fn tenants_do_not_see_each_other() {
+    let server = RespServer::keyed();
+    let keys =
+        [("a", "acme"), ("b", "bolt")].map(|(id, tenant)| server.add_key(id, tenant, &["admin"]));
+    let [mut acme, mut bolt] = keys.map(|key| {
+        let mut client = server.connect();
+        client.ask(&format!("AUTH {key}"), "+OK");
+        client
+    });
+    let once = "CL.THROTTLE k 0 1 86400";
+    acme.ask(once, "*5\n:0\n:1\n:0\n:-1\n:86400");
+    acme.ask_masked(once, "*5\n:1\n:1\n:0\n:+\n:+");
+    bolt.ask(once, "*5\n:0\n:1\n:0\n:-1\n:86400");
+    acme.ask("LIMIT.PUT api ALGORITHM gcra QUANTITY 1 PERIOD-MS 86400000", "+OK");
+    for unknown in ["LIMIT.CHECK api k", "LIMIT.PEEK api k", "LIMIT.RESET api k"] {
+        bolt.ask(unknown, "-NOT_FOUND there is no limit 'api'");
+    }
+    bolt.ask("LIMIT.GET api", "$-1");
+    bolt.ask("LIMIT.LIST", "*0");
+    bolt.ask("LIMIT.DEL api", ":0");
+    bolt.ask("LIMIT.PUT api ALGORITHM gcra QUANTITY 1 PERIOD-MS 86400000", "+OK");
+    let counted = "*6\n$7\nallowed\n:1\n$10\ncounted_at\n:+\n$7\nresults\n*1\n*12\n$5\nlimit\n$3\napi\n\
+                   $7\nallowed\n:1\n$8\nquantity\n:1\n$9\nremaining\n:0\n$14\nretry_after_ms\n$-1\n\
+                   $14\nreset_after_ms\n:+";
+    acme.ask_masked("LIMIT.CHECK api k", counted);
+    bolt.ask_masked("LIMIT.CHECK api k", counted);
+    bolt.ask("LIMIT.DEL api", ":1");
+    acme.send("LIMIT.GET api\r\n");
+    assert_eq!(acme.line(), "*18");
 }

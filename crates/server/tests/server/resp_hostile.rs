@@ -5,6 +5,7 @@ use crate::resp_harness::{RespServer, command};
 use evenkeel_server::{Auth, resp::RespOptions};
 use std::{
     io::{Read, Write},
+    thread,
     time::Duration,
 };
 
@@ -92,20 +93,50 @@ fn very_many_connections_too_many_do_no_harm() {
 }
 
 #[test]
-fn idle_connections_are_closed() {
+fn idle_connections_are_closed_if_they_are_to_be() {
     let mut options = options();
     options.idle_timeout = Duration::from_millis(20);
     let server = RespServer::start(options);
     let mut client = server.connect();
-    client.send("PING\r\n*1\r\n$4\r\nPI");
+    client.send("PING\r\n");
     assert_eq!(client.rest(), "+PONG\r\n");
+}
+
+/// A byte now and then is no command.
+#[test]
+fn who_never_finishes_a_command_is_closed() {
+    let mut options = options();
+    options.command_timeout = Duration::from_millis(50);
+    let server = RespServer::start(options);
+    let mut client = server.connect();
+    client.send("PING\r\n*2\r\n$4\r\nECHO\r\n$500000\r\n");
+    client.hear("+PONG\r\n");
+    let mut dripping = client.stream.try_clone().unwrap();
+    let drip = thread::spawn(move || while dripping.write_all(b"x").is_ok() {});
+    assert_eq!(client.rest(), "");
+    drip.join().unwrap();
+    server.connect().ask("PING", "+PONG");
+}
+
+#[test]
+fn who_does_not_say_who_they_are_is_closed() {
+    let mut options = RespOptions::new(Auth::Keys);
+    options.stranger_timeout = Duration::from_millis(50);
+    let server = RespServer::start(options);
+    let mut stranger = server.connect();
+    let mut asking = stranger.stream.try_clone().unwrap();
+    let ask = thread::spawn(move || while asking.write_all(b"RESET\r\n").is_ok() {});
+    let said = stranger.rest();
+    assert_eq!(said.replace("+RESET\r\n", ""), "");
+    ask.join().unwrap();
+    assert_eq!(server.connect().rest(), "");
 }
 
 #[test]
 fn browsers_are_hung_up_on() {
     let server = RespServer::open();
     for text in [
-        "POST / HTTP/1.1\r\nHost: localhost:6379\r\n\r\nCL.THROTTLE k 1 1 1\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost:6379\r\n\r\nCL.THROTTLE k 1 1 86400\r\n",
         "post / HTTP/1.1\r\n\r\n",
     ] {
         let mut client = server.connect();
@@ -113,21 +144,20 @@ fn browsers_are_hung_up_on() {
         assert_eq!(client.rest(), "");
     }
     let mut client = server.connect();
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nCL.THROTTLE k 1 1 1\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nCL.THROTTLE k 1 1 86400\r\n");
     let said = client.rest();
     assert!(said.is_empty() || said.starts_with("-ERR unknown command 'GET'"), "{said}");
-    assert_eq!(server.limits.callers(), [], "nothing was asked");
+    server.connect().ask("CL.THROTTLE k 1 1 86400 0", "*5\n:0\n:2\n:2\n:-1\n:0");
 }
 
 #[test]
 fn a_connection_cut_off_anywhere_harms_nobody() {
     let server = RespServer::open();
-    let whole = command(&["CL.THROTTLE", "k", "1", "1", "1"]);
+    let whole = command(&["CL.THROTTLE", "k", "1", "1", "86400"]);
     for end in 0..whole.len() {
         server.connect().send(&whole[..end]);
     }
-    assert_eq!(server.limits.callers(), [], "nothing that was cut off is done");
-    server.connect().ask("CL.THROTTLE k 1 1 1", "*5\n:0\n:2\n:1\n:-1\n:2");
+    server.connect().ask("CL.THROTTLE k 1 1 86400 0", "*5\n:0\n:2\n:2\n:-1\n:0");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Redis's protocol as clients speak it: pipelines, lines, both versions, and what every client
 //! asks about the server. The expected bytes are Redis's.
 
-use crate::resp_harness::{NOW_MS, RespServer, command};
+use crate::resp_harness::{RespServer, command};
 use redis_protocol::{resp2, resp3};
 use std::io::Read;
 
@@ -12,20 +12,20 @@ fn a_pipeline_is_answered_in_its_order() {
     let pipeline = [
         command(&["PING"]),
         command(&["ECHO", "a\r\nb"]),
-        command(&["CL.THROTTLE", "k", "1", "1", "1"]),
+        command(&["CL.THROTTLE", "k", "1", "1", "86400"]),
         command(&["PING", "hello"]),
         command(&["NOPE"]),
-        command(&["CL.THROTTLE", "k", "1", "1", "1"]),
-        command(&["CL.THROTTLE", "k", "1", "1", "1"]),
-        command(&["CL.THROTTLE", "k", "1", "1", "1", "3"]),
+        command(&["CL.THROTTLE", "k", "1", "1", "86400"]),
+        command(&["CL.THROTTLE", "k", "1", "1", "86400"]),
+        command(&["CL.THROTTLE", "k", "1", "1", "86400", "3"]),
         command(&["ECHO", ""]),
     ];
     client.send(pipeline.concat());
-    client.hear(
-        "+PONG\r\n$4\r\na\r\nb\r\n*5\r\n:0\r\n:2\r\n:1\r\n:-1\r\n:2\r\n$5\r\nhello\r\n\
-         -ERR unknown command 'NOPE', with args beginning with: \r\n\
-         *5\r\n:0\r\n:2\r\n:0\r\n:-1\r\n:2\r\n*5\r\n:1\r\n:2\r\n:0\r\n:2\r\n:2\r\n\
-         *5\r\n:1\r\n:2\r\n:0\r\n:-1\r\n:2\r\n$0\r\n\r\n",
+    client.hear_masked(
+        "+PONG\n$4\na\nb\n*5\n:0\n:2\n:1\n:-1\n:+\n$5\nhello\n\
+         -ERR unknown command 'NOPE', with args beginning with: \n\
+         *5\n:0\n:2\n:0\n:-1\n:+\n*5\n:1\n:2\n:0\n:+\n:+\n\
+         *5\n:1\n:2\n:0\n:-1\n:+\n$0\n",
     );
 }
 
@@ -61,6 +61,7 @@ fn lines_are_commands_too() {
     client.ask("\r\n  \r\nping", "+PONG");
     client.ask("echo \"a\\x41 \\t\"", "$4\naA \t");
     client.ask("PiNg 'it\\'s'", "$4\nit's");
+    client.ask("\x0becho a\x0bb\x0cc", "$5\na\x0bb\x0cc");
     client.send("PING\nPING \"a\r\nPING\r\n");
     let said = client.rest();
     assert_eq!(said, "+PONG\r\n-ERR Protocol error: unbalanced quotes in request\r\n");
@@ -88,6 +89,9 @@ fn a_protocol_error_follows_what_came_before_and_ends_it() {
         let expected = format!("+PONG\r\n-ERR Protocol error: {said}\r\n");
         assert_eq!(client.rest(), expected);
     }
+    let mut client = server.connect();
+    client.send(b"*1\r\n\xff");
+    client.hear(b"-ERR Protocol error: expected '$', got '\xff'\r\n");
     server.connect().ask("PING", "+PONG");
 }
 
@@ -97,6 +101,7 @@ fn wrong_commands_are_told_so_in_the_words_of_redis() {
     let mut client = server.connect();
     let long = "a".repeat(200);
     let cut = "a".repeat(128);
+    let (most, room) = ("a".repeat(120), "a".repeat(5));
     for (line, said) in [
         ("foo a b", "-ERR unknown command 'foo', with args beginning with: 'a' 'b' "),
         ("foo", "-ERR unknown command 'foo', with args beginning with: "),
@@ -104,6 +109,10 @@ fn wrong_commands_are_told_so_in_the_words_of_redis() {
         (
             &format!("foo {long} b"),
             &format!("-ERR unknown command 'foo', with args beginning with: '{cut}' "),
+        ),
+        (
+            &format!("foo {most} {long} b"),
+            &format!("-ERR unknown command 'foo', with args beginning with: '{most}' '{room}' "),
         ),
         ("PING a b", "-ERR wrong number of arguments for 'ping' command"),
         ("ECHO", "-ERR wrong number of arguments for 'echo' command"),
@@ -116,6 +125,13 @@ fn wrong_commands_are_told_so_in_the_words_of_redis() {
         ("COMMAND FOO", "-ERR unknown subcommand 'FOO'. Try COMMAND HELP."),
         ("LIMIT.CHECK api", "-ERR wrong number of arguments for 'limit.check' command"),
         ("SELECT x", "-ERR value is not an integer or out of range"),
+        ("SELECT +0", "-ERR value is not an integer or out of range"),
+        ("SELECT 00", "-ERR value is not an integer or out of range"),
+        ("HELLO 02", "-ERR Protocol version is not an integer or out of range"),
+        (
+            "CLIENT SETINFO LIB-NAME \"a b\"",
+            "-ERR LIB-NAME cannot contain spaces, newlines or special characters.",
+        ),
         ("SELECT 1", "-ERR DB index is out of range"),
         ("SELECT -1", "-ERR DB index is out of range"),
         ("AUTH a b c", "-ERR syntax error"),
@@ -138,12 +154,10 @@ fn wrong_commands_are_told_so_in_the_words_of_redis() {
 fn hello_changes_the_version_and_reset_changes_it_back() {
     let server = RespServer::open();
     let mut client = server.connect();
-    let version = env!("CARGO_PKG_VERSION");
     let greeting = |map: &str, proto: u8| {
         format!(
-            "{map}\n$6\nserver\n$8\nevenkeel\n$7\nversion\n${}\n{version}\n$5\nproto\n:{proto}\n\
-             $2\nid\n:1\n$4\nmode\n$10\nstandalone\n$4\nrole\n$6\nmaster\n$7\nmodules\n*0",
-            version.len()
+            "{map}\n$6\nserver\n$8\nevenkeel\n$7\nversion\n$5\n7.0.0\n$5\nproto\n:{proto}\n\
+             $2\nid\n:1\n$4\nmode\n$10\nstandalone\n$4\nrole\n$6\nmaster\n$7\nmodules\n*0"
         )
     };
     client.ask("HELLO", &greeting("*14", 2));
@@ -172,13 +186,22 @@ fn what_clients_ask_of_a_server_is_answered() {
     client.ask("CLIENT NO-EVICT on", "+OK");
     client.ask("CLIENT NO-TOUCH OFF", "+OK");
     client.ask("AUTH anything", "+OK");
-    let (s, us) = (NOW_MS / 1_000, NOW_MS % 1_000 * 1_000);
-    client.ask("TIME", &format!("*2\n$10\n{s}\n$6\n{us}"));
+    client.send("TIME\r\n");
+    let time = [(); 5].map(|()| client.line());
+    let [seconds, micros] = [&time[2], &time[4]].map(|text| text.parse::<u64>().unwrap());
+    assert!((1_700_000_000..9_999_999_999).contains(&seconds) && micros < 1_000_000, "{time:?}");
+    assert_eq!((time[0].as_str(), time[1].as_str()), ("*2", "$10"));
     // redis-benchmark asks for these.
     client.ask("CONFIG GET save", "*2\n$4\nsave\n$0\n");
     client.ask("CONFIG GET appendonly", "*2\n$10\nappendonly\n$3\nyes");
     client.ask("CONFIG GET maxmemory", "*0");
+    client.ask("CONFIG GET APPEND* nothing", "*2\n$10\nappendonly\n$3\nyes");
     client.ask("INFO nothing", "$0\n");
+    let replication = "# Replication\nrole:master\nconnected_slaves:0\n";
+    client.ask("INFO replication", &format!("$48\n{replication}"));
+    let mut other = server.connect();
+    other.speak_3();
+    other.ask("INFO replication", &format!("=52\ntxt:{replication}"));
     let address = client.stream.local_addr().unwrap();
     let line = format!(
         "id=1 addr={address} name=worker-1 db=0 user=default lib-name=redis-py lib-ver=5.0 resp=2\n"
@@ -186,7 +209,9 @@ fn what_clients_ask_of_a_server_is_answered() {
     client.send("CLIENT INFO\r\n");
     client.hear(format!("${}\r\n{line}\r\n", line.len()));
     let info = server.connect().whole("INFO\r\n");
-    for line in ["redis_version:7.0.0\r\n", "loading:0\r\n", "server_name:evenkeel\r\n"] {
+    for line in
+        ["role:master\r\n", "redis_version:7.0.0\r\n", "loading:0\r\n", "server_name:evenkeel\r\n"]
+    {
         assert!(info.contains(line), "{info}");
     }
 }

@@ -10,11 +10,14 @@ pub(super) static CHECK: Path = Path {
     access: Access::Write,
     user_action: "A service asks, before it does something, whether that is still within the \
                   limits: of the user, of their tenant, of everybody.",
-    promise: "Never more is admitted than each policy says, also across a crash. All checks of a \
-              request that share a partition are counted together, or none is.",
+    promise: "Never more is admitted than each policy says, also across a crash; of a limit in mode leased, \
+              than the policy and over_admission_max a node, which every answer says; of a buffered one, \
+              than the policy and what was in flight at the crash. All checks of a request that share a \
+              partition are counted together, or none is.",
     hot_read: "One row for each check.",
-    hot_write: "One row of some forty bytes for each check. Many checks of one key in a batch are \
-                one row.",
+    hot_write: "One row for each check: some fifty bytes (gcra), up to 65 pairs of an age and a count \
+                (sliding_window), or three small rows (concurrency). Many checks of one key in a \
+                batch are one row.",
     data: "For each key that is not full: when it will be (gcra), its units by time (sliding_window), \
            or its leases (concurrency). A key that is full has no row.",
     moves: "The policy from the node's copy of the limits, with the check, into the bounded mailbox \
@@ -35,8 +38,10 @@ pub(super) static CHECK: Path = Path {
     },
     during_partition: "One machine has none inside. A caller who is cut off cannot know whether it \
                        was counted: with an Idempotency-Key it asks again and is counted once; \
-                       without, it may be counted twice, which is never too much admitted.",
-    inline: "Leases that are due on the checked keys, the decision, the append, the sync.",
+                       without, it may be counted twice, which is never too much admitted. Slots \
+                       take no key: one that nobody knows of is free when its time is over.",
+    inline: "Leases that are due on the checked keys, keys taken over by a policy that changed, the \
+             decision, the append, the sync.",
     later: "Keys that have become full are forgotten by a sweep, and rows move from memory into the \
             state file.",
     recovery: "On a restart the state file is opened and the log after it is replayed. A torn last \
@@ -55,12 +60,13 @@ pub(super) static PEEK: Path = Path {
     route: "GET /v1/limits/{limit}/peek",
     access: Access::Read,
     user_action: "Someone looks at how much of a limit is left, without using any of it.",
-    promise: "It is what a check would have been answered at that moment; nothing is counted.",
+    promise: "It is what a check would have been answered at that moment by what was counted and \
+              committed; nothing is counted.",
     hot_write: "None.",
     data: "Nothing of its own: it reads the rows that checks leave.",
     moves: "From HTTP to the partition's committed state and back; no record is written.",
-    first_failure: "A state file that cannot be read: unavailable, until it is opened again or \
-                    rebuilt from the snapshot and the log.",
+    first_failure: "A state file that cannot be read: the limit's on_unavailable is answered, as to a \
+                    check, until the file is opened again or rebuilt from the snapshot and the log.",
     first_bottleneck: "Decoding requests: the row is in memory.",
     kept: "A look that costs the limit nothing and the log no record.",
     given_up: "Certainty that the same is admitted a moment later.",
@@ -87,10 +93,17 @@ pub(super) static REFUND: Path = Path {
     user_action: "A service gives back what a check had counted, because the work was not done \
                   after all.",
     promise: "What is given back can be used again, once for each Idempotency-Key, and never more \
-              than the key still holds of it.",
+              than the key still holds of it. What was counted before the limit's policy changed is \
+              not given back.",
+    hot_write: "The keys' rows.",
+    first_failure: "The disk. Full: unavailable, nothing is changed, and nobody answers instead: \
+                    on_unavailable decides about checks and peeks only. A sync that fails stops the \
+                    process: what a failed sync leaves behind cannot be known, so it is read again \
+                    from the log.",
     kept: "Never more admitted than the policy says, however late a refund comes: what has come back \
            by itself since the check is not given back a second time.",
-    given_up: "The whole amount: a refund that comes late gives back less, or nothing.",
+    given_up: "The whole amount: a refund that comes late, or after a change of the policy, gives back \
+               less, or nothing.",
     during_partition: "One machine has none inside. A caller who is cut off sends the same refund \
                        under the same Idempotency-Key; it is done once.",
     inline: "The decision, the append, the sync.",
@@ -110,6 +123,10 @@ pub(super) static RELEASE: Path = Path {
     hot_read: "The lease and its subject's row.",
     hot_write: "The lease, which is deleted, and its subject's row.",
     data: "The lease with its end, and the count of slots.",
+    first_failure: "The disk. Full: unavailable, nothing is changed, and nobody answers instead: \
+                    on_unavailable decides about checks and peeks only. A sync that fails stops the \
+                    process: what a failed sync leaves behind cannot be known, so it is read again \
+                    from the log.",
     kept: "Slots that are live leases: one whose holder dies is free again when its time is over, \
            and nobody has to find out.",
     given_up: "A slot for as long as it is needed without a word: long work renews its lease.",
@@ -149,6 +166,10 @@ pub(super) static RESET: Path = Path {
     promise: "The keys are full as soon as this is answered.",
     hot_read: "Whether there is a row.",
     hot_write: "The keys' rows, which are deleted.",
+    first_failure: "The disk. Full: unavailable, nothing is changed, and nobody answers instead: \
+                    on_unavailable decides about checks and peeks only. A sync that fails stops the \
+                    process: what a failed sync leaves behind cannot be known, so it is read again \
+                    from the log.",
     kept: "A way out that an operator chose, in one order with the checks.",
     given_up: "The limit, for once: what was admitted before the reset and after it may be twice the \
                policy.",

@@ -2,7 +2,7 @@
 //! from the engine's limits. What a constant cannot be computed from (partition keys, the rows that a
 //! command writes) is compared with what the code does in `tests/domains/facts.rs`.
 
-use super::super::{Algorithm, PolicyError, Refusal};
+use super::super::{Algorithm, CHECKS_MAX, PolicyError, Refusal};
 use crate::{meta, reservations::PAGE_BYTES_MAX, reservations::PAGE_ROWS_MAX};
 use evenkeel_contract::{
     Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
@@ -48,6 +48,8 @@ const fn write(
 }
 
 const LIMITED: &Refusal = &Refusal::Limited(Vec::new());
+/// Of a check that names a limit that is not there: answered where it is resolved.
+const NO_LIMIT: &str = meta::Refusal::NoLimit.code();
 const WRONG_ALGORITHM: &str = Refusal::WrongAlgorithm(Algorithm::Concurrency).code();
 
 pub(super) const PUT: Facts = write(
@@ -72,14 +74,17 @@ pub(super) const GET: Facts = Facts {
 };
 pub(super) const LIST: Facts = read(PartitionKey::Meta, Order::ByName, PAGE_ROWS_MAX);
 
-pub(super) const PEEK: Facts =
-    Facts { refusal_codes: &[meta::Refusal::NoLimit.code()], ..read(SUBJECT, Order::None, 1) };
+pub(super) const PEEK: Facts = Facts {
+    refusal_codes: &[meta::Refusal::NoLimit.code()],
+    ..read(SUBJECT, Order::None, CHECKS_MAX)
+};
 pub(super) const CHECK: Facts = write(
     SUBJECT,
     Idempotency::Keyed,
-    &[LIMITED.code()],
+    &[LIMITED.code(), NO_LIMIT],
     &[
         "puts limit_keys",
+        "deletes limit_keys",
         "puts limit_leases",
         "deletes limit_leases",
         "puts limit_leases_due",
@@ -93,7 +98,7 @@ pub(super) const CHECK: Facts = write(
 pub(super) const REFUND: Facts = write(
     SUBJECT,
     Idempotency::Keyed,
-    &[WRONG_ALGORITHM],
+    &[WRONG_ALGORITHM, NO_LIMIT],
     &[
         "puts limit_keys",
         "deletes limit_keys",
@@ -115,4 +120,4 @@ pub(super) const RENEW: Facts = write(
     &["puts limit_keys", "puts limit_leases", "puts limit_leases_due", "deletes limit_leases_due"],
 );
 pub(super) const RESET: Facts =
-    write(SUBJECT, Idempotency::Natural, &[WRONG_ALGORITHM], &["deletes limit_keys"]);
+    write(SUBJECT, Idempotency::Natural, &[WRONG_ALGORITHM, NO_LIMIT], &["deletes limit_keys"]);

@@ -11,8 +11,8 @@ pub(super) static PUT: Path = Path {
     user_action: "An operator says how much of something there may be, or changes their mind while \
                   it is in use.",
     promise: "Once answered, checks on this node are decided by it. What was counted before stays \
-              counted; a key that was used up under the old policy is at worst used up now under \
-              the new one.",
+              counted: as many units are used, and come back as the new policy has it. A key that \
+              has more used than there may now be is used up a minute later, and not more than that.",
     hot_read: "None that grows: limits are put by hand or by a deployment.",
     hot_write: "One row, and the counts of limits.",
     data: "The limit's name and policy; how many limits each tenant has.",
@@ -24,7 +24,8 @@ pub(super) static PUT: Path = Path {
     kept: "Policies that change at run time without forgetting what was counted. What decides where \
            and how a limit counts (its algorithm, whether it is scoped) is fixed for its life.",
     given_up: "Counting anew under a longer window what a shorter one had forgotten: the first \
-               window after such a change knows only what was still there.",
+               window after such a change knows only what was still there. Giving back what was \
+               counted under the policy before.",
     blast_radius: BlastRadius {
         what: "The policy that a check is decided by. On one machine it is current before the \
                answer.",

@@ -43,7 +43,7 @@ proptest! {
 
     #[test]
     fn gcra_agrees_with_governor((policy, requests) in requests()) {
-        let interval = Duration::from_nanos(policy.period_ms * MS / policy.quantity);
+        let interval = Duration::from_nanos((policy.period_ms * MS).div_ceil(policy.quantity));
         let capacity = u32::try_from(policy.burst + 1).unwrap();
         let quota = Quota::with_period(interval).unwrap();
         let quota = quota.allow_burst(NonZeroU32::new(capacity).unwrap());
@@ -70,16 +70,15 @@ proptest! {
         }
     }
 
-    /// In any stretch of time: what comes at once, and one unit for each interval.
+    /// In any stretch of time: what comes at once, and the quantity for each period.
     #[test]
     fn gcra_admits_no_more_than_the_policy((policy, requests) in requests()) {
-        let interval_ns = policy.period_ms * MS / policy.quantity;
         let admitted = admitted(&policy, &requests);
         for (from, (began_ms, _)) in admitted.iter().enumerate() {
             let mut units = 0;
             for (at_ms, cost) in &admitted[from..] {
                 units += cost;
-                let back = (at_ms - began_ms) * MS / interval_ns;
+                let back = (at_ms - began_ms) * policy.quantity / policy.period_ms;
                 prop_assert!(units <= policy.burst + 1 + back);
             }
         }
@@ -122,9 +121,8 @@ proptest! {
             if extreme >> bit & 1 == 1 { [0, 1, u64::MAX][(value % 3) as usize] } else { value }
         };
         let policy = Policy::gcra(pick(0, quantity), pick(1, period_ms), pick(2, burst));
-        let rate = Rate::of(&policy);
+        let rate = if extreme % 2 == 0 { Rate::of(&policy) } else { Rate::throttle(&policy) };
         let (tat_ns, now_ns, cost) = (pick(3, tat_ns), pick(4, now_ns), pick(5, cost));
-        let tat_ns = rate.within(tat_ns, now_ns);
         let (result, counted_tat) = rate.check(tat_ns, now_ns, cost);
         prop_assert!(!result.allowed || cost <= result.quantity);
         prop_assert!(result.remaining <= result.quantity);
@@ -153,7 +151,7 @@ fn gcra_gives_back_no_more_than_is_left() {
 #[test]
 fn throttle_is_the_arithmetic_of_redis_cell() {
     let seconds = |ns: u64| ns.div_ceil(1_000_000_000);
-    let rate = Rate::of(&Policy::throttle(15, 30, 60).unwrap());
+    let rate = Rate::throttle(&Policy::throttle(15, 30, 60).unwrap());
     let now = START_MS * MS;
     let mut tat = 0;
     let mut ask = |after_ms: u64, quantity: u64| {
@@ -171,6 +169,25 @@ fn throttle_is_the_arithmetic_of_redis_cell() {
     assert_eq!(ask(2_000, 17), (1, 16, 1, -1, 30), "more than there ever is");
     assert_eq!(ask(2_000, 1), (0, 16, 0, -1, 32));
     assert_eq!(ask(2_000_000, 16), (0, 16, 0, -1, 32), "idle, then all at once");
+    // A third of a second, cut to whole nanoseconds: three of them are not more than one second.
+    let rate = Rate::throttle(&Policy::throttle(2, 3, 1).unwrap());
+    assert_eq!(seconds(rate.check(0, now, 3).0.reset_after_ns), 1);
+}
+
+/// A rate whose interval is no whole number of nanoseconds: a second of it, in as many requests.
+#[test]
+fn an_interval_is_not_cut_short() {
+    let policy = Policy::gcra(600_001, 1_000, 0);
+    policy.check().unwrap();
+    let (rate, mut now_ns, mut tat_ns, mut units) = (Rate::of(&policy), START_MS * MS, 0, 0);
+    let until = now_ns + 1_000 * MS;
+    while now_ns < until {
+        let (result, next) = rate.check(tat_ns, now_ns, 1);
+        assert!(result.allowed);
+        (tat_ns, units) = (next, units + 1);
+        now_ns += rate.check(tat_ns, now_ns, 1).0.retry_after_ns.unwrap();
+    }
+    assert!((600_001 * 999 / 1_000..=600_001).contains(&units), "{units}");
 }
 
 #[test]

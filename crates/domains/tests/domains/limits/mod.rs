@@ -1,19 +1,22 @@
 //! Limits: each algorithm against a model, then what they have in common, through the engine.
 
+mod changes;
 mod gcra;
+mod given_back;
 mod leased;
 mod slots;
+mod sweep;
 mod together;
 mod window;
 
-use crate::driver::{Answered, Driver, TENANT};
+use crate::driver::{Answered, Driver, ID, TENANT};
 use evenkeel_domains::{
-    Command, Found, Query, Refusal, Reply as AnyReply,
+    Command, Domains, Found, Query, Refusal, Reply as AnyReply,
     limits::{self, Action, Algorithm, Check, CheckResult, Policy, Reply, Subject},
 };
-use evenkeel_engine::{Failure, Options, Stop};
+use evenkeel_engine::{Failure, Options, Partition, Stop, Time};
 use evenkeel_log::{Incarnation, Record};
-use evenkeel_state::{Effect, Layer};
+use evenkeel_state::{Effect, Layer, State, Store};
 use std::collections::BTreeSet;
 
 /// Of [`Limits::rows`]: where the leases are.
@@ -27,6 +30,19 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new() -> Self {
         Self { driver: Driver::new(Options::default()) }
+    }
+
+    /// Who leads after a crash, and knows what is in the log alone.
+    pub(crate) fn led_anew(log: Vec<Record>, now: Time) -> Self {
+        let store = Store::memory().unwrap();
+        let state = State::open(&store, ID).unwrap();
+        let mut driver = Driver::new(Options::default());
+        driver.partition = Partition::new(ID, Domains, Options::default(), state);
+        log.iter().for_each(|record| driver.partition.follow(record).unwrap());
+        (driver.log, driver.store, driver.now) = (log, store, now);
+        driver.partition.announce(now);
+        driver.settle();
+        Self { driver }
     }
 
     pub(crate) fn ask(
@@ -51,7 +67,7 @@ impl Limits {
         lease: u64,
         checks: Vec<Check>,
     ) -> Result<Vec<CheckResult>, Vec<CheckResult>> {
-        match self.ask(checks, Action::Check { peek: false, lease }) {
+        match self.ask(checks, Action::Check { lease }) {
             Ok(Reply::Checked(results)) => Ok(results),
             Err(Failure::Refused(Refusal::Limits(limits::Refusal::Limited(results)))) => {
                 Err(results)
@@ -62,10 +78,15 @@ impl Limits {
 
     /// From committed state.
     pub(crate) fn peek(&self, check: Check) -> CheckResult {
-        let query = Query::Limits(limits::Query::Peek { check });
+        self.peek_all(vec![check]).remove(0)
+    }
+
+    /// The same of several.
+    pub(crate) fn peek_all(&self, checks: Vec<Check>) -> Vec<CheckResult> {
+        let query = Query::Limits(limits::Query::Peek { checks });
         let view = self.driver.partition.view();
         match evenkeel_domains::query(&view, self.driver.now, Incarnation(1), TENANT, &query) {
-            Ok(Found::Limits(limits::Found::Peeked(result))) => result,
+            Ok(Found::Limits(limits::Found::Peeked(results))) => results,
             Ok(other) => panic!("{other:?}"),
             Err(Stop::Refused(refusal)) => panic!("{refusal:?}"),
             Err(Stop::State(error)) => panic!("{error}"),

@@ -68,6 +68,18 @@ proptest! {
                     let after = if fits { used + cost } else { used };
                     prop_assert_eq!(results[0].remaining, SLOTS - after);
                     prop_assert_eq!(results[0].lease.is_some(), fits && cost > 0);
+                    let mut ends: Vec<&Lease> = leases.iter().filter(live).collect();
+                    ends.sort_by_key(|lease| lease.ends_at);
+                    let retry_ms = ends.iter().scan(used, |used, lease| {
+                        *used -= lease.slots;
+                        Some((*used, lease.ends_at - now))
+                    });
+                    let mut retry_ms = retry_ms.filter(|(used, _)| used + cost <= SLOTS);
+                    let retry_ms = retry_ms.next().filter(|_| !fits).map(|(_, after_ms)| after_ms);
+                    prop_assert_eq!(results[0].retry_after_ns, retry_ms.map(|ms| ms * 1_000_000));
+                    let last_ms = ends.last().map_or(0, |lease| lease.ends_at - now);
+                    let reset_ms = if fits && cost > 0 { last_ms.max(TTL_MS) } else { last_ms };
+                    prop_assert_eq!(results[0].reset_after_ns, reset_ms * 1_000_000);
                     if let Some(number) = results[0].lease {
                         let ends_at = now + TTL_MS;
                         let free = leases.iter().filter(live).all(|one| one.id.number != number);
@@ -181,4 +193,23 @@ fn slots_say_when_they_are_free() {
     let Err(results) = limits.check_as(3, vec![check(slots(), "job", 1)]) else { panic!("full") };
     let CheckResult { retry_after_ns, reset_after_ns, .. } = results[0];
     assert_eq!((retry_after_ns, reset_after_ns), (Some(600_000_000), 1_000_000_000));
+}
+
+/// More leases than an answer looks through: a moment before which it is in vain, also to a look that
+/// finds them over and not yet forgotten.
+#[test]
+fn a_crowd_of_slots_says_when_to_try_at_the_earliest() {
+    let many = policy(Algorithm::Concurrency, 300, 1_000_000);
+    let mut limits = Limits::new();
+    for number in 0..300 {
+        limits.check_as(number, vec![check(many, "job", 1)]).unwrap();
+        limits.driver.pass(1);
+    }
+    let refused = limits.check(vec![check(many, "job", 300)]).unwrap_err();
+    let end_ms = |number: u64| 1_000_000 - 300 + number;
+    assert_eq!(refused[0].retry_after_ns, Some(end_ms(EXPIRE_MAX as u64 - 1) * 1_000_000));
+    assert_eq!(refused[0].reset_after_ns, end_ms(299) * 1_000_000);
+    limits.driver.now = limits.driver.now.plus_ms(1_000_000);
+    let peeked = limits.peek(check(many, "job", 300));
+    assert_eq!((peeked.allowed, peeked.retry_after_ns, peeked.reset_after_ns), (false, Some(0), 0));
 }

@@ -5,8 +5,8 @@ use crate::driver::{Driver, TENANT, key_for, meta};
 use evenkeel_domains::{
     Command, Refusal, Reply as AnyReply,
     limits::{
-        self, Action, Algorithm, CHECKS_MAX, Check, CheckError, CheckResult, Durability,
-        KEY_BYTES_MAX, Mode, Policy, PolicyError, Reply, SWEEP_EVERY_MS, SWEEP_ROWS_MAX, Subject,
+        self, Action, Algorithm, CHECKS_MAX, Check, CheckError, CheckResult, KEY_BYTES_MAX, Mode,
+        Policy, PolicyError, Reply, SWEEP_EVERY_MS, SWEEP_ROWS_MAX, Subject,
     },
     meta as metas,
 };
@@ -67,14 +67,22 @@ proptest! {
             }
             let all = fits.iter().all(|fit| *fit);
             let records = limits.driver.log.len();
-            let answered = limits.ask(checks, Action::Check { peek, lease: drawn });
+            let peeked = limits.peek_all(checks.clone());
+            prop_assert!(peeked.iter().all(|result| result.lease.is_none()));
+            let answered = if peek { Ok(peeked.clone()) } else { limits.check_as(drawn, checks) };
             let counted = all && !peek;
             let results = match answered {
-                Ok(Reply::Checked(results)) if all || peek => results,
-                Err(Failure::Refused(Refusal::Limits(limits::Refusal::Limited(results))))
-                    if !all && !peek => results,
+                Ok(results) if all || peek => results,
+                Err(results) if !all && !peek => results,
                 other => panic!("{other:?}"),
             };
+            let retries = |results: &[CheckResult]| {
+                results.iter().map(|result| result.retry_after_ns).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(retries(&peeked), retries(&results));
+            if !counted {
+                prop_assert_eq!(&peeked, &results, "a peek is what a check is answered");
+            }
             let allowed: Vec<bool> = results.iter().map(|result| result.allowed).collect();
             prop_assert_eq!(allowed, fits);
             if counted {
@@ -137,7 +145,7 @@ fn a_refused_check_is_answered_for_each() {
 fn a_refused_check_is_not_remembered() {
     let mut driver = Driver::new(Options::default());
     let one = || vec![check(at_once(Algorithm::Gcra, 1), "k", 1)];
-    let ask = |lease| command(one(), Action::Check { peek: false, lease });
+    let ask = |lease| command(one(), Action::Check { lease });
     let keyed = |number| key_for(&ask(0), number, 1);
     assert!(driver.ask(ask(1), keyed(1)).is_ok());
     let records = driver.log.len();
@@ -158,7 +166,7 @@ fn a_repeated_check_is_known() {
     let asked = |limit: &str, policy: Policy, cost: u64, lease: u64| {
         let subject = Subject { limit: limit.into(), scope: None, key: b"k".to_vec() };
         let check = Check::new(subject, policy, cost).unwrap();
-        command(vec![check], Action::Check { peek: false, lease }).fingerprint_bytes()
+        command(vec![check], Action::Check { lease }).fingerprint_bytes()
     };
     let (one, other) = (Policy::gcra(1, 1_000, 0), Policy::gcra(2, 1_000, 0));
     assert_eq!(asked("l", one, 1, 1), asked("l", other, 1, 2));
@@ -195,15 +203,46 @@ fn a_peek_is_what_a_check_would_say_and_counts_nothing() {
         let records = limits.driver.log.len();
         for (cost, fits) in [(0, true), (1, true), (2, false), (3, false)] {
             let query = limits.peek(check(two, "k", cost));
-            let peek = Action::Check { peek: true, lease: 0 };
-            let Ok(Reply::Checked(asked)) = limits.ask(vec![check(two, "k", cost)], peek) else {
-                panic!("a peek is answered")
-            };
-            assert_eq!(asked, std::slice::from_ref(&query));
             assert_eq!((query.allowed, query.remaining), (fits, 1));
             assert_eq!(query.retry_after_ns.is_some(), cost == 2, "3 never fit");
         }
         assert_eq!(limits.driver.log.len(), records);
+    }
+}
+
+/// Also of several checks of one subject: what only watches does not count what does not fit.
+#[test]
+fn a_peek_of_several_counts_as_a_check_does() {
+    for algorithm in ALL {
+        let mut limits = Limits::new();
+        let watching = Policy { shadow: true, ..at_once(algorithm, 5) };
+        let asked = || vec![check(watching, "k", 6), check(watching, "k", 1)];
+        let peeked = limits.peek_all(asked());
+        let checked = limits.check(asked()).unwrap();
+        let refused = |results: &[CheckResult]| {
+            results.iter().map(|it| it.shadow_refused).collect::<Vec<_>>()
+        };
+        assert_eq!((refused(&peeked), refused(&checked)), (vec![true, false], vec![true, false]));
+        assert_eq!((remaining(&peeked), remaining(&checked)), (vec![5, 5], vec![5, 4]));
+    }
+}
+
+/// Checks of one subject must all fit at once: when they do, or that they never will.
+#[test]
+fn checks_of_one_subject_fit_together_or_never() {
+    for algorithm in ALL {
+        let mut limits = Limits::new();
+        let five = at_once(algorithm, 5);
+        let of = |costs: [u64; 2]| costs.map(|cost| check(five, "k", cost)).to_vec();
+        let never = limits.check(of([3, 3])).unwrap_err();
+        assert!(never[0].allowed && never[1].retry_after_ns.is_none(), "six of five");
+        limits.check(vec![check(five, "k", 5)]).unwrap();
+        let never = limits.check(of([3, 3])).unwrap_err();
+        assert!(never[1].retry_after_ns.is_none());
+        let later = limits.check(of([2, 2])).unwrap_err();
+        let after_ns = later.iter().filter_map(|result| result.retry_after_ns).max().unwrap();
+        limits.driver.pass(after_ns.div_ceil(1_000_000));
+        limits.check(of([2, 2])).unwrap();
     }
 }
 
@@ -236,17 +275,45 @@ fn resets_and_refunds_leave_no_row_of_a_full_key() {
     }
 }
 
-/// A check writes its key's row, and nothing else once the key is known; forty bytes, in the log too.
+/// After each check the partition is led anew, from the log alone: that admits nothing more, and slots are
+/// still their holders'.
+#[test]
+fn a_restart_forgets_nothing() {
+    for algorithm in ALL {
+        let mut limits = Limits::new();
+        let five = at_once(algorithm, 5);
+        let asked = check(five, "k", 1);
+        let mut lease = None;
+        for number in 0..10 {
+            let answered = limits.check_as(number, vec![asked.clone()]);
+            assert_eq!(answered.is_ok(), number < 5);
+            lease = lease.or(answered.ok().and_then(|results| results[0].lease));
+            limits = Limits::led_anew(limits.driver.log, limits.driver.now);
+        }
+        let Some(number) = lease else { continue };
+        let lease = limits::LeaseId { partition: 3, key: asked.key(), number };
+        limits.ask(Vec::new(), Action::Release { lease }).unwrap();
+        limits = Limits::led_anew(limits.driver.log, limits.driver.now);
+        limits.check(vec![asked]).unwrap();
+    }
+}
+
+/// A check writes its key's row, and nothing else once the key is known: forty bytes, in the log too, and
+/// eight more of a named limit, which say what it is counted by.
 #[test]
 fn a_check_writes_one_small_row() {
-    let mut limits = Limits::new();
-    let policy = Policy::gcra(1_000, 1_000, 1_000_000);
-    limits.driver.now = Time(1_700_000_000_000);
-    limits.check(vec![check(policy, "k", 1)]).unwrap();
-    limits.check(vec![check(policy, "k", 1)]).unwrap();
-    let body = limits.driver.log.last().unwrap().body();
-    assert_eq!(Layer::decode(body).unwrap().effects().count(), 1);
-    assert!(body.len() <= 40, "{}", body.len());
+    let throttle = Policy::throttle(1_000_000, 1_000, 1).unwrap();
+    for (limit, policy, bytes) in [("", throttle, 40), ("limit", throttle, 48)] {
+        let mut limits = Limits::new();
+        limits.driver.now = Time(1_700_000_000_000);
+        for _ in 0..2 {
+            let subject = Subject { limit: limit.into(), scope: None, key: b"k".to_vec() };
+            limits.check(vec![Check::new(subject, policy, 1).unwrap()]).unwrap();
+        }
+        let body = limits.driver.log.last().unwrap().body();
+        assert_eq!(Layer::decode(body).unwrap().effects().count(), 1);
+        assert!(body.len() <= bytes, "{}", body.len());
+    }
 }
 
 /// Keys that are full again go, whatever counts them; the sweep ends with the last, and comes back
@@ -288,21 +355,6 @@ fn has_timer(limits: &Limits) -> bool {
         }
     }
     !timers.is_empty()
-}
-
-/// What was counted under one policy counts under the next, and locks nobody out for longer than that
-/// would.
-#[test]
-fn a_policy_changes_and_nothing_is_forgotten() {
-    let mut limits = Limits::new();
-    let (slow, fast) = (Policy::gcra(1, 24 * HOUR_MS, 1), Policy::gcra(1, 1_000, 1));
-    limits.check(vec![check(slow, "k", 2)]).unwrap();
-    let refused = limits.check(vec![check(fast, "k", 1)]).unwrap_err();
-    assert_eq!(refused[0].retry_after_ns, Some(1_000_000_000), "used up, as the new one sees it");
-    let small = policy(Algorithm::SlidingWindow, 3, HOUR_MS);
-    limits.check(vec![check(small, "w", 3)]).unwrap();
-    let large = policy(Algorithm::SlidingWindow, 5, 2 * HOUR_MS);
-    assert_eq!(remaining(&limits.check(vec![check(large, "w", 1)]).unwrap()), [1]);
 }
 
 /// Subjects are told apart by each of their parts, and by what counts them.

@@ -1,0 +1,191 @@
+//! Which service a call is for, who makes it, and what it may take. The services themselves are
+//! elsewhere; health and reflection are tonic's, and open to all, as HTTP's are.
+
+use super::{
+    messages::{RateLimitRequest, RateLimitResponse},
+    service::Decider,
+};
+use crate::{
+    auth::{self, Needs},
+    code,
+    options::Auth,
+    problem::Problem,
+};
+use evenkeel_node::{MetaView, Tenant};
+use hyper::{
+    HeaderMap, Uri,
+    http::{Request, Response},
+};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tonic::{Status, body::Body, server::Grpc};
+use tonic_prost::ProstCodec;
+use tower_service::Service;
+
+/// The name of the service.
+pub(super) const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
+const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+/// What a key needs, as for checks over HTTP.
+const SCOPE: Needs = Needs::Scope("limits:write");
+
+type Answering<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+/// A service as tonic makes them.
+trait Answers:
+    Service<
+        Request<Body>,
+        Response = Response<Body>,
+        Error = Infallible,
+        Future = Answering<Response<Body>, Infallible>,
+    >
+{
+}
+
+impl<S> Answers for S where
+    S: Service<
+            Request<Body>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future = Answering<Response<Body>, Infallible>,
+        >
+{
+}
+
+/// Every service, by the address of its calls.
+#[derive(Clone)]
+pub(super) struct Routes<H, R1, RA> {
+    pub(super) decider: Arc<Decider>,
+    pub(super) auth: Auth,
+    pub(super) request_bytes_max: usize,
+    pub(super) health: H,
+    pub(super) reflection: R1,
+    pub(super) reflection_alpha: RA,
+}
+
+impl<H, R1, RA> Service<Request<Body>> for Routes<H, R1, RA>
+where
+    H: Answers,
+    R1: Answers,
+    RA: Answers,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        let service = path.strip_prefix('/').and_then(|path| path.split('/').next());
+        match service {
+            _ if path == SHOULD_RATE_LIMIT => {
+                let call = Call { decider: Arc::clone(&self.decider), auth: self.auth };
+                let mut grpc = Grpc::new(ProstCodec::default())
+                    .max_decoding_message_size(self.request_bytes_max);
+                Box::pin(async move { Ok(grpc.unary(call, request).await) })
+            }
+            Some("grpc.health.v1.Health") => self.health.call(request),
+            Some("grpc.reflection.v1.ServerReflection") => self.reflection.call(request),
+            Some("grpc.reflection.v1alpha.ServerReflection") => self.reflection_alpha.call(request),
+            _ => Box::pin(async { Ok(Status::unimplemented("there is no such call").into_http()) }),
+        }
+    }
+}
+
+/// One call of `ShouldRateLimit`.
+struct Call {
+    decider: Arc<Decider>,
+    auth: Auth,
+}
+
+impl Service<tonic::Request<RateLimitRequest>> for Call {
+    type Response = tonic::Response<RateLimitResponse>;
+    type Error = Status;
+    type Future = Answering<Self::Response, Status>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
+        let (decider, auth) = (Arc::clone(&self.decider), self.auth);
+        Box::pin(async move {
+            let (metadata, _, request) = request.into_parts();
+            let headers = metadata.into_headers();
+            let tenant = admit(auth, &headers, &decider.node.meta())?;
+            let answer = decider.decide(&tenant, &request, deadline(&headers)).await?;
+            Ok(tonic::Response::new(answer))
+        })
+    }
+}
+
+/// Who asks, if they may. Without keys whoever reaches the address may, whatever host they name:
+/// Envoy names its cluster, and no web page can make a browser speak HTTP/2 without TLS.
+fn admit(auth: Auth, headers: &HeaderMap, meta: &MetaView) -> Result<Tenant, Status> {
+    match auth {
+        Auth::Open => Ok(auth::anonymous(meta).tenant),
+        Auth::Keys => auth::admit(auth, SCOPE, headers, &Uri::default(), meta)
+            .map(|caller| caller.tenant)
+            .map_err(refused),
+    }
+}
+
+fn refused(problem: Problem) -> Status {
+    match problem.code {
+        code::Code::Forbidden => Status::permission_denied(problem.detail),
+        _ => Status::unauthenticated(problem.detail),
+    }
+}
+
+/// What `grpc-timeout` gives, if it says so: up to eight digits and a unit. tonic ends a call that
+/// takes longer; here it keeps one that nobody waits for from being counted.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3_600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_as_grpc_writes_them() {
+        let of = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            deadline(&headers)
+        };
+        assert_eq!(of("20m"), Some(Duration::from_millis(20)));
+        assert_eq!(of("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        assert_eq!(of("1M"), Some(Duration::from_secs(60)));
+        assert_eq!(of("3S"), Some(Duration::from_secs(3)));
+        assert_eq!(of("5u"), Some(Duration::from_micros(5)));
+        assert_eq!(of("7n"), Some(Duration::from_nanos(7)));
+        for wrong in ["", "m", "20", "-1m", "123456789m", "1x", "1.5S", "\u{7f}"] {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = wrong.parse() {
+                headers.insert("grpc-timeout", value);
+            }
+            assert_eq!(deadline(&headers), None, "{wrong:?}");
+        }
+        assert_eq!(deadline(&HeaderMap::new()), None);
+    }
+}
