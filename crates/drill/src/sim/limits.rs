@@ -294,7 +294,7 @@ impl World {
                 return self.edge_decides(node, subject, (ticket, units));
             }
             Request::Check { units } => {
-                (limit.command(units, Action::Check { peek: false, lease: 0 }), retry_key)
+                (limit.command(units, Action::Check { lease: 0 }), retry_key)
             }
             Request::Refund { units, counted_at_ms, .. } => {
                 let counted_at = Time(counted_at_ms + BEGIN_MS);
