@@ -101,6 +101,12 @@ impl Context<'_, '_> {
         let key = (entity.domain, entity.id, head.next);
         self.tx.put::<Events>(&key, &Event { at: self.now, data });
         head.next += 1;
+        self.touch(entity);
+    }
+
+    /// Tells whoever watches `entity`, once this is committed, that there is something new to read
+    /// of it, event or not.
+    pub fn touch(&mut self, entity: Entity) {
         if self.touched.last() != Some(&entity) {
             self.touched.push(entity);
         }

@@ -1,0 +1,50 @@
+//! Jobs: durable work with leases, retries, dead letters, replay and order.
+//!
+//! No job is lost: it is in one state, and every change of state is a compare-and-set on job, attempt
+//! and lease. A job has one live lease at most, and so has an ordering key; a stale lease changes
+//! nothing. What counts (slots of the limit, the backlog, unique keys) is derived from the jobs'
+//! states and never kept apart from them. The scope of all that is the partition: a queue's jobs are
+//! spread over several by ordering key, unique key or at random ([`place()`]), and each has its share
+//! of the queue's bounds.
+//!
+//! A command carries the queue's settings; a partition keeps the latest, for what falls due when
+//! nobody asks. `subject` is the one place where counters and the index change; `lifecycle`, `order`
+//! and `after` are a job's ways through its states; `settle` is what time does.
+//!
+//! Schedules, calls to webhooks and the waiting of workers are not here.
+
+mod after;
+mod commands;
+pub mod contract;
+mod decide;
+mod enqueue;
+mod lease;
+mod lifecycle;
+mod order;
+mod place;
+mod queries;
+mod replay;
+mod settings;
+mod settle;
+mod subject;
+mod tables;
+
+pub use commands::{
+    AFTER_MAX, Action, Command, Cursor, DeadFilter, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX,
+    ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobDetail, JobId, JobView, LEASE_BYTES_MAX,
+    LEASE_JOBS_MAX, LeaseId, Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX,
+    REPLAY_JOBS_MAX, Refusal, Replayed, Reply, Standing, State, WaitingFor, When,
+};
+pub use contract::PATHS;
+pub use decide::{decide, expire, timer};
+pub use place::{Spread, place, places};
+pub use queries::{EventView, Found, Query, QueueView, query};
+pub use settings::{
+    ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
+    RESULT_BYTES_MAX, Settings, SettingsError,
+};
+pub(crate) use tables::table_name;
+pub use tables::{EVENT_RETENTION_MS, Note, QueueEvent, Totals};
+
+/// The number by which the engine knows this domain. Never reused.
+pub const DOMAIN: u8 = 3;
