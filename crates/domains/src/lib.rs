@@ -5,6 +5,7 @@
 //! [`Refusal`] and [`Found`], an arm in each `match` below, and its paths in [`paths`]. Nothing
 //! here performs I/O, reads a clock or draws a random number.
 
+pub mod jobs;
 pub mod limits;
 pub mod meta;
 mod names;
@@ -20,7 +21,7 @@ use evenkeel_log::Incarnation;
 use evenkeel_state::{Read, StateError};
 use serde::{Deserialize, Serialize};
 
-/// Every path of every domain.
+/// Every path of every domain that can be asked. Those of [`jobs`] have no address yet.
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
     reservations::PATHS.into_iter().chain(limits::PATHS).chain(meta::PATHS).collect()
@@ -32,6 +33,7 @@ pub fn table_name(id: u8) -> Option<&'static str> {
     evenkeel_engine::table_name(id)
         .or_else(|| reservations::table_name(id))
         .or_else(|| limits::table_name(id))
+        .or_else(|| jobs::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -44,6 +46,8 @@ pub enum Command {
     Meta(meta::Command),
     /// To what limits have counted.
     Limits(limits::Command),
+    /// To jobs of a queue.
+    Jobs(jobs::Command),
 }
 
 /// A read, of any domain.
@@ -53,6 +57,8 @@ pub enum Query {
     Reservations(reservations::Query),
     /// Of what limits have counted.
     Limits(limits::Query),
+    /// Of jobs of a queue.
+    Jobs(jobs::Query),
 }
 
 /// A yes, of any domain.
@@ -64,6 +70,8 @@ pub enum Reply {
     Meta(meta::Reply),
     /// Of a limit.
     Limits(limits::Reply),
+    /// Of jobs.
+    Jobs(jobs::Reply),
 }
 
 /// A no, of any domain.
@@ -75,6 +83,8 @@ pub enum Refusal {
     Meta(meta::Refusal),
     /// Of a limit.
     Limits(limits::Refusal),
+    /// Of jobs.
+    Jobs(jobs::Refusal),
 }
 
 impl Refusal {
@@ -85,6 +95,7 @@ impl Refusal {
             Self::Reservations(refusal) => refusal.code(),
             Self::Meta(refusal) => refusal.code(),
             Self::Limits(refusal) => refusal.code(),
+            Self::Jobs(refusal) => refusal.code(),
         }
     }
 }
@@ -96,6 +107,8 @@ pub enum Found {
     Reservations(reservations::Found),
     /// Of what limits have counted.
     Limits(limits::Found),
+    /// Of jobs.
+    Jobs(jobs::Found),
 }
 
 /// All domains, as the engine runs them.
@@ -117,6 +130,7 @@ impl App for Domains {
             Command::Reservations(command) => reservations::expire(ctx, tenant, command),
             Command::Meta(_) => Ok(false),
             Command::Limits(command) => limits::expire(ctx, tenant, command),
+            Command::Jobs(command) => jobs::expire(ctx, tenant, command),
         }
     }
 
@@ -136,6 +150,9 @@ impl App for Domains {
             Command::Limits(command) => limits::decide(ctx, tenant, command)
                 .map(Reply::Limits)
                 .map_err(|stop| refusal(stop, Refusal::Limits)),
+            Command::Jobs(command) => jobs::decide(ctx, tenant, command)
+                .map(Reply::Jobs)
+                .map_err(|stop| refusal(stop, Refusal::Jobs)),
         }
     }
 
@@ -147,6 +164,7 @@ impl App for Domains {
         match domain {
             reservations::DOMAIN => reservations::timer(ctx, entity),
             limits::DOMAIN => limits::timer(ctx, entity),
+            jobs::DOMAIN => jobs::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),
         }
     }
@@ -165,6 +183,9 @@ pub fn query(
             .map(Found::Reservations)
             .map_err(|stop| refusal(stop, Refusal::Reservations)),
         Query::Limits(query) => Ok(Found::Limits(limits::query(read, now, tenant, query)?)),
+        Query::Jobs(query) => jobs::query(read, now, incarnation, tenant, query)
+            .map(Found::Jobs)
+            .map_err(|stop| refusal(stop, Refusal::Jobs)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
 //! keys apart by path, and what tells two commands under one key apart.
 
-use crate::{Command, Query, limits, meta, reservations};
+use crate::{Command, Query, jobs, limits, meta, reservations};
 
 impl Command {
     /// The path's name.
@@ -31,6 +31,17 @@ impl Command {
                 limits::Action::Renew { .. } => "limits.renew",
                 limits::Action::Reset => "limits.reset",
             },
+            Self::Jobs(command) => match command.action {
+                jobs::Action::Enqueue(_) => "jobs.enqueue",
+                jobs::Action::Lease { .. } => "jobs.lease",
+                jobs::Action::Complete { .. } => "jobs.complete",
+                jobs::Action::Fail { .. } => "jobs.fail",
+                jobs::Action::Extend { .. } => "jobs.extend",
+                jobs::Action::Snooze { .. } => "jobs.snooze",
+                jobs::Action::Progress { .. } => "jobs.progress",
+                jobs::Action::Cancel { .. } => "jobs.cancel",
+                jobs::Action::Retry { .. } | jobs::Action::Replay { .. } => "jobs.replay",
+            },
         }
     }
 }
@@ -50,6 +61,10 @@ impl Command {
                     limits::Action::Check { lease: _ } => postcard::to_stdvec(&asked),
                     action => postcard::to_stdvec(&(action, asked)),
                 }
+            }
+            // Settings may change between a request and its repeat.
+            Self::Jobs(jobs::Command { queue, partition: _, settings: _, action }) => {
+                postcard::to_stdvec(&(queue, action))
             }
             Self::Reservations(_) | Self::Meta(_) => postcard::to_stdvec(self),
         };
@@ -71,6 +86,7 @@ impl Query {
         let query = match self {
             Self::Reservations(query) => query,
             Self::Limits(limits::Query::Peek { .. }) => return "limits.peek",
+            Self::Jobs(query) => return of_jobs(query),
         };
         match query {
             reservations::Query::Resource { .. } => "reservations.resource",
@@ -80,6 +96,16 @@ impl Query {
             reservations::Query::Holds { .. } => "reservations.holds",
             reservations::Query::Events { .. } => "reservations.events",
         }
+    }
+}
+
+fn of_jobs(query: &jobs::Query) -> &'static str {
+    match query {
+        jobs::Query::Job { .. } => "jobs.get",
+        jobs::Query::Jobs { .. } => "jobs.list",
+        jobs::Query::Dead { .. } => "jobs.dead",
+        jobs::Query::Queue { .. } => "jobs.queue",
+        jobs::Query::Events { .. } => "jobs.events",
     }
 }
 
@@ -94,6 +120,7 @@ pub fn path_number(path: &str) -> Option<u8> {
         "reservations.cancel" => Some(5),
         "limits.check" => Some(0x10),
         "limits.refund" => Some(0x11),
+        "jobs.enqueue" => Some(0x20),
         "keys.create" => Some(0x40),
         _ => None,
     }

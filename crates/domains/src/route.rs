@@ -1,7 +1,7 @@
 //! Routing: a pure function of the request. Golden tests fix it, since a partition's data stays
 //! where it once was routed.
 
-use crate::{Command, Query, limits, reservations};
+use crate::{Command, Query, jobs, limits, reservations};
 use evenkeel_log::PartitionId;
 
 /// A partition key: any bytes, or two pieces of which the first has no zero inside, with a zero
@@ -76,6 +76,7 @@ impl Command {
                     Scope::Partition(lease.partition)
                 }
             },
+            Self::Jobs(command) => Scope::Partition(command.partition),
         }
     }
 }
@@ -97,6 +98,8 @@ impl Query {
             Self::Limits(limits::Query::Peek { checks }) => {
                 return of_check(checks.first().expect("a peek is of at least one check"));
             }
+            Self::Jobs(jobs::Query::Job { job, .. }) => return Scope::Partition(job.partition),
+            Self::Jobs(_) => return Scope::All,
         };
         match query {
             reservations::Query::Resource { resource }

@@ -75,6 +75,7 @@ impl Heavy {
                 (None, _) => return,
             },
             Command::Reservations(command) => (self.id(tenant, command.resource.as_str()), 1),
+            Command::Jobs(command) => (self.id(tenant, command.queue.as_str()), 1),
             Command::Meta(_) => return,
         };
         let label = || HeavyHitter { tenant, key: Some(label(command)), count: 0, error: 0 };
@@ -109,6 +110,7 @@ fn label(command: &Command) -> String {
             parts.chain([&*key]).collect::<Vec<_>>().join(" ")
         }
         Command::Reservations(command) => command.resource.clone(),
+        Command::Jobs(command) => command.queue.clone(),
         Command::Meta(_) => String::new(),
     };
     if label.len() > LABEL_BYTES_MAX {

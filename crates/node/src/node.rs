@@ -466,7 +466,10 @@ fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempo
     let mut hasher = blake3::Hasher::new();
     // A command of limits has several partition keys, in any order, so that its first says nothing
     // of it: there a key stands for one command in each partition.
-    if !matches!(command, Command::Limits(_))
+    if let Command::Jobs(command) = command {
+        // Its partition is that of many queues.
+        hasher.update(command.queue.as_bytes());
+    } else if !matches!(command, Command::Limits(_))
         && let Scope::Key { key, .. } = command.scope()
     {
         for piece in key.pieces() {

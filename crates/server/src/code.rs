@@ -81,6 +81,20 @@ codes! {
         "It was released, or its time is over: stop what it was for, or check again for another.";
     WrongAlgorithm, "wrong_algorithm", 409, "Not for a limit of this algorithm", false,
         "Slots of a concurrency limit are given back by releasing their leases.";
+    StaleLease, "stale_lease", 409, "The lease is not the job's any more", false,
+        "Stop what it was for: its time was over, or the job has moved on; `state` says where. Nothing was changed.";
+    LeaseTooLong, "lease_too_long", 409, "The queue has no lease so long", false,
+        "Ask for at most `max_ms`, and extend it while it is needed.";
+    ResultTooLarge, "result_too_large", 409, "The queue keeps no result so large", false,
+        "Keep it elsewhere and complete the job with where that is; at most `max_bytes`.";
+    NoAfter, "no_after", 409, "The job cannot run after that one", false,
+        "Name jobs of the same partition that are neither cancelled nor forgotten.";
+    JobOver, "job_over", 409, "The job is over", false,
+        "It was done before it could be cancelled.";
+    NotDead, "not_dead", 409, "The job is no dead letter", false,
+        "Only a dead letter is brought back; `state` says what the job is.";
+    UniqueKeyTaken, "unique_key_taken", 409, "Another job has its unique key", true,
+        "Wait until `job` is over, or cancel one of the two.";
     HoldExpired, "hold_expired", 410, "The hold has expired", false,
         "Hold again; or confirm with {\"late\":\"reacquire\"}, which takes the same places if they are free.";
     SessionReset, "session_reset", 410, "The session is of another life of the log", false,
@@ -95,6 +109,8 @@ codes! {
         "Wait as long as Retry-After says; nothing was counted. A check is answered 200 with `allowed: false` instead.";
     QuotaExceeded, "quota_exceeded", 429, "The tenant's share is used up", true,
         "Wait as long as Retry-After says.";
+    BacklogFull, "backlog_full", 429, "The queue's backlog is full", true,
+        "Wait as long as Retry-After says; nothing was taken in. A higher priority is refused later.";
     Overloaded, "overloaded", 429, "Too much is waiting", true,
         "Wait as long as Retry-After says, then longer each time; nothing has happened.";
     Internal, "internal", 500, "A defect of the program", false,

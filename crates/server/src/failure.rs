@@ -1,7 +1,7 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
 use crate::{code::Code, problem::Problem, reservations};
-use evenkeel_domains::{Refusal, limits, meta};
+use evenkeel_domains::{Refusal, jobs, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
 
@@ -39,6 +39,46 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
         Refusal::Meta(refusal) => of_meta(&refusal),
         Refusal::Limits(refusal) => of_limits(&refusal),
+        Refusal::Jobs(refusal) => of_jobs(&refusal),
+    }
+}
+
+fn of_jobs(refusal: &jobs::Refusal) -> Problem {
+    use jobs::Refusal as No;
+    match refusal {
+        No::NoJob => Problem::new(
+            Code::NotFound,
+            "there is no such job, or it was over longer ago than its queue keeps jobs",
+        ),
+        No::StaleLease(standing) => {
+            Problem::new(Code::StaleLease, "the job is not this lease's, and nothing was changed")
+                .with("state", standing.state.name())
+        }
+        No::LeaseTooLong { max_ms } => {
+            Problem::new(Code::LeaseTooLong, format!("a lease lasts at most {max_ms} ms"))
+                .with("max_ms", *max_ms)
+        }
+        No::ResultTooLarge { max_bytes } => {
+            Problem::new(Code::ResultTooLarge, format!("a result has at most {max_bytes} bytes"))
+                .with("max_bytes", *max_bytes)
+        }
+        No::BacklogFull { backlog, max } => Problem::new(
+            Code::BacklogFull,
+            format!("{backlog} jobs wait in this partition; of this priority, {max} may"),
+        ),
+        No::NoAfter(job) => Problem::new(
+            Code::NoAfter,
+            format!("{job} is not in this partition, was cancelled or is forgotten"),
+        ),
+        No::Over(state) => Problem::new(Code::JobOver, format!("the job is {}", state.name()))
+            .with("state", state.name()),
+        No::NotDead(state) => Problem::new(Code::NotDead, format!("the job is {}", state.name()))
+            .with("state", state.name()),
+        No::UniqueKeyTaken { job } => Problem::new(
+            Code::UniqueKeyTaken,
+            "another job with the same unique key has been taken in since",
+        )
+        .with("job", *job),
     }
 }
 

@@ -54,7 +54,7 @@ impl Problem {
             as_of: None,
         };
         match code {
-            Code::Overloaded | Code::Unavailable => problem.retry_after(1),
+            Code::Overloaded | Code::BacklogFull | Code::Unavailable => problem.retry_after(1),
             Code::QuotaExceeded => problem.retry_after(60),
             _ => problem,
         }

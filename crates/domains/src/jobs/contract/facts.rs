@@ -1,0 +1,206 @@
+//! What the code of these paths knows about itself: refusal codes from [`Refusal::code`], bounds
+//! from the engine's and this domain's limits. What a constant cannot be computed from (the rows and
+//! events that a command writes) is compared with what the code does in `tests/domains/jobs`.
+
+use super::super::{JobId, LEASE_JOBS_MAX, Refusal, Standing, State};
+use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
+use evenkeel_contract::{
+    Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
+};
+use evenkeel_engine::{Options, Time};
+
+const fn read(partition_key: PartitionKey, order: Order, rows_max: usize) -> Facts {
+    Facts {
+        partition_key,
+        order,
+        durability: Durability::NotLogged,
+        levels: Level::ALL,
+        refusals: &[],
+        refusal_codes: &[],
+        side_effects: &[],
+        idempotency: Idempotency::Read,
+        bounds: Bounds { rows_max: rows_max as u32, bytes_max: PAGE_BYTES_MAX as u32 },
+    }
+}
+
+const fn write(
+    refusal_codes: &'static [&'static str],
+    side_effects: &'static [&'static str],
+) -> Facts {
+    Facts {
+        partition_key: JOB,
+        order: Order::PerKey,
+        durability: Durability::Logged,
+        levels: &[],
+        refusals: Refusals::ALL,
+        refusal_codes,
+        side_effects,
+        idempotency: Idempotency::Natural,
+        bounds: Bounds {
+            rows_max: Options::COMMAND_ROWS_MAX as u32,
+            bytes_max: Options::COMMAND_BYTES_MAX as u32,
+        },
+    }
+}
+
+const JOB: PartitionKey = PartitionKey::Key("job");
+const STANDING: Standing =
+    Standing { job: 0, state: State::Ready, at: Time(0), cancel: false };
+const NO_JOB: &str = Refusal::NoJob.code();
+const STALE: &str = Refusal::StaleLease(STANDING).code();
+const TOO_LONG: &str = Refusal::LeaseTooLong { max_ms: 0 }.code();
+const FULL: &str = Refusal::BacklogFull { backlog: 0, max: 0 }.code();
+
+pub(super) const READ: Facts = Facts { refusal_codes: &[NO_JOB], ..read(JOB, Order::None, 1) };
+pub(super) const WRITE: Facts = write(&[], &[]);
+
+pub(super) const GET: Facts = READ;
+pub(super) const LIST: Facts = read(PartitionKey::All, Order::PerKey, PAGE_ROWS_MAX);
+pub(super) const DEAD: Facts = LIST;
+pub(super) const QUEUE: Facts = read(PartitionKey::All, Order::ByName, PAGE_ROWS_MAX);
+pub(super) const EVENTS: Facts = Facts {
+    levels: &[Level::Session],
+    ..read(PartitionKey::All, Order::Dense, PAGE_ROWS_MAX)
+};
+
+pub(super) const ENQUEUE: Facts = Facts {
+    partition_key: PartitionKey::Key("queue and ordering key, else unique key, else any"),
+    idempotency: Idempotency::Keyed,
+    ..write(
+        &[FULL, Refusal::NoAfter(JobId { partition: 0, number: 0 }).code()],
+        &[
+            "puts queues",
+            "puts queue_names",
+            "puts job_counters",
+            "puts jobs",
+            "puts job_bodies",
+            "puts job_index",
+            "puts unique_jobs",
+            "puts order_keys",
+            "puts order_lines",
+            "puts job_waiters",
+            "puts job_counts",
+            "puts timers",
+            "puts idempotency",
+            "puts idempotency_usage",
+        ],
+    )
+};
+pub(super) const LEASE: Facts = Facts {
+    partition_key: PartitionKey::Key("queue; the partition where jobs are ready"),
+    idempotency: Idempotency::Exempt,
+    bounds: Bounds { rows_max: 3 * LEASE_JOBS_MAX as u32, ..write(&[], &[]).bounds },
+    ..write(
+        &[TOO_LONG],
+        &[
+            "puts queues",
+            "puts jobs",
+            "puts job_index",
+            "deletes job_index",
+            "puts job_counts",
+            "puts timers",
+        ],
+    )
+};
+pub(super) const COMPLETE: Facts = write(
+    &[NO_JOB, STALE, Refusal::ResultTooLarge { max_bytes: 0 }.code()],
+    &[
+        "puts queues",
+        "puts jobs",
+        "deletes jobs",
+        "deletes job_bodies",
+        "puts job_index",
+        "deletes job_index",
+        "puts job_notes",
+        "deletes job_notes",
+        "deletes unique_jobs",
+        "puts order_keys",
+        "deletes order_keys",
+        "deletes order_lines",
+        "puts jobs_over",
+        "puts job_counts",
+        "deletes job_counts",
+        "puts timers",
+        "deletes timers",
+    ],
+);
+pub(super) const FAIL: Facts = write(
+    &[NO_JOB, STALE],
+    &[
+        "puts queues",
+        "puts jobs",
+        "puts job_index",
+        "deletes job_index",
+        "puts job_notes",
+        "deletes unique_jobs",
+        "puts order_keys",
+        "deletes order_keys",
+        "deletes order_lines",
+        "puts job_counts",
+        "puts timers",
+        "deletes timers",
+        "emits jobs.died",
+    ],
+);
+pub(super) const EXTEND: Facts = write(
+    &[NO_JOB, STALE, TOO_LONG],
+    &[
+        "puts queues",
+        "puts jobs",
+        "puts job_index",
+        "deletes job_index",
+        "puts timers",
+        "deletes timers",
+    ],
+);
+pub(super) const SNOOZE: Facts = write(
+    &[NO_JOB, STALE],
+    &[
+        "puts queues",
+        "puts jobs",
+        "puts job_index",
+        "deletes job_index",
+        "puts job_counts",
+        "puts timers",
+        "deletes timers",
+    ],
+);
+pub(super) const PROGRESS: Facts =
+    write(&[NO_JOB, STALE], &["puts jobs", "puts job_notes"]);
+pub(super) const CANCEL: Facts = write(
+    &[NO_JOB, Refusal::Over(State::Done).code()],
+    &[
+        "puts queues",
+        "puts jobs",
+        "puts job_index",
+        "deletes job_index",
+        "deletes unique_jobs",
+        "puts order_keys",
+        "deletes order_keys",
+        "deletes order_lines",
+        "puts jobs_over",
+        "puts job_counts",
+        "puts timers",
+        "deletes timers",
+    ],
+);
+pub(super) const REPLAY: Facts = write(
+    &[
+        NO_JOB,
+        FULL,
+        Refusal::NotDead(State::Ready).code(),
+        Refusal::UniqueKeyTaken { job: 0 }.code(),
+    ],
+    &[
+        "puts queues",
+        "puts jobs",
+        "puts job_index",
+        "deletes job_index",
+        "puts unique_jobs",
+        "puts order_keys",
+        "puts order_lines",
+        "puts job_counts",
+        "puts timers",
+        "emits jobs.replayed",
+    ],
+);
