@@ -4,7 +4,7 @@ use crate::driver::{Answered, Driver, TENANT, key_for, meta, names, reservation}
 use crate::limits::{check, command};
 use evenkeel_contract::{Access, Bounds, Idempotency, PartitionKey, Path, Registry};
 use evenkeel_domains::{
-    Command, Query, Scope,
+    Command, Query, Scope, jobs,
     limits::{self, Algorithm, Policy},
     meta as metas, path_number, paths,
     reservations::{self, Action, HoldState, Late, Places, ReservationEvent, SeatState, Spec},
@@ -150,14 +150,14 @@ fn paths_declare_what_their_commands_do() {
 
 /// What was seen, a path.
 #[derive(Default)]
-struct Seen {
-    effects: BTreeMap<&'static str, BTreeSet<String>>,
-    codes: BTreeMap<&'static str, BTreeSet<String>>,
+pub(crate) struct Seen {
+    pub(crate) effects: BTreeMap<&'static str, BTreeSet<String>>,
+    pub(crate) codes: BTreeMap<&'static str, BTreeSet<String>>,
     keys: u8,
 }
 
 impl Seen {
-    fn run(&mut self, driver: &mut Driver, command: Command) -> Answered {
+    pub(crate) fn run(&mut self, driver: &mut Driver, command: Command) -> Answered {
         driver.settle();
         let before = driver.log.len();
         let path = command.path();
@@ -194,8 +194,13 @@ fn in_words(effect: Effect<'_>) -> String {
     };
     if key[0] == EVENTS_ID && verb == "puts" {
         // A version, a time, then the event.
-        let event: ReservationEvent = postcard::from_bytes(&row[9..]).unwrap();
-        return format!("emits {}", event.name());
+        let data = &row[9..];
+        let name = match key[1] {
+            reservations::DOMAIN => postcard::from_bytes::<ReservationEvent>(data).unwrap().name(),
+            jobs::DOMAIN => postcard::from_bytes::<jobs::QueueEvent>(data).unwrap().name(),
+            other => panic!("domain {other} emits nothing"),
+        };
+        return format!("emits {name}");
     }
     let name = evenkeel_domains::table_name(key[0]).unwrap();
     format!("{verb} {name}")

@@ -1,15 +1,17 @@
 //! Every row that version 1 writes, as a file: what is written today, and what must be readable for
 //! ever. A row whose format changes gets a new version and a new file; this one stays as it is.
 //!
-//! A file is a story: `log-1.txt` that of reservations and meta, `limits-1.txt` that of limits. A line is
-//! a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
+//! A file is a story: `log-1.txt` that of reservations and meta, `limits-1.txt` that of limits,
+//! `jobs-1.txt` that of jobs. A line is a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
 //! not there yet.
 
 use crate::driver::{Driver, ID, TENANT, key_for, meta, names, reservation};
 use crate::invariants::everything;
+use crate::jobs::{Desk, id, job, tight};
 use crate::limits::{check, command};
 use evenkeel_domains::{
     Command, Domains, Query,
+    jobs::{self, Action as JobAction, NewJob, Settings, When},
     limits::{self, Algorithm, LeaseId, Policy},
     meta as metas,
     reservations::{Action, Late, Places, Spec},
@@ -180,6 +182,62 @@ fn rows_of_limits_of_version_1() {
     }
 }
 
+/// The jobs of the story, by their order.
+const JOBS: [u64; 6] = [1, 2, 3, 4, 5, 6];
+
+fn told_of_jobs() -> Driver {
+    let driver = Driver::new(Options::default());
+    let settings = Settings { concurrency_limit: Some(300), ..tight() };
+    let mut desk = Desk { driver, settings };
+    let number = |at: usize| fence(JOBS[at]);
+    let full = NewJob {
+        unique_key: Some("u".into()),
+        ordering_key: Some("o".into()),
+        priority: 9,
+        trace: Some("00-ab-cd-01".into()),
+        ..job("mail")
+    };
+    let later = NewJob { when: When::DelayMs(90_000), ..job("later") };
+    let second = NewJob { unique_key: None, ..full.clone() };
+    desk.enqueue_all(vec![full, second, later, job("fails"), job("crashes")]);
+    let after = vec![id(number(0)), id(number(3))];
+    desk.enqueue(NewJob { after, ..job("after") });
+    desk.driver.pass(10);
+    let leased = desk.lease(3);
+    let (job, lease) = (leased[0].job, leased[0].lease);
+    desk.ask(JobAction::Progress { job, lease, progress: "half".into() }).unwrap();
+    desk.ask(JobAction::Cancel { job: leased[2].job }).unwrap();
+    let result = Some("done".into());
+    desk.ask(JobAction::Complete { job, lease, result }).unwrap();
+    desk.fail(&leased[1], false).unwrap();
+    desk.driver.pass(400);
+    desk.ask(JobAction::Retry { job: leased[1].job, by: "ada".into() }).unwrap();
+    desk.lease(1);
+    desk.driver.pass(1_000);
+    desk.driver
+}
+
+#[test]
+fn rows_of_jobs_of_version_1() {
+    let driver = told_of_jobs();
+    let (_, follower) = golden("jobs-1.txt", &driver);
+    let (ours, theirs) = (driver.partition.view(), follower.view());
+    let queue = || "q".to_owned();
+    let queries = JOBS.map(|at| jobs::Query::Job { queue: queue(), job: id(fence(at)) });
+    let whole = [
+        jobs::Query::Queue { queue: queue(), after: None },
+        jobs::Query::Jobs { queue: queue(), state: None, kind: None, after: None, limit: 99 },
+        jobs::Query::Events { queue: queue(), after: None, limit: 99 },
+    ];
+    for query in queries.into_iter().chain(whole) {
+        let query = Query::Jobs(query);
+        let ask = |view| {
+            evenkeel_domains::query(view, driver.now, Incarnation(1), TENANT, &query).unwrap()
+        };
+        assert_eq!(ask(&ours), ask(&theirs));
+    }
+}
+
 #[test]
 fn rows_of_version_1() {
     let mut driver = told();
@@ -205,7 +263,8 @@ fn rows_of_version_1() {
 
 #[test]
 fn the_file_has_every_table() {
-    let records = told().log.into_iter().chain(told_of_limits().log);
+    let others = told_of_limits().log.into_iter().chain(told_of_jobs().log);
+    let records = told().log.into_iter().chain(others);
     let layers = records.map(|record| Layer::decode(record.body()).unwrap());
     let mut written = BTreeSet::new();
     for layer in layers {

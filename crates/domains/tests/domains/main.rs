@@ -7,6 +7,7 @@ mod driver;
 mod facts;
 mod golden;
 mod invariants;
+mod jobs;
 mod late;
 mod limits;
 mod model;

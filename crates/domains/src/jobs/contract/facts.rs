@@ -2,7 +2,7 @@
 //! from the engine's and this domain's limits. What a constant cannot be computed from (the rows and
 //! events that a command writes) is compared with what the code does in `tests/domains/jobs`.
 
-use super::super::{JobId, LEASE_JOBS_MAX, Refusal, Standing, State};
+use super::super::{JobId, Refusal, Standing, State};
 use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 use evenkeel_contract::{
     Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
@@ -89,7 +89,6 @@ pub(super) const ENQUEUE: Facts = Facts {
 pub(super) const LEASE: Facts = Facts {
     partition_key: PartitionKey::Key("queue; the partition where jobs are ready"),
     idempotency: Idempotency::Exempt,
-    bounds: Bounds { rows_max: 3 * LEASE_JOBS_MAX as u32, ..write(&[], &[]).bounds },
     ..write(
         &[TOO_LONG],
         &[

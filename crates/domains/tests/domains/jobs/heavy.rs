@@ -1,0 +1,117 @@
+//! Many at once: every step is bounded, and all is done in the end.
+
+use super::{Desk, id, in_order, job, tight};
+use evenkeel_domains::jobs::{
+    Action, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX, LEASE_JOBS_MAX, NewJob,
+    Settings, State, When,
+};
+use evenkeel_engine::Options;
+use evenkeel_log::BODY_BYTES_MAX;
+
+const NAME_BYTES_MAX: usize = 128;
+
+fn roomy() -> Settings {
+    Settings { max_backlog: 100_000, concurrency_limit: None, ..tight() }
+}
+
+/// A hundred jobs with all that a job can have.
+fn largest(desk: &mut Desk) -> Vec<NewJob> {
+    let waited_for: Vec<u64> = (0..ENQUEUE_AFTER_MAX).map(|_| desk.enqueue(job("first"))).collect();
+    let payload_bytes = ENQUEUE_BYTES_MAX / ENQUEUE_JOBS_MAX;
+    let name = |at: usize| format!("{at:0>width$}", width = NAME_BYTES_MAX);
+    (0..ENQUEUE_JOBS_MAX)
+        .map(|at| NewJob {
+            kind: name(at),
+            payload: "p".repeat(payload_bytes),
+            unique_key: Some(name(at)),
+            ordering_key: Some(name(at)),
+            priority: 9,
+            when: When::Now,
+            after: vec![id(waited_for[at])],
+            trace: Some("t".repeat(55)),
+        })
+        .collect()
+}
+
+#[test]
+fn the_largest_commands_fit() {
+    let mut desk = Desk::new(roomy());
+    let jobs = largest(&mut desk);
+    let command = super::command("q", desk.settings, Action::Enqueue(jobs));
+    let key = crate::driver::key_for(&command, 1, 1);
+    desk.driver.ask(command, key).unwrap();
+    for _ in 0..2 {
+        let leased = desk.lease(u32::MAX);
+        assert_eq!(leased.len(), LEASE_JOBS_MAX);
+        leased.iter().for_each(|leased| assert_eq!(desk.complete(leased), Ok(State::Done)));
+    }
+    assert!(desk.driver.log.iter().all(|record| record.body().len() <= BODY_BYTES_MAX));
+}
+
+/// More of each than one step handles.
+#[test]
+fn a_stampede_is_settled_in_steps() {
+    let mut desk = Desk::new(roomy());
+    let count = 1_000;
+    let mut leases = 0;
+    for _ in 0..count / 100 {
+        desk.enqueue_all(vec![job("ready"); 100]);
+        desk.enqueue_all(vec![NewJob { when: When::DelayMs(1_000), ..job("late") }; 100]);
+        leases += desk.lease(100).len();
+    }
+    assert_eq!(leases, count);
+    let before = desk.driver.log.len();
+    desk.driver.pass(1_000);
+    assert!(desk.driver.log.len() - before > 8, "in steps");
+    for record in &desk.driver.log[before..] {
+        assert!(record.body().len() <= Options::COMMAND_BYTES_MAX, "each is bounded");
+    }
+    let mut leased = desk.lease(100);
+    while leased.len() < 2 * count {
+        let more = desk.lease(100);
+        assert!(!more.is_empty(), "all that crashed and all that was due is ready");
+        leased.extend(more);
+    }
+    assert!(leased.iter().all(|leased| desk.complete(leased) == Ok(State::Done)));
+    desk.driver.pass(20_000);
+    let gone = leased.iter().all(|leased| desk.state(leased.job).is_none());
+    assert!(gone, "and forgotten");
+}
+
+#[test]
+fn many_that_wait_for_one_are_told_in_steps() {
+    let mut desk = Desk::new(roomy());
+    let first = desk.enqueue(job("first"));
+    let waiter = || NewJob { after: vec![id(first)], ..job("next") };
+    for _ in 0..5 {
+        desk.enqueue_all(vec![waiter(); 100]);
+    }
+    let leased = desk.lease(9);
+    assert_eq!(leased.len(), 1);
+    desk.complete(&leased[0]).unwrap();
+    for _ in 0..5 {
+        assert_eq!(desk.leased(100).len(), 100);
+    }
+}
+
+/// What a command costs does not grow with the backlog: the rows that it writes do not.
+#[test]
+fn a_backlog_makes_no_command_larger() {
+    let rows = |desk: &mut Desk| {
+        let before = desk.driver.log.len();
+        desk.enqueue(in_order("one", "more"));
+        let leased = desk.lease(1).remove(0);
+        desk.complete(&leased).unwrap();
+        let records = &desk.driver.log[before..];
+        records.iter().map(|record| record.body().len()).sum::<usize>()
+    };
+    let mut desk = Desk::new(roomy());
+    desk.enqueue(job("warm"));
+    let empty = rows(&mut desk);
+    for _ in 0..20 {
+        desk.enqueue_all(vec![in_order("many", "of one key"); 50]);
+        desk.enqueue_all(vec![job("many"); 50]);
+    }
+    let full = rows(&mut desk);
+    assert!(full <= empty + 64, "{empty} {full}: only counts have more digits");
+}

@@ -1,0 +1,162 @@
+//! Ordering keys: strict order, one live lease, and what a head that failed for good does.
+
+use super::{Desk, in_order, job, standing, tight};
+use evenkeel_domains::jobs::{Action, HeadPolicy, NewJob, Refusal, Settings, State, WaitingFor, When};
+
+fn desk(head: HeadPolicy) -> Desk {
+    Desk::new(Settings { head, ..tight() })
+}
+
+fn three(desk: &mut Desk) -> [u64; 3] {
+    [(); 3].map(|()| desk.enqueue(in_order("step", "o")))
+}
+
+/// Fails the head for good.
+fn kill_head(desk: &mut Desk) -> u64 {
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(desk.fail(&leased, false), Ok(State::Dead));
+    leased.job
+}
+
+#[test]
+fn jobs_of_a_key_run_one_after_the_other() {
+    let mut desk = desk(HeadPolicy::Block);
+    let jobs = three(&mut desk);
+    let other = desk.enqueue(in_order("step", "p"));
+    let free = desk.enqueue(job("step"));
+    let leased = desk.lease(9);
+    let numbers: Vec<u64> = leased.iter().map(|leased| leased.job).collect();
+    assert_eq!(numbers, [jobs[0], other, free]);
+    let held = WaitingFor::OrderingKey { job: jobs[0], state: State::Leased };
+    assert_eq!(desk.get(jobs[2]).unwrap().waiting_for, Some(held));
+    assert_eq!(desk.leased(9), [], "one live lease a key");
+    desk.complete(&leased[0]).unwrap();
+    assert_eq!(desk.leased(9), [jobs[1]]);
+}
+
+/// A head that waits for another attempt, or for its time, is still the head.
+#[test]
+fn order_outlives_retries_and_crashes() {
+    let mut desk = desk(HeadPolicy::Block);
+    let jobs = three(&mut desk);
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(desk.fail(&leased, true), Ok(State::Retry));
+    assert_eq!(desk.leased(9), []);
+    desk.driver.pass(150);
+    assert_eq!(desk.leased(9), [jobs[0]]);
+    desk.driver.pass(1_000);
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, jobs[0], "it crashed and is first again");
+    let (job, lease) = (leased.job, leased.lease);
+    desk.ask(Action::Snooze { job, lease, delay_ms: 100 }).unwrap();
+    assert_eq!(desk.leased(9), []);
+    desk.driver.pass(100);
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, jobs[0]);
+    desk.complete(&leased).unwrap();
+    assert_eq!(desk.leased(9), [jobs[1]]);
+}
+
+#[test]
+fn a_job_that_is_not_due_holds_up_its_key() {
+    let mut desk = desk(HeadPolicy::Skip);
+    let late = NewJob { when: When::DelayMs(300), ..in_order("step", "o") };
+    let late = desk.enqueue(late);
+    let next = desk.enqueue(in_order("step", "o"));
+    assert_eq!(desk.leased(9), []);
+    desk.driver.pass(300);
+    assert_eq!(desk.leased(9), [late]);
+    assert_eq!(desk.state(next), Some(State::Waiting));
+}
+
+#[test]
+fn a_dead_head_blocks_until_it_is_replayed() {
+    let mut desk = desk(HeadPolicy::Block);
+    let jobs = three(&mut desk);
+    kill_head(&mut desk);
+    assert_eq!(desk.leased(9), []);
+    let held = WaitingFor::OrderingKey { job: jobs[0], state: State::Dead };
+    assert_eq!(desk.get(jobs[1]).unwrap().waiting_for, Some(held));
+    desk.ask(Action::Retry { job: jobs[0], by: "ada".into() }).unwrap();
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, jobs[0]);
+    desk.complete(&leased).unwrap();
+    assert_eq!(desk.leased(9), [jobs[1]]);
+}
+
+#[test]
+fn a_dead_head_blocks_until_it_is_cancelled_or_forgotten() {
+    let mut cancelled = desk(HeadPolicy::Block);
+    let jobs = three(&mut cancelled);
+    kill_head(&mut cancelled);
+    assert_eq!(standing(cancelled.ask(Action::Cancel { job: jobs[0] })), Ok(State::Cancelled));
+    assert_eq!(cancelled.leased(9), [jobs[1]]);
+
+    let mut forgotten = desk(HeadPolicy::Block);
+    let jobs = three(&mut forgotten);
+    kill_head(&mut forgotten);
+    forgotten.driver.pass(39_999);
+    assert_eq!(forgotten.leased(9), []);
+    forgotten.driver.pass(1);
+    assert_eq!(forgotten.leased(9), [jobs[1]]);
+}
+
+#[test]
+fn a_dead_head_is_skipped_and_comes_back_before_the_younger() {
+    let mut desk = desk(HeadPolicy::Skip);
+    let jobs = three(&mut desk);
+    assert_eq!(kill_head(&mut desk), jobs[0]);
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, jobs[1]);
+    desk.ask(Action::Retry { job: jobs[0], by: "ada".into() }).unwrap();
+    assert_eq!(desk.leased(9), [], "it takes no turn away");
+    desk.complete(&leased).unwrap();
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, jobs[0]);
+    desk.complete(&leased).unwrap();
+    assert_eq!(desk.leased(9), [jobs[2]]);
+}
+
+/// More than one step makes dead letters of.
+#[test]
+fn nothing_runs_after_a_gap() {
+    let mut desk = desk(HeadPolicy::DeadLetter);
+    let line: Vec<u64> = (0..80).map(|_| desk.enqueue(in_order("step", "o"))).collect();
+    let other = desk.enqueue(in_order("step", "p"));
+    let leased = desk.lease(9);
+    assert_eq!(leased.len(), 2);
+    // The rest of the condemned is due at once, but not yet done when this is answered.
+    let fail = Action::Fail {
+        job: line[0],
+        lease: leased[0].lease,
+        error: "no".into(),
+        retry: false,
+    };
+    let ticket = desk.driver.submit(super::command("q", desk.settings, fail), None);
+    desk.driver.settle();
+    desk.driver.answers.remove(&ticket);
+    let dead = line.iter().filter(|job| desk.state(**job) == Some(State::Dead)).count();
+    assert_eq!(dead, 80);
+    assert_eq!(desk.state(other), Some(State::Leased), "another key is not concerned");
+    let fresh = desk.enqueue(in_order("step", "o"));
+    assert_eq!(desk.leased(9), [fresh], "who comes later begins anew");
+    let error = desk.get(line[79]).unwrap().job.error.unwrap().text;
+    assert!(error.contains("before it"), "{error}");
+}
+
+#[test]
+fn cancelling_in_the_middle_of_a_line() {
+    let mut desk = desk(HeadPolicy::Block);
+    let jobs = three(&mut desk);
+    desk.ask(Action::Cancel { job: jobs[1] }).unwrap();
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, jobs[0]);
+    desk.complete(&leased).unwrap();
+    let last = desk.lease(9).remove(0);
+    assert_eq!(last.job, jobs[2]);
+    desk.complete(&last).unwrap();
+    let fresh = desk.enqueue(in_order("step", "o"));
+    assert_eq!(desk.leased(9), [fresh]);
+    let over = desk.ask(Action::Cancel { job: jobs[2] });
+    assert_eq!(over, Err(Refusal::Over(State::Done)));
+}
