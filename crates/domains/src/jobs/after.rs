@@ -5,15 +5,18 @@
 
 use super::{
     JobId, Refusal, State,
+    settle::is_enough,
     subject::Subject,
     tables::{Job, JobWaiters, Jobs, JobsOver, Over},
 };
 use evenkeel_engine::{Context, Stop};
-use evenkeel_state::{Order, Read, StateError};
+use evenkeel_state::{Order, Read, Savepoint, StateError};
 use std::collections::BTreeSet;
 
 /// Jobs that are told in one step.
-pub(super) const TOLD_MAX: usize = 64;
+const TOLD_MAX: usize = 64;
+/// Jobs of other queues among them.
+const TOLD_ELSEWHERE_MAX: usize = 8;
 
 /// A job of another queue that is to be told.
 pub(super) struct Elsewhere {
@@ -48,7 +51,10 @@ impl Subject<'_, '_, '_> {
     }
 
     /// Tells some of those that wait for jobs that are over. Answers those of other queues.
-    pub(super) fn tell_waiters(&mut self) -> Result<Vec<Elsewhere>, StateError> {
+    pub(super) fn tell_waiters(
+        &mut self,
+        before: &Savepoint,
+    ) -> Result<Vec<Elsewhere>, StateError> {
         let mut elsewhere = Vec::new();
         let mut left = TOLD_MAX;
         while self.queue.over > 0 && left > 0 {
@@ -61,6 +67,9 @@ impl Subject<'_, '_, '_> {
             let waiters = (number, 0, 0)..=(number, u16::MAX, u64::MAX);
             let waiters = self.ctx.tx.scan::<JobWaiters>(waiters, Order::Ascending, left)?;
             for (key, ()) in &waiters {
+                if is_enough(self, before) || elsewhere.len() == TOLD_ELSEWHERE_MAX {
+                    return Ok(elsewhere);
+                }
                 self.ctx.tx.delete::<JobWaiters>(key);
                 elsewhere.extend(self.tell_waiter(key.2, over)?);
             }

@@ -27,7 +27,7 @@ pub(super) fn settle(mut subject: Subject<'_, '_, '_>) -> Result<(), StateError>
         }
     }
     if !is_enough(&subject, &before) {
-        elsewhere = subject.tell_waiters()?;
+        elsewhere = subject.tell_waiters(&before)?;
     }
     let old = subject.ctx.now().minus_ms(EVENT_RETENTION_MS);
     let entity = subject.queue.entity();
@@ -37,7 +37,8 @@ pub(super) fn settle(mut subject: Subject<'_, '_, '_>) -> Result<(), StateError>
     elsewhere.iter().try_for_each(|to| after::tell(ctx, to))
 }
 
-fn is_enough(subject: &Subject<'_, '_, '_>, before: &Savepoint) -> bool {
+/// Whether one step has done enough.
+pub(super) fn is_enough(subject: &Subject<'_, '_, '_>, before: &Savepoint) -> bool {
     let tx = &subject.ctx.tx;
     tx.bytes_since(before) >= SETTLE_BYTES_MAX || tx.rows_since(before) >= SETTLE_ROWS_MAX
 }
