@@ -94,10 +94,9 @@ fn give(
     worker: &str,
     lease_ms: u64,
 ) -> Result<Option<Leased>, StateError> {
-    let (Some(mut job), Some(body)) = (
-        subject.ctx.tx.get::<Jobs>(&number)?,
-        subject.ctx.tx.get::<JobBodies>(&number)?,
-    ) else {
+    let (Some(mut job), Some(body)) =
+        (subject.ctx.tx.get::<Jobs>(&number)?, subject.ctx.tx.get::<JobBodies>(&number)?)
+    else {
         return Ok(None);
     };
     assert!(job.state == State::Ready, "I9: only a job that is ready is leased");

@@ -123,12 +123,7 @@ impl Subject<'_, '_, '_> {
     }
 
     /// Done or cancelled: out of its line, and those that wait for it are told.
-    pub(super) fn end(
-        &mut self,
-        number: u64,
-        job: &mut Job,
-        to: State,
-    ) -> Result<(), StateError> {
+    pub(super) fn end(&mut self, number: u64, job: &mut Job, to: State) -> Result<(), StateError> {
         let over = if to == State::Done { Over::Done } else { Over::Cancelled };
         job.worker = None;
         self.release_unique_key(number, job)?;

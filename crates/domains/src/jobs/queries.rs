@@ -193,7 +193,8 @@ fn jobs(
     let mut last = after;
     for slot in slots.iter().copied() {
         let Some((at, number)) = slot_start(queue, slot) else { continue };
-        let mut start = Bound::Included((queue.id, slot, at, number).max((queue.id, slot, from, 0)));
+        let mut start =
+            Bound::Included((queue.id, slot, at, number).max((queue.id, slot, from, 0)));
         if let Some(cursor) = after {
             if slot < cursor.slot {
                 continue;

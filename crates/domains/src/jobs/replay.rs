@@ -5,7 +5,9 @@ use super::{
     enqueue::check_backlog,
     lifecycle::standing,
     subject::Subject,
-    tables::{Ended, Job, JobIndex, JobNotes, Jobs, Note, NoteKind, QueueEvent, Unique, UniqueJobs},
+    tables::{
+        Ended, Job, JobIndex, JobNotes, Jobs, Note, NoteKind, QueueEvent, Unique, UniqueJobs,
+    },
 };
 use evenkeel_engine::{Stop, Time};
 use evenkeel_state::{Order, Read, StateError};
@@ -154,8 +156,7 @@ fn revive(subject: &mut Subject<'_, '_, '_>, number: u64, job: &mut Job) -> Resu
     job.cancel = false;
     job.ended = Ended::Not;
     job.run_at = subject.ctx.now();
-    let turn =
-        if job.in_line { subject.turn(number, job)? } else { subject.join(number, job)? };
+    let turn = if job.in_line { subject.turn(number, job)? } else { subject.join(number, job)? };
     let (state, at) = subject.belongs(job, turn);
     subject.shift(number, job, state, at);
     Ok(())

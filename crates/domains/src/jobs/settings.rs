@@ -106,7 +106,9 @@ pub enum SettingsError {
     #[error("a lease is 1 ms to {LEASE_MS_MAX} ms, lease_ms at most lease_ms_max")]
     Lease,
     /// Too long.
-    #[error("retention and ageing are at most {QUEUE_MS_MAX} ms, and dead letters are kept for some")]
+    #[error(
+        "retention and ageing are at most {QUEUE_MS_MAX} ms, and dead letters are kept for some"
+    )]
     Retention,
     /// Too large.
     #[error("a result has at most {RESULT_BYTES_MAX} bytes")]

@@ -2,8 +2,7 @@
 //! long enough is forgotten. A bounded amount at once.
 
 use super::{
-    State,
-    after,
+    State, after,
     subject::{Subject, TIMED},
     tables::{EVENT_RETENTION_MS, Job, JobIndex, Jobs},
 };

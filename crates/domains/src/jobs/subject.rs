@@ -36,10 +36,7 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
     }
 
     /// The queue, by its number.
-    pub(super) fn by_id(
-        ctx: &'s mut Context<'c, 't>,
-        id: u32,
-    ) -> Result<Option<Self>, StateError> {
+    pub(super) fn by_id(ctx: &'s mut Context<'c, 't>, id: u32) -> Result<Option<Self>, StateError> {
         match ctx.tx.get::<QueueNames>(&id)? {
             Some(QueueName { tenant, name }) => Self::open(ctx, (tenant, name)),
             None => Ok(None),
@@ -276,14 +273,8 @@ impl Subject<'_, '_, '_> {
 
 /// The states in which something happens by itself, in the order in which it is done: who might
 /// lose a lease first, who may start next, what is forgotten last.
-pub(super) const TIMED: [State; 6] = [
-    State::Leased,
-    State::Scheduled,
-    State::Retry,
-    State::Done,
-    State::Cancelled,
-    State::Dead,
-];
+pub(super) const TIMED: [State; 6] =
+    [State::Leased, State::Scheduled, State::Retry, State::Done, State::Cancelled, State::Dead];
 
 fn counters(ctx: &Context<'_, '_>) -> Result<Counters, StateError> {
     let counters = ctx.tx.get::<JobCounters>(&())?;

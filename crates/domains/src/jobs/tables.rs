@@ -36,8 +36,6 @@ pub(super) const LANE_SLOTS: u8 = 0x10;
 pub(super) type ByState = [u64; State::ALL.len()];
 /// Names an ordering key, or a unique one within it.
 pub(super) type KeyHash = [u8; 16];
-/// Where a job is in `JobIndex`, within its queue: slot, time, number.
-pub(super) type IndexPlace = (u8, u64, u64);
 
 /// What a partition knows of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

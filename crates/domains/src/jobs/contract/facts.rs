@@ -44,8 +44,7 @@ const fn write(
 }
 
 const JOB: PartitionKey = PartitionKey::Key("job");
-const STANDING: Standing =
-    Standing { job: 0, state: State::Ready, at: Time(0), cancel: false };
+const STANDING: Standing = Standing { job: 0, state: State::Ready, at: Time(0), cancel: false };
 const NO_JOB: &str = Refusal::NoJob.code();
 const STALE: &str = Refusal::StaleLease(STANDING).code();
 const TOO_LONG: &str = Refusal::LeaseTooLong { max_ms: 0 }.code();
@@ -58,10 +57,8 @@ pub(super) const GET: Facts = READ;
 pub(super) const LIST: Facts = read(PartitionKey::All, Order::PerKey, PAGE_ROWS_MAX);
 pub(super) const DEAD: Facts = LIST;
 pub(super) const QUEUE: Facts = read(PartitionKey::All, Order::ByName, PAGE_ROWS_MAX);
-pub(super) const EVENTS: Facts = Facts {
-    levels: &[Level::Session],
-    ..read(PartitionKey::All, Order::Dense, PAGE_ROWS_MAX)
-};
+pub(super) const EVENTS: Facts =
+    Facts { levels: &[Level::Session], ..read(PartitionKey::All, Order::Dense, PAGE_ROWS_MAX) };
 
 pub(super) const ENQUEUE: Facts = Facts {
     partition_key: PartitionKey::Key("queue and ordering key, else unique key, else any"),
@@ -164,8 +161,7 @@ pub(super) const SNOOZE: Facts = write(
         "deletes timers",
     ],
 );
-pub(super) const PROGRESS: Facts =
-    write(&[NO_JOB, STALE], &["puts jobs", "puts job_notes"]);
+pub(super) const PROGRESS: Facts = write(&[NO_JOB, STALE], &["puts jobs", "puts job_notes"]);
 pub(super) const CANCEL: Facts = write(
     &[NO_JOB, Refusal::Over(State::Done).code()],
     &[

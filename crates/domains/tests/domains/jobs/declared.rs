@@ -6,9 +6,7 @@ use crate::{driver::Driver, facts::Seen};
 use evenkeel_contract::{Access, Idempotency, Registry};
 use evenkeel_domains::{
     Query, Reply, Scope,
-    jobs::{
-        self, Action, Cursor, DeadFilter, HeadPolicy, Leased, NewJob, PATHS, Settings, When,
-    },
+    jobs::{self, Action, Cursor, DeadFilter, HeadPolicy, Leased, NewJob, PATHS, Settings, When},
     path_number,
 };
 use evenkeel_engine::Options;

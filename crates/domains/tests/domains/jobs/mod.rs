@@ -10,7 +10,9 @@ mod ways;
 use crate::driver::{Driver, ID, TENANT};
 use evenkeel_domains::{
     Command, Found, Query, Refusal, Reply,
-    jobs::{self, Action, Enqueued, JobDetail, JobId, LeaseId, Leased, NewJob, Settings, State, When},
+    jobs::{
+        self, Action, Enqueued, JobDetail, JobId, LeaseId, Leased, NewJob, Settings, State, When,
+    },
 };
 use evenkeel_engine::{Failure, Stop};
 use evenkeel_log::Incarnation;

@@ -340,13 +340,7 @@ impl Model {
         }
     }
 
-    fn lease(
-        &mut self,
-        queue: &str,
-        worker: &str,
-        max: u32,
-        lease_ms: Option<u64>,
-    ) -> Decided {
+    fn lease(&mut self, queue: &str, worker: &str, max: u32, lease_ms: Option<u64>) -> Decided {
         let settings = self.queues[queue].settings;
         let lease_ms = lease_ms.unwrap_or(settings.lease_ms);
         let max_ms = settings.lease_ms_max;
@@ -411,7 +405,11 @@ impl Model {
         if !(theirs && live) {
             let standing = self.standing(number, job);
             let again = theirs && again;
-            return if again { Ok(Reply::Job(standing)) } else { Err(Refusal::StaleLease(standing)) };
+            return if again {
+                Ok(Reply::Job(standing))
+            } else {
+                Err(Refusal::StaleLease(standing))
+            };
         }
         let (now, settings, cancel) = (self.now, self.queues[queue].settings, job.cancel);
         let last = match action {
@@ -443,7 +441,11 @@ impl Model {
                 (job.ended, job.worker) = (Ended::Snoozed, None);
                 job.run_at = now.plus_ms(*delay_ms);
                 let last = Job { state: State::Cancelled, at: now, ..job.clone() };
-                if cancel { self.end(number, State::Cancelled) } else { self.start(number) }
+                if cancel {
+                    self.end(number, State::Cancelled)
+                } else {
+                    self.start(number)
+                }
                 last
             }
             Action::Progress { progress, .. } => {
@@ -654,10 +656,12 @@ impl Model {
         }
         if !job.pending.is_empty() {
             let count = u8::try_from(job.pending.len()).unwrap();
-            let open = |id: &&JobId| {
-                self.jobs.get(&id.number).is_some_and(|job| job.state != State::Done)
-            };
-            return Some(WaitingFor::Jobs { count, first: job.new.after.iter().find(open).copied() });
+            let open =
+                |id: &&JobId| self.jobs.get(&id.number).is_some_and(|job| job.state != State::Done);
+            return Some(WaitingFor::Jobs {
+                count,
+                first: job.new.after.iter().find(open).copied(),
+            });
         }
         if !self.is_head(number) {
             let head = queue.heads[job.new.ordering_key.as_ref().unwrap()];

@@ -1,7 +1,9 @@
 //! Ordering keys: strict order, one live lease, and what a head that failed for good does.
 
 use super::{Desk, in_order, job, standing, tight};
-use evenkeel_domains::jobs::{Action, HeadPolicy, NewJob, Refusal, Settings, State, WaitingFor, When};
+use evenkeel_domains::jobs::{
+    Action, HeadPolicy, NewJob, Refusal, Settings, State, WaitingFor, When,
+};
 
 fn desk(head: HeadPolicy) -> Desk {
     Desk::new(Settings { head, ..tight() })
@@ -29,7 +31,7 @@ fn jobs_of_a_key_run_one_after_the_other() {
     assert_eq!(numbers, [jobs[0], other, free]);
     let held = WaitingFor::OrderingKey { job: jobs[0], state: State::Leased };
     assert_eq!(desk.get(jobs[2]).unwrap().waiting_for, Some(held));
-    assert_eq!(desk.leased(9), [], "one live lease a key");
+    assert!(desk.leased(9).is_empty(), "one live lease a key");
     desk.complete(&leased[0]).unwrap();
     assert_eq!(desk.leased(9), [jobs[1]]);
 }
@@ -41,7 +43,7 @@ fn order_outlives_retries_and_crashes() {
     let jobs = three(&mut desk);
     let leased = desk.lease(9).remove(0);
     assert_eq!(desk.fail(&leased, true), Ok(State::Retry));
-    assert_eq!(desk.leased(9), []);
+    assert!(desk.leased(9).is_empty());
     desk.driver.pass(150);
     assert_eq!(desk.leased(9), [jobs[0]]);
     desk.driver.pass(1_000);
@@ -49,7 +51,7 @@ fn order_outlives_retries_and_crashes() {
     assert_eq!(leased.job, jobs[0], "it crashed and is first again");
     let (job, lease) = (leased.job, leased.lease);
     desk.ask(Action::Snooze { job, lease, delay_ms: 100 }).unwrap();
-    assert_eq!(desk.leased(9), []);
+    assert!(desk.leased(9).is_empty());
     desk.driver.pass(100);
     let leased = desk.lease(9).remove(0);
     assert_eq!(leased.job, jobs[0]);
@@ -63,7 +65,7 @@ fn a_job_that_is_not_due_holds_up_its_key() {
     let late = NewJob { when: When::DelayMs(300), ..in_order("step", "o") };
     let late = desk.enqueue(late);
     let next = desk.enqueue(in_order("step", "o"));
-    assert_eq!(desk.leased(9), []);
+    assert!(desk.leased(9).is_empty());
     desk.driver.pass(300);
     assert_eq!(desk.leased(9), [late]);
     assert_eq!(desk.state(next), Some(State::Waiting));
@@ -74,7 +76,7 @@ fn a_dead_head_blocks_until_it_is_replayed() {
     let mut desk = desk(HeadPolicy::Block);
     let jobs = three(&mut desk);
     kill_head(&mut desk);
-    assert_eq!(desk.leased(9), []);
+    assert!(desk.leased(9).is_empty());
     let held = WaitingFor::OrderingKey { job: jobs[0], state: State::Dead };
     assert_eq!(desk.get(jobs[1]).unwrap().waiting_for, Some(held));
     desk.ask(Action::Retry { job: jobs[0], by: "ada".into() }).unwrap();
@@ -96,7 +98,7 @@ fn a_dead_head_blocks_until_it_is_cancelled_or_forgotten() {
     let jobs = three(&mut forgotten);
     kill_head(&mut forgotten);
     forgotten.driver.pass(39_999);
-    assert_eq!(forgotten.leased(9), []);
+    assert!(forgotten.leased(9).is_empty());
     forgotten.driver.pass(1);
     assert_eq!(forgotten.leased(9), [jobs[1]]);
 }
@@ -109,7 +111,7 @@ fn a_dead_head_is_skipped_and_comes_back_before_the_younger() {
     let leased = desk.lease(9).remove(0);
     assert_eq!(leased.job, jobs[1]);
     desk.ask(Action::Retry { job: jobs[0], by: "ada".into() }).unwrap();
-    assert_eq!(desk.leased(9), [], "it takes no turn away");
+    assert!(desk.leased(9).is_empty(), "it takes no turn away");
     desk.complete(&leased).unwrap();
     let leased = desk.lease(9).remove(0);
     assert_eq!(leased.job, jobs[0]);
@@ -126,12 +128,8 @@ fn nothing_runs_after_a_gap() {
     let leased = desk.lease(9);
     assert_eq!(leased.len(), 2);
     // The rest of the condemned is due at once, but not yet done when this is answered.
-    let fail = Action::Fail {
-        job: line[0],
-        lease: leased[0].lease,
-        error: "no".into(),
-        retry: false,
-    };
+    let fail =
+        Action::Fail { job: line[0], lease: leased[0].lease, error: "no".into(), retry: false };
     let ticket = desk.driver.submit(super::command("q", desk.settings, fail), None);
     desk.driver.settle();
     desk.driver.answers.remove(&ticket);
