@@ -95,6 +95,7 @@ pub(super) const LEASE: Facts = Facts {
             "deletes job_index",
             "puts job_counts",
             "puts timers",
+            "deletes timers",
         ],
     )
 };
@@ -113,7 +114,9 @@ pub(super) const COMPLETE: Facts = write(
         "puts order_keys",
         "deletes order_keys",
         "deletes order_lines",
+        "deletes job_waiters",
         "puts jobs_over",
+        "deletes jobs_over",
         "puts job_counts",
         "deletes job_counts",
         "puts timers",
@@ -167,16 +170,23 @@ pub(super) const CANCEL: Facts = write(
     &[
         "puts queues",
         "puts jobs",
+        "deletes jobs",
+        "deletes job_bodies",
         "puts job_index",
         "deletes job_index",
         "deletes unique_jobs",
         "puts order_keys",
         "deletes order_keys",
         "deletes order_lines",
+        "puts job_notes",
+        "deletes job_waiters",
         "puts jobs_over",
+        "deletes jobs_over",
         "puts job_counts",
+        "deletes job_counts",
         "puts timers",
         "deletes timers",
+        "emits jobs.died",
     ],
 );
 pub(super) const REPLAY: Facts = write(
@@ -195,7 +205,6 @@ pub(super) const REPLAY: Facts = write(
         "puts order_keys",
         "puts order_lines",
         "puts job_counts",
-        "puts timers",
         "emits jobs.replayed",
     ],
 );

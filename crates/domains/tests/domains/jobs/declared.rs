@@ -124,19 +124,22 @@ fn failing(seen: &mut Seen) {
     story.driver.pass(150);
     let first = story.fail(false);
     let second = story.fail(false);
-    story.tell(retry(second)).unwrap();
-    story.tell(retry(second));
+    story.tell(retry(first)).unwrap();
+    story.tell(retry(first));
     story.tell(retry(7));
+    story.fail(false);
     story.enqueue(vec![full("a")]);
     story.tell(retry(first));
     story.tell(replay(true)).unwrap();
-    let third = story.fail(false);
     story.tell(replay(false)).unwrap();
+    let third = story.fail(false);
     let waiter = story.enqueue(vec![NewJob { after: vec![id(third)], ..job("w") }]);
     story.tell(Action::Cancel { job: third }).unwrap();
-    story.tell(Action::Cancel { job: waiter });
+    story.tell(Action::Cancel { job: waiter }).unwrap();
+    story.fail(false);
     story.settings = Settings { version: 1, max_backlog: 0, ..story.settings };
-    story.tell(Action::Enqueue(vec![full("c")]));
+    story.tell(Action::Enqueue(vec![job("c")]));
+    story.tell(retry(second));
     story.tell(retry(first));
 }
 
@@ -153,6 +156,7 @@ fn cancelling(seen: &mut Seen) {
     let other = NewJob { ordering_key: Some("p".into()), ..job("d") };
     let head = story.enqueue(vec![other.clone(), other]);
     story.tell(Action::Cancel { job: head }).unwrap();
+    story.tell(Action::Cancel { job: head + 1 }).unwrap();
 }
 
 /// Declared must be exactly what was seen: a story is missing, or a declaration.

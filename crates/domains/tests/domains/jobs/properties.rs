@@ -70,8 +70,8 @@ fn wish() -> impl Strategy<Value = Wish> {
     ];
     (
         0..KINDS.len(),
-        prop::option::weighted(0.3, 0..3_u8),
-        prop::option::weighted(0.6, 0..3_u8),
+        prop::option::weighted(0.5, 0..2_u8),
+        prop::option::weighted(0.5, 0..2_u8),
         0..=9_u8,
         prop::option::weighted(0.2, 0..3_000_u64),
         after,
@@ -89,7 +89,7 @@ fn wish() -> impl Strategy<Value = Wish> {
 fn word() -> impl Strategy<Value = Word> {
     prop_oneof![
         4 => (0..10_usize).prop_map(Word::Complete),
-        4 => prop::bool::weighted(0.7).prop_map(Word::Fail),
+        5 => prop::bool::weighted(0.4).prop_map(Word::Fail),
         1 => (1..6_000_u64).prop_map(Word::Extend),
         1 => (0..2_000_u64).prop_map(Word::Snooze),
         1 => Just(Word::Progress),
@@ -115,8 +115,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (queue.clone(), 1..4_u32, prop::option::weighted(0.2, 1..6_000_u64))
             .prop_map(|(queue, max, lease_ms)| Step::Lease(queue, max, lease_ms)),
         8 => (index.clone(), word()).prop_map(|(lease, word)| Step::Work(lease, word)),
-        1 => index.clone().prop_map(Step::Cancel),
-        1 => index.prop_map(Step::Retry),
+        2 => index.clone().prop_map(Step::Cancel),
+        3 => index.prop_map(Step::Retry),
         1 => (queue.clone(), 1..4_u32, any::<bool>(), prop::option::of(0..KINDS.len()))
             .prop_map(|(queue, max, dry, kind)| Step::Replay(queue, max, dry, kind)),
         1 => (queue, change()).prop_map(|(queue, change)| Step::Set(queue, change)),
@@ -175,7 +175,7 @@ impl Run {
                 }
             }
             Step::Retry(index) => {
-                if let Some((queue, job)) = self.some_job(*index) {
+                if let Some((queue, job)) = self.some_dead(*index).or(self.some_job(*index)) {
                     self.ask(queue, Action::Retry { job, by: "ada".into() });
                 }
             }
@@ -207,6 +207,14 @@ impl Run {
 
     fn some_job(&self, index: prop::sample::Index) -> Option<(usize, u64)> {
         (!self.jobs.is_empty()).then(|| *index.get(&self.jobs))
+    }
+
+    fn some_dead(&self, index: prop::sample::Index) -> Option<(usize, u64)> {
+        let dead = |(_, number): &&(usize, u64)| {
+            self.model.jobs.get(number).is_some_and(|job| job.state == State::Dead)
+        };
+        let dead: Vec<_> = self.jobs.iter().filter(dead).copied().collect();
+        (!dead.is_empty()).then(|| *index.get(&dead))
     }
 
     fn wished(&self, wish: &Wish) -> NewJob {
@@ -410,7 +418,7 @@ fn plans_reach_every_outcome() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..150 {
+    for _ in 0..200 {
         let steps = steps().new_tree(&mut runner).unwrap().current();
         let mut run = Run::new();
         steps.iter().for_each(|step| run.step(step));
