@@ -33,8 +33,9 @@ pub struct Command {
     pub queue: String,
     /// The partition: [`place`](super::place) says which.
     pub partition: u16,
-    /// Its [share](Settings::share) of the queue's settings.
-    pub settings: Settings,
+    /// Its [share](Settings::share) of the queue's settings. In a box, so that the commands of other
+    /// domains are no larger for it.
+    pub settings: Box<Settings>,
     /// What to do.
     pub action: Action,
 }

@@ -18,7 +18,7 @@ fn roomy() -> Settings {
 fn largest(desk: &mut Desk) -> Vec<NewJob> {
     let waited_for: Vec<u64> = (0..ENQUEUE_AFTER_MAX).map(|_| desk.enqueue(job("first"))).collect();
     let payload_bytes = ENQUEUE_BYTES_MAX / ENQUEUE_JOBS_MAX;
-    let name = |at: usize| format!("{at:0>width$}", width = NAME_BYTES_MAX);
+    let name = |at: usize| format!("{at:0>NAME_BYTES_MAX$}");
     (0..ENQUEUE_JOBS_MAX)
         .map(|at| NewJob {
             kind: name(at),

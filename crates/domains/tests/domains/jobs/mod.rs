@@ -36,6 +36,7 @@ pub(crate) fn tight() -> Settings {
 }
 
 pub(crate) fn command(queue: &str, settings: Settings, action: Action) -> Command {
+    let settings = Box::new(settings);
     Command::Jobs(jobs::Command { queue: queue.to_owned(), partition: ID.0, settings, action })
 }
 

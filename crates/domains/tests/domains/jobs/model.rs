@@ -442,9 +442,9 @@ impl Model {
                 job.run_at = now.plus_ms(*delay_ms);
                 let last = Job { state: State::Cancelled, at: now, ..job.clone() };
                 if cancel {
-                    self.end(number, State::Cancelled)
+                    self.end(number, State::Cancelled);
                 } else {
-                    self.start(number)
+                    self.start(number);
                 }
                 last
             }

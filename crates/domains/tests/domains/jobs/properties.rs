@@ -234,12 +234,13 @@ impl Run {
     fn ask(&mut self, queue: usize, action: Action) {
         let (name, settings) = (QUEUES[queue], self.settings[queue]);
         let expected = self.model.decide(name, &settings, &action);
-        let answered = match self.driver.ask(command(name, settings, action.clone()), None) {
+        let asked = format!("{action:?}");
+        let answered = match self.driver.ask(command(name, settings, action), None) {
             Ok(Reply::Jobs(reply)) => Ok(reply),
             Err(Failure::Refused(Refusal::Jobs(refusal))) => Err(refusal),
             other => panic!("{other:?}"),
         };
-        assert_eq!(answered.clone().map(without_due), expected.map(without_due), "{action:?}");
+        assert_eq!(answered.clone().map(without_due), expected.map(without_due), "{asked}");
         let outcome = match answered {
             Ok(jobs::Reply::Enqueued(taken)) => {
                 let new = taken.iter().filter(|taken| !taken.duplicate);
