@@ -28,12 +28,13 @@ mod settings;
 mod settle;
 mod subject;
 mod tables;
+mod views;
 
 pub use commands::{
     AFTER_MAX, Action, Command, Cursor, DeadFilter, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX,
-    ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobDetail, JobId, JobView, LEASE_BYTES_MAX,
-    LEASE_JOBS_MAX, LeaseId, Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX,
-    REPLAY_JOBS_MAX, Refusal, Replayed, Reply, Standing, State, WaitingFor, When,
+    ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobId, LEASE_BYTES_MAX, LEASE_JOBS_MAX, LeaseId,
+    Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX, REPLAY_JOBS_MAX, Refusal,
+    Replayed, Reply, Standing, State, When,
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
@@ -45,6 +46,7 @@ pub use settings::{
 };
 pub(crate) use tables::table_name;
 pub use tables::{EVENT_RETENTION_MS, Note, QueueEvent, Totals};
+pub use views::{JobDetail, JobView, WaitingFor};
 
 /// The number by which the engine knows this domain. Never reused.
 pub const DOMAIN: u8 = 3;
