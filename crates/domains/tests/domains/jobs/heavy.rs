@@ -3,7 +3,7 @@
 use super::{Desk, id, in_order, job, tight};
 use evenkeel_domains::jobs::{
     Action, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX, LEASE_JOBS_MAX, NewJob,
-    Settings, State, When,
+    Refusal, Settings, State, When,
 };
 use evenkeel_engine::Options;
 use evenkeel_log::BODY_BYTES_MAX;
@@ -76,6 +76,39 @@ fn a_stampede_is_settled_in_steps() {
     desk.driver.pass(20_000);
     let gone = leased.iter().all(|leased| desk.state(leased.job).is_none());
     assert!(gone, "and forgotten");
+}
+
+/// A step that stops early for what it has written goes on where it stopped.
+#[test]
+fn a_stampede_into_the_dead_letters() {
+    let mut desk = Desk::new(Settings { max_crashes: 1, ..roomy() });
+    let kind = "k".repeat(NAME_BYTES_MAX);
+    let mut numbers = Vec::new();
+    for _ in 0..200 {
+        numbers.push(desk.enqueue(job(&kind)));
+        desk.lease(1);
+        desk.driver.now = desk.driver.now.plus_ms(1);
+    }
+    desk.driver.pass(1_000);
+    assert!(numbers.iter().all(|number| desk.state(*number) == Some(State::Dead)));
+}
+
+/// A lease that is over is over, even while so many are that its turn has not come.
+#[test]
+fn a_lease_ends_at_its_end_in_a_stampede() {
+    let mut desk = Desk::new(roomy());
+    let mut leased = Vec::new();
+    for _ in 0..6 {
+        desk.enqueue_all(vec![job("crashes"); 100]);
+        leased.extend(desk.lease(100));
+    }
+    let last = leased.last().unwrap();
+    desk.driver.now = last.expires_at;
+    let refused = desk.complete(last);
+    assert!(
+        matches!(refused, Err(Refusal::StaleLease(standing)) if standing.state == State::Leased),
+        "{refused:?}"
+    );
 }
 
 #[test]

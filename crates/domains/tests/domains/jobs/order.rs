@@ -127,19 +127,59 @@ fn nothing_runs_after_a_gap() {
     let other = desk.enqueue(in_order("step", "p"));
     let leased = desk.lease(9);
     assert_eq!(leased.len(), 2);
-    // The rest of the condemned is due at once, but not yet done when this is answered.
-    let fail =
-        Action::Fail { job: line[0], lease: leased[0].lease, error: "no".into(), retry: false };
-    let ticket = desk.driver.submit(super::command("q", desk.settings, fail), None);
+    let (job, lease) = (line[0], leased[0].lease);
+    let fail = Action::Fail { job, lease, error: "no".into(), retry: false };
+    let fresh = Action::Enqueue(vec![in_order("step", "o")]);
+    let before = desk.driver.log.len();
+    // In one batch: whoever comes while the condemned are not done with is none of them.
+    let tickets = [fail, fresh]
+        .map(|action| desk.driver.submit(super::command("q", desk.settings, action), None));
     desk.driver.settle();
-    desk.driver.answers.remove(&ticket);
+    assert!(desk.driver.log.len() > before + 1, "in steps");
+    tickets.iter().for_each(|ticket| assert!(desk.driver.answers.remove(ticket).is_some()));
     let dead = line.iter().filter(|job| desk.state(**job) == Some(State::Dead)).count();
     assert_eq!(dead, 80);
     assert_eq!(desk.state(other), Some(State::Leased), "another key is not concerned");
-    let fresh = desk.enqueue(in_order("step", "o"));
-    assert_eq!(desk.leased(9), [fresh], "who comes later begins anew");
     let error = desk.get(line[79]).unwrap().job.error.unwrap().text;
     assert!(error.contains("before it"), "{error}");
+    // Who comes back is to run, before the younger as soon as that is done.
+    let fresh = desk.lease(9).remove(0);
+    assert_eq!(fresh.job, line[79] + 2);
+    desk.ask(Action::Retry { job: line[5], by: "ada".into() }).unwrap();
+    desk.complete(&fresh).unwrap();
+    assert_eq!(desk.leased(9), [line[5]]);
+}
+
+/// A job that comes back before the head, which a worker has: whoever else leaves the line, the head
+/// stays the head.
+#[test]
+fn the_head_stays_the_head() {
+    let mut desk = desk(HeadPolicy::Skip);
+    let jobs = three(&mut desk);
+    kill_head(&mut desk);
+    assert_eq!(desk.leased(9), [jobs[1]]);
+    desk.ask(Action::Retry { job: jobs[0], by: "ada".into() }).unwrap();
+    desk.ask(Action::Cancel { job: jobs[2] }).unwrap();
+    assert!(desk.leased(9).is_empty(), "I9: one live lease an ordering key");
+}
+
+/// One that died in the line before its turn came holds the line up when it comes.
+#[test]
+fn a_dead_letter_in_the_line_blocks_it_too() {
+    let mut desk = desk(HeadPolicy::Block);
+    let cause = desk.enqueue(job("cause"));
+    let first = desk.enqueue(in_order("step", "o"));
+    let second = desk.enqueue(NewJob { after: vec![super::id(cause)], ..in_order("step", "o") });
+    let third = desk.enqueue(in_order("step", "o"));
+    desk.ask(Action::Cancel { job: cause }).unwrap();
+    assert_eq!(desk.state(second), Some(State::Dead));
+    let leased = desk.lease(9).remove(0);
+    assert_eq!(leased.job, first);
+    desk.complete(&leased).unwrap();
+    assert_eq!(desk.state(second), Some(State::Dead), "it is not tried for that");
+    assert!(desk.leased(9).is_empty());
+    desk.ask(Action::Cancel { job: second }).unwrap();
+    assert_eq!(desk.leased(9), [third]);
 }
 
 #[test]

@@ -138,7 +138,8 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let other = Settings { max_backlog: 10, concurrency_limit: Some(2), ..tight() };
+        let other =
+            Settings { max_backlog: 10, max_crashes: 4, concurrency_limit: Some(2), ..tight() };
         let driver = Driver::new(Options::default());
         let model = Model { now: driver.now, ..Model::default() };
         Self {

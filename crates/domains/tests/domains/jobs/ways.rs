@@ -121,6 +121,17 @@ fn crashes_and_failures_have_budgets_of_their_own() {
 }
 
 #[test]
+fn the_last_attempt_makes_a_dead_letter() {
+    let mut desk = Desk::new(tight());
+    desk.enqueue(job("mail"));
+    for state in [State::Retry, State::Retry, State::Dead] {
+        let leased = desk.lease(1).remove(0);
+        assert_eq!(desk.fail(&leased, true), Ok(state));
+        desk.driver.pass(2_000);
+    }
+}
+
+#[test]
 fn retries_wait_longer_each_time_and_apart() {
     let settings = Settings { max_attempts: 9, jitter_percent: 20, ..tight() };
     let waits = |failures| -> BTreeSet<u64> {
@@ -166,6 +177,9 @@ fn a_cancelled_job_is_told_at_its_next_word() {
     let running = desk.enqueue(job("mail"));
     let leased = desk.lease(1).remove(0);
     assert_eq!(standing(desk.ask(Action::Cancel { job: running })), Ok(State::Leased));
+    let written = desk.driver.log.len();
+    assert_eq!(standing(desk.ask(Action::Cancel { job: running })), Ok(State::Leased));
+    assert_eq!(desk.driver.log.len(), written, "it is to stop already");
     let extend = Action::Extend { job: running, lease: leased.lease, lease_ms: 1_000 };
     let Ok(Reply::Job(standing)) = desk.ask(extend) else { panic!() };
     assert!(standing.cancel);
