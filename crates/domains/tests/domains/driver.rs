@@ -3,8 +3,8 @@
 
 use evenkeel_domains::{Command, Domains, Found, Query, Refusal, Reply, meta, reservations};
 use evenkeel_engine::{
-    Answer, Failure, Idempotency, Options, Outcome, Output, Partition, Priority, Request, Stop,
-    TenantId, Time,
+    Answer, Entity, Failure, Idempotency, Options, Outcome, Output, Partition, Priority, Request,
+    Stop, TenantId, Time,
 };
 use evenkeel_log::{Incarnation, PartitionId, Record};
 use evenkeel_state::{State, Store};
@@ -28,6 +28,8 @@ pub(crate) struct Driver {
     pub(crate) held_back: Vec<(u64, Record)>,
     /// Whether appends wait for [`Driver::land`].
     pub(crate) holds_back: bool,
+    /// Entities of which those who watch them were told that there is something new.
+    pub(crate) changed: Vec<Entity>,
     next_ticket: u64,
 }
 
@@ -44,6 +46,7 @@ impl Driver {
             answers: BTreeMap::new(),
             held_back: Vec::new(),
             holds_back: false,
+            changed: Vec::new(),
             next_ticket: 0,
         };
         driver.partition.follow(&driver.log[0]).unwrap();
@@ -97,7 +100,8 @@ impl Driver {
                 self.store.flush(&frozen).unwrap();
                 self.partition.flushed().unwrap();
             }
-            Output::Read(_) | Output::Changed(_) => {}
+            Output::Changed(entity) => self.changed.push(entity),
+            Output::Read(_) => {}
             Output::SteppedDown(why) => panic!("nobody else leads: {why}"),
         }
     }

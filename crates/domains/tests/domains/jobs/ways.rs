@@ -290,6 +290,35 @@ fn a_job_is_not_started_before_its_time() {
     assert_eq!(desk.leased(1), [number]);
 }
 
+/// Who waits for work is woken when there is more of it, and only then.
+#[test]
+fn more_to_lease_is_told() {
+    let mut desk = Desk::new(Settings { concurrency_limit: Some(1), ..tight() });
+    desk.enqueue(NewJob { when: When::DelayMs(100), ..job("late") });
+    assert_eq!(desk.driver.changed, [], "nothing can be leased yet");
+    let query = Query::Queue { queue: "q".into(), after: None };
+    let Ok(Found::Queue(queue)) = desk.query(&query) else { panic!() };
+    let told = |desk: &mut Desk| {
+        let told = std::mem::take(&mut desk.driver.changed);
+        assert!(told.iter().all(|entity| Some(*entity) == queue.entity));
+        !told.is_empty()
+    };
+    desk.driver.pass(100);
+    assert!(told(&mut desk), "it is due");
+    let leased = desk.lease(1).remove(0);
+    desk.enqueue(job("next"));
+    assert!(!told(&mut desk), "there is no slot for it");
+    desk.complete(&leased).unwrap();
+    assert!(told(&mut desk), "now there is");
+    desk.set(|settings| settings.paused = true);
+    desk.lease(1);
+    desk.enqueue(job("next"));
+    assert!(!told(&mut desk), "the queue is paused");
+    desk.set(|settings| settings.paused = false);
+    desk.enqueue(job("next"));
+    assert!(told(&mut desk));
+}
+
 #[test]
 fn a_job_runs_after_those_that_it_names() {
     let mut desk = Desk::new(tight());
