@@ -1,7 +1,9 @@
 //! Jobs that wait for other jobs, also of other queues. A job that is over tells those that wait for
 //! it by its queue's timer, a bounded number at a time: each is told once.
 //!
-//! A job can only wait for jobs that are in its partition.
+//! A job can only wait for jobs that are in its partition, where it is placed unless it has keys of its
+//! own ([`Spread::Beside`](super::Spread::Beside)). The row of who waits names a partition all the
+//! same, so that to tell one elsewhere will be a delivery and no new row.
 
 use super::{
     JobId, Refusal, State,

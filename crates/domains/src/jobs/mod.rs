@@ -38,7 +38,7 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
-pub use place::{Spread, place, places};
+pub use place::{Spread, place, places, position};
 pub use queries::{EventView, Found, Query, QueueView, query};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,

@@ -1,7 +1,7 @@
 //! Where a job is: a pure function of what it is enqueued with, so that all jobs of an ordering key
 //! are in one partition, and so are all of a unique key within it.
 
-use super::Settings;
+use super::{JobId, Settings};
 use crate::{KeyParts, route};
 use evenkeel_log::PartitionId;
 
@@ -10,16 +10,27 @@ use evenkeel_log::PartitionId;
 pub enum Spread<'a> {
     /// Its ordering key; without one, its unique key.
     Key(&'a str),
-    /// Neither: a number that whoever routes it draws, or derives from the request's idempotency key
+    /// Neither, and it waits for other jobs: it is where the first of them is.
+    Beside(JobId),
+    /// None of that: a number that whoever routes it draws, or derives from the request's idempotency key
     /// and the job's place in the request, so that a repeat meets what it repeats.
     Drawn(u64),
 }
 
 impl<'a> Spread<'a> {
-    /// Of a job with these keys; `drawn` if it has none.
+    /// Of a job with these keys that waits for `after`; `drawn` if there is nothing of all that.
     #[must_use]
-    pub fn of(ordering_key: Option<&'a str>, unique_key: Option<&'a str>, drawn: u64) -> Self {
-        ordering_key.or(unique_key).map_or(Self::Drawn(drawn), Self::Key)
+    pub fn of(
+        ordering_key: Option<&'a str>,
+        unique_key: Option<&'a str>,
+        after: &[JobId],
+        drawn: u64,
+    ) -> Self {
+        match (ordering_key.or(unique_key), after.first()) {
+            (Some(key), _) => Self::Key(key),
+            (None, Some(after)) => Self::Beside(*after),
+            (None, None) => Self::Drawn(drawn),
+        }
     }
 }
 
@@ -38,6 +49,11 @@ pub fn place(
             let key = KeyParts::two(queue.as_bytes(), key.as_bytes());
             route("jobs", tenant, key, spread).0
         }
+        // Where the queue does not go it is refused, as it could not wait for it.
+        Spread::Beside(job) => {
+            let partition = PartitionId(job.partition);
+            position(tenant, queue, settings, partition, partitions).unwrap_or_default()
+        }
         Spread::Drawn(drawn) => {
             let position = drawn % u64::from(spread);
             u16::try_from(position).expect("less than the number of partitions")
@@ -55,6 +71,20 @@ pub fn places(
 ) -> impl Iterator<Item = PartitionId> {
     let home = home(tenant, queue, partitions);
     (0..settings.spread.max(1)).map(move |position| at(home, position, partitions))
+}
+
+/// The [position](Settings::share) of a partition among those that a queue uses, if it is one.
+#[must_use]
+pub fn position(
+    tenant: &str,
+    queue: &str,
+    settings: &Settings,
+    partition: PartitionId,
+    partitions: u16,
+) -> Option<u16> {
+    let mut places = places(tenant, queue, settings, partitions);
+    let position = places.position(|place| place == partition)?;
+    u16::try_from(position).ok()
 }
 
 /// Queues that use few partitions do not all use the first.
@@ -100,12 +130,28 @@ mod tests {
             let job = place("default", "mail", &settings, Spread::Key(&key), 16);
             assert!(places.contains(&job));
         }
+        for (at, partition) in (0..).zip(&places) {
+            let found = position("default", "mail", &settings, *partition, 16);
+            assert_eq!(found, Some(at));
+            let after = JobId { partition: partition.0, number: 1 };
+            let beside = place("default", "mail", &settings, Spread::Beside(after), 16);
+            assert_eq!(beside, *partition);
+        }
+        let others = (0..16).map(PartitionId).filter(|partition| !places.contains(partition));
+        for other in others {
+            assert_eq!(position("default", "mail", &settings, other, 16), None);
+            let after = JobId { partition: other.0, number: 1 };
+            let beside = place("default", "mail", &settings, Spread::Beside(after), 16);
+            assert_eq!(beside, places[0]);
+        }
     }
 
     #[test]
     fn an_ordering_key_decides_before_a_unique_key() {
-        assert_eq!(Spread::of(Some("o"), Some("u"), 7), Spread::Key("o"));
-        assert_eq!(Spread::of(None, Some("u"), 7), Spread::Key("u"));
-        assert_eq!(Spread::of(None, None, 7), Spread::Drawn(7));
+        let after = JobId { partition: 3, number: 9 };
+        assert_eq!(Spread::of(Some("o"), Some("u"), &[after], 7), Spread::Key("o"));
+        assert_eq!(Spread::of(None, Some("u"), &[after], 7), Spread::Key("u"));
+        assert_eq!(Spread::of(None, None, &[after], 7), Spread::Beside(after));
+        assert_eq!(Spread::of(None, None, &[], 7), Spread::Drawn(7));
     }
 }

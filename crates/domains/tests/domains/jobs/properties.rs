@@ -32,6 +32,8 @@ enum Step {
     Replay(usize, u32, bool, Option<usize>),
     Set(usize, Change),
     Pass(u64),
+    /// What is in memory goes to the store.
+    Flush,
 }
 
 #[derive(Debug, Clone)]
@@ -121,6 +123,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(queue, max, dry, kind)| Step::Replay(queue, max, dry, kind)),
         1 => (queue, change()).prop_map(|(queue, change)| Step::Set(queue, change)),
         4 => prop_oneof![0..300_u64, 0..3_000_u64, 0..30_000_u64].prop_map(Step::Pass),
+        1 => Just(Step::Flush),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -200,6 +203,7 @@ impl Run {
                 self.ask(*queue, Action::Lease { worker: "w".into(), max: 0, lease_ms: None });
             }
             Step::Pass(ms) => self.driver.pass(*ms),
+            Step::Flush => self.driver.partition.request_checkpoint(),
         }
         self.driver.settle();
         self.model.advance(self.driver.now);
