@@ -136,9 +136,7 @@ fn complete(
         if u32::try_from(result.len()).map_or(true, |bytes| bytes > max_bytes) {
             return Err(Stop::Refused(Refusal::ResultTooLarge { max_bytes }));
         }
-        if subject.queue.settings.retention_ms > 0 {
-            subject.note(number, &mut job, NoteKind::Result, result.clone());
-        }
+        subject.note(number, &mut job, NoteKind::Result, result.clone());
     }
     job.ended = Ended::Completed;
     subject.queue.totals.completed += 1;

@@ -2,8 +2,8 @@
 
 use super::{Desk, id, in_order, job, tight};
 use evenkeel_domains::jobs::{
-    Action, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX, LEASE_JOBS_MAX, NewJob,
-    Refusal, Settings, State, When,
+    Action, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX, LEASE_BYTES_MAX,
+    LEASE_JOBS_MAX, NewJob, PAYLOAD_BYTES_MAX, Refusal, Reply, Settings, State, When,
 };
 use evenkeel_engine::Options;
 use evenkeel_log::BODY_BYTES_MAX;
@@ -125,6 +125,33 @@ fn many_that_wait_for_one_are_told_in_steps() {
     for _ in 0..5 {
         assert_eq!(desk.leased(100).len(), 100);
     }
+}
+
+/// Those of another queue are told fewer at a time: each has a queue's row to be written.
+#[test]
+fn many_of_another_queue_are_told_in_steps() {
+    let mut desk = Desk::new(roomy());
+    let first = desk.enqueue(job("first"));
+    let waiter = NewJob { after: vec![id(first)], ..job("next") };
+    desk.ask_of("other", Action::Enqueue(vec![waiter; 50])).unwrap();
+    let leased = desk.lease(1);
+    let before = desk.driver.log.len();
+    desk.complete(&leased[0]).unwrap();
+    assert!(desk.driver.log.len() >= before + 1 + 50 / 8);
+    let lease = Action::Lease { worker: "w".into(), max: 100, lease_ms: None };
+    let Ok(Reply::Leased(leased, _)) = desk.ask_of("other", lease) else { panic!() };
+    assert_eq!(leased.len(), 50);
+}
+
+#[test]
+fn a_lease_of_large_payloads_gives_fewer() {
+    let mut desk = Desk::new(roomy());
+    let payload = "p".repeat(PAYLOAD_BYTES_MAX);
+    for _ in 0..20 {
+        desk.enqueue(NewJob { payload: payload.clone(), ..job("large") });
+    }
+    assert_eq!(desk.leased(100).len(), LEASE_BYTES_MAX / PAYLOAD_BYTES_MAX);
+    assert_eq!(desk.leased(100).len(), 20 - LEASE_BYTES_MAX / PAYLOAD_BYTES_MAX);
 }
 
 /// What a command costs does not grow with the backlog: what it writes does not.

@@ -3,8 +3,8 @@
 use super::{Desk, NOBODYS, id, job, standing, tight};
 use crate::driver::ID;
 use evenkeel_domains::jobs::{
-    Action, Cursor, DeadFilter, Found, JobId, LeaseId, NewJob, Query, QueueEvent, Refusal, Reply,
-    Settings, SettingsError, State, WaitingFor, When,
+    Action, Cursor, DeadFilter, EVENT_RETENTION_MS, Found, JobId, LeaseId, Leased, NewJob, Query,
+    QueueEvent, Refusal, Reply, Settings, SettingsError, State, WaitingFor, When,
 };
 use std::collections::BTreeSet;
 
@@ -169,6 +169,31 @@ fn a_job_that_is_not_worth_a_retry_is_dead_and_comes_back() {
 }
 
 #[test]
+fn events_are_kept_for_a_time() {
+    let mut desk = Desk::new(tight());
+    for _ in 0..300 {
+        desk.enqueue(job("mail"));
+        let leased = desk.lease(1).remove(0);
+        desk.fail(&leased, false).unwrap();
+    }
+    let read = |desk: &Desk, after| {
+        let query = Query::Events { queue: "q".into(), after, limit: 1_000 };
+        let Ok(Found::Events(events, reset)) = desk.query(&query) else { panic!() };
+        (events, reset)
+    };
+    let (events, _) = read(&desk, None);
+    let second = events[1].position;
+    assert_eq!(second.sequence, 2);
+    let (rest, reset) = read(&desk, Some(second));
+    assert_eq!((rest[0].position.sequence, reset), (3, false));
+    desk.driver.pass(EVENT_RETENTION_MS - 1);
+    assert_eq!(read(&desk, None).0.len(), events.len());
+    desk.driver.pass(1);
+    assert_eq!(read(&desk, None), (Vec::new(), false), "all of them, in steps");
+    assert_eq!(read(&desk, Some(second)), (Vec::new(), true), "who was behind is told");
+}
+
+#[test]
 fn a_cancelled_job_is_told_at_its_next_word() {
     let mut desk = Desk::new(tight());
     let waiting = desk.enqueue(job("mail"));
@@ -310,6 +335,11 @@ fn more_to_lease_is_told() {
     assert!(!told(&mut desk), "there is no slot for it");
     desk.complete(&leased).unwrap();
     assert!(told(&mut desk), "now there is");
+    desk.set(|settings| settings.concurrency_limit = None);
+    desk.enqueue(job("next"));
+    assert!(told(&mut desk));
+    desk.lease(1);
+    assert!(!told(&mut desk), "what is left is less, and known");
     desk.set(|settings| settings.paused = true);
     desk.lease(1);
     desk.enqueue(job("next"));
@@ -397,6 +427,51 @@ fn dead_letters_are_replayed_by_what_they_are() {
     let last = Cursor { slot: State::Dead as u8, at: died[2].1.0, number: died[2].0 };
     assert_eq!(next, Some(last), "it goes on after the last that came back");
     assert_eq!(ask(&mut desk, mail, next, 2, false), (vec![died[4].0], None));
+}
+
+#[test]
+fn a_replay_goes_on_and_stops_where_it_is_told_to() {
+    let mut desk = Desk::new(Settings { max_backlog: 2, ..tight() });
+    let mut dead = Vec::new();
+    for _ in 0..4 {
+        desk.enqueue(NewJob { priority: 9, ..job("mail") });
+        let leased = desk.lease(1).remove(0);
+        desk.fail(&leased, false).unwrap();
+        dead.push(leased.job);
+    }
+    let replay = |max, after, dry_run| {
+        let (filter, by) = (DeadFilter::default(), "ada".to_owned());
+        Action::Replay { filter, after, max, dry_run, by }
+    };
+    // All of them died at one time.
+    let (mut after, mut seen) = (None, Vec::new());
+    for _ in 0..dead.len() {
+        let Ok(Reply::Replayed(one)) = desk.ask(replay(1, after, true)) else { panic!() };
+        seen.extend(one.jobs);
+        after = one.next;
+    }
+    assert_eq!((seen, after), (dead.clone(), None));
+    let Ok(Reply::Replayed(some)) = desk.ask(replay(9, None, false)) else { panic!() };
+    assert_eq!(some.jobs, dead[..2], "until the backlog is full");
+    assert_eq!(some.next.map(|cursor| cursor.number), Some(dead[1]));
+    let full = Refusal::BacklogFull { backlog: 2, max: 2 };
+    assert_eq!(desk.ask(replay(9, some.next, false)), Err(full.clone()));
+    assert_eq!(desk.ask(Action::Retry { job: dead[2], by: "ada".into() }), Err(full));
+}
+
+/// A job is asked for by its queue: whoever may use one queue does not reach another's.
+#[test]
+fn a_job_of_another_queue_is_none() {
+    let mut desk = Desk::new(tight());
+    desk.ask_of("other", Action::Enqueue(vec![job("b")])).unwrap();
+    let number = desk.enqueue(job("mail"));
+    let Leased { job, lease, .. } = desk.lease(1).remove(0);
+    let complete = Action::Complete { job, lease, result: None };
+    assert_eq!(desk.ask_of("other", complete), Err(Refusal::NoJob));
+    assert_eq!(desk.ask_of("other", Action::Cancel { job }), Err(Refusal::NoJob));
+    let retry = Action::Retry { job, by: "ada".into() };
+    assert_eq!(desk.ask_of("other", retry), Err(Refusal::NoJob));
+    assert_eq!(super::get(&desk.driver, "other", number), None);
 }
 
 #[test]
