@@ -3,7 +3,7 @@
 
 use super::{
     State, after,
-    subject::{Subject, TIMED},
+    subject::{KEPT, Subject, TIMED},
     tables::{EVENT_RETENTION_MS, Job, JobIndex, Jobs},
 };
 use evenkeel_engine::Time;
@@ -21,12 +21,14 @@ pub(super) fn settle(mut subject: Subject<'_, '_, '_>) -> Result<(), StateError>
     let before = subject.ctx.tx.savepoint();
     let mut elsewhere = Vec::new();
     for state in TIMED {
-        if !is_enough(&subject, &before) {
-            subject.settle_state(state, &before)?;
-        }
+        subject.settle_state(state, &before)?;
     }
     if !is_enough(&subject, &before) {
         elsewhere = subject.tell_waiters(&before)?;
+    }
+    // Last, so that nobody who waits is held up by what nobody waits for.
+    for state in KEPT {
+        subject.settle_state(state, &before)?;
     }
     let old = subject.ctx.now().minus_ms(EVENT_RETENTION_MS);
     let entity = subject.queue.entity();
@@ -62,7 +64,8 @@ impl Subject<'_, '_, '_> {
                 *first = Some(first.map_or(Time(key.2), |first| first.min(Time(key.2))));
                 return Ok(());
             }
-            if let Some(mut job) = self.ctx.tx.get::<Jobs>(&key.3)? {
+            let job = self.ctx.tx.get::<Jobs>(&key.3)?;
+            if let Some(mut job) = job.filter(|job| job.state == state) {
                 self.is_due(key.3, &mut job)?;
             }
         }

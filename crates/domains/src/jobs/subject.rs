@@ -240,7 +240,7 @@ impl Subject<'_, '_, '_> {
             let first = self.queue.first[state as usize]?;
             Some(first.plus_ms(self.kept_ms(state)))
         };
-        let jobs = TIMED.into_iter().filter_map(due);
+        let jobs = TIMED.into_iter().chain(KEPT).filter_map(due);
         let over = (self.queue.over > 0).then(|| self.ctx.now());
         let events = &self.queue.events;
         let event = (!events.is_empty()).then(|| events.first_at.plus_ms(EVENT_RETENTION_MS));
@@ -271,10 +271,10 @@ impl Subject<'_, '_, '_> {
     }
 }
 
-/// The states in which something happens by itself, in the order in which it is done: who might
-/// lose a lease first, who may start next, what is forgotten last.
-pub(super) const TIMED: [State; 6] =
-    [State::Leased, State::Scheduled, State::Retry, State::Done, State::Cancelled, State::Dead];
+/// The states in which a job waits for a time, in the order in which that is looked at.
+pub(super) const TIMED: [State; 3] = [State::Leased, State::Scheduled, State::Retry];
+/// The states in which it is kept for a time.
+pub(super) const KEPT: [State; 3] = [State::Done, State::Cancelled, State::Dead];
 
 fn counters(ctx: &Context<'_, '_>) -> Result<Counters, StateError> {
     let counters = ctx.tx.get::<JobCounters>(&())?;
