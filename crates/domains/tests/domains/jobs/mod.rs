@@ -5,6 +5,7 @@ mod heavy;
 mod model;
 mod order;
 mod properties;
+mod settings;
 mod ways;
 
 use crate::driver::{Driver, ID, TENANT};

@@ -4,9 +4,8 @@ use super::{Desk, NOBODYS, id, job, standing, tight};
 use crate::driver::ID;
 use evenkeel_domains::jobs::{
     Action, Cursor, DeadFilter, EVENT_RETENTION_MS, Found, JobId, LeaseId, Leased, NewJob, Query,
-    QueueEvent, Refusal, Reply, Settings, SettingsError, State, WaitingFor, When,
+    QueueEvent, Refusal, Reply, Settings, State, WaitingFor, When,
 };
-use std::collections::BTreeSet;
 
 #[test]
 fn a_job_is_done() {
@@ -129,23 +128,6 @@ fn the_last_attempt_makes_a_dead_letter() {
         assert_eq!(desk.fail(&leased, true), Ok(state));
         desk.driver.pass(2_000);
     }
-}
-
-#[test]
-fn retries_wait_longer_each_time_and_apart() {
-    let settings = Settings { max_attempts: 9, jitter_percent: 20, ..tight() };
-    let waits = |failures| -> BTreeSet<u64> {
-        (0..100).map(|number| settings.backoff_ms(number, failures, failures)).collect()
-    };
-    for (failures, wait_ms) in [(1, 100), (2, 200), (3, 400), (9, 1_000), (64, 1_000)] {
-        let waits = waits(failures);
-        let (least, most) = (*waits.first().unwrap(), *waits.last().unwrap());
-        assert!(least >= wait_ms * 8 / 10 && most <= wait_ms * 12 / 10, "{least} {most}");
-        assert!(waits.len() > 20, "a stampede is spread: {waits:?}");
-    }
-    let even = Settings { jitter_percent: 0, ..settings };
-    assert_eq!(even.backoff_ms(1, 1, 1), 100);
-    assert_eq!(settings.backoff_ms(7, 2, 2), settings.backoff_ms(7, 2, 2), "and always the same");
 }
 
 #[test]
@@ -472,54 +454,4 @@ fn a_job_of_another_queue_is_none() {
     let retry = Action::Retry { job, by: "ada".into() };
     assert_eq!(desk.ask_of("other", retry), Err(Refusal::NoJob));
     assert_eq!(super::get(&desk.driver, "other", number), None);
-}
-
-#[test]
-fn settings_have_rules() {
-    let legal = Settings::of(4);
-    assert_eq!(legal.check(16), Ok(()));
-    let wrong = [
-        (Settings { spread: 0, ..legal }, SettingsError::Spread { partitions: 16 }),
-        (Settings { spread: 17, ..legal }, SettingsError::Spread { partitions: 16 }),
-        (Settings { concurrency_limit: Some(3), ..legal }, SettingsError::Limit { spread: 4 }),
-        (Settings { max_backlog: 3, ..legal }, SettingsError::Backlog { spread: 4 }),
-        (Settings { max_attempts: 0, ..legal }, SettingsError::Attempts),
-        (Settings { max_crashes: 0, ..legal }, SettingsError::Attempts),
-        (Settings { backoff_base_ms: 0, ..legal }, SettingsError::Backoff),
-        (Settings { backoff_max_ms: 1, ..legal }, SettingsError::Backoff),
-        (Settings { jitter_percent: 101, ..legal }, SettingsError::Jitter),
-        (Settings { lease_ms: 0, ..legal }, SettingsError::Lease),
-        (Settings { lease_ms_max: 1, ..legal }, SettingsError::Lease),
-        (Settings { retention_ms: u64::MAX, ..legal }, SettingsError::Retention),
-        (Settings { dead_retention_ms: 0, ..legal }, SettingsError::Retention),
-        (Settings { result_bytes_max: u32::MAX, ..legal }, SettingsError::Result),
-    ];
-    for (settings, error) in wrong {
-        assert_eq!(settings.check(16), Err(error));
-    }
-}
-
-#[test]
-fn shares_are_the_whole() {
-    for limit in [4, 5, 7, 100] {
-        let whole =
-            Settings { concurrency_limit: Some(limit), max_backlog: limit, ..Settings::of(4) };
-        let shares: Vec<Settings> = (0..4).map(|position| whole.share(position)).collect();
-        let limits: Vec<u64> = shares.iter().filter_map(|share| share.concurrency_limit).collect();
-        assert_eq!(limits.iter().sum::<u64>(), limit);
-        assert!(limits.iter().max().unwrap() - limits.iter().min().unwrap() <= 1);
-        assert_eq!(shares.iter().map(|share| share.max_backlog).sum::<u64>(), limit);
-    }
-}
-
-#[test]
-fn names_are_read_as_they_are_written() {
-    let job = JobId { partition: 3, number: (1 << 38) + 7 };
-    assert_eq!(job.to_string().parse(), Ok(job));
-    let lease = LeaseId { attempt: 2, fence: (1 << 38) + 9 };
-    assert_eq!(lease.to_string().parse(), Ok(lease));
-    for wrong in ["", ".", "1", "1.", ".1", "1.2.3", "+1.2", "1.+2", "1.-2", "70000.1", " 1.2"] {
-        assert_eq!(wrong.parse::<JobId>(), Err(()), "{wrong}");
-    }
-    assert_eq!("1.99999999999999999999".parse::<LeaseId>(), Err(()));
 }
