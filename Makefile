@@ -38,6 +38,7 @@ check:
 # Beside PostgreSQL and Redis, which it installs if they are missing. BENCHMARKS.md says more.
 bench:
 	bench/run
+	bench/limits
 
 # The proofs: simulated faults, every guarantee taken away in turn, the real binary killed.
 drill:

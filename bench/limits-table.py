@@ -1,5 +1,5 @@
-"""Medians and spread of what bench/limits wrote: who, depth, rate, then latencies in ms
-(average, minimum, p50, p95, p99, maximum)."""
+"""Medians and spread of what bench/limits wrote: who, depth, command, rate, then
+latencies in ms (average, minimum, p50, p95, p99, maximum)."""
 
 import csv
 import statistics
@@ -7,7 +7,7 @@ import sys
 
 rows = {}
 with open(sys.argv[1], newline="") as file:
-    for who, depth, rate, _, _, p50, _, p99, _ in csv.reader(file):
+    for who, depth, _, rate, _, _, p50, _, p99, _ in csv.reader(file):
         rows.setdefault((int(depth), who), []).append((float(rate), float(p50), float(p99)))
 
 print("| deep | who | requests/s (lowest – highest) | p50 ms | p99 ms |")
