@@ -221,8 +221,7 @@ async fn take<F: Files>(
             as_of,
         }) => {
             held.as_of = Some(as_of);
-            let result = results.swap_remove(0);
-            held.tokens.refused(result.clone(), node.now());
+            let result = held.tokens.refused(results.swap_remove(0), (cost, node.now()));
             Ok(answer(check, &held, result, node.now()))
         }
         Err(error) => node.stand_in(error, &terms),
