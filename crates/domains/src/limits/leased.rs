@@ -65,7 +65,14 @@ impl Tokens {
     /// None yet.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy, left: 0, counted_at: Time(0), lapse_at: Time(0), last: None, refused_need: 0 }
+        Self {
+            policy,
+            left: 0,
+            counted_at: Time(0),
+            lapse_at: Time(0),
+            last: None,
+            refused_need: 0,
+        }
     }
 
     /// Whether nothing would be lost by forgetting it.
