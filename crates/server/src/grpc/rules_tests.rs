@@ -167,6 +167,13 @@ fn what_is_wrong_is_said() {
             "replaces should not contain name of same descriptor",
         ),
         (&deep(DEPTH_MAX + 1), "at most 16 levels deep"),
+        (
+            &format!(
+                "domain: d\ndescriptors: [{{key: {}, value: v, rate_limit: {{}}}}]",
+                "k".repeat(9_000)
+            ),
+            "invalid rate limit unit",
+        ),
         (&"[".repeat(100_000), ""),
         ("a: &a [*a, *a]", ""),
     ] {

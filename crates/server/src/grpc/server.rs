@@ -63,17 +63,22 @@ pub async fn serve(
         }),
         auth: options.auth,
         request_bytes_max: options.request_bytes_max,
-        health: health_server,
-        reflection: reflection().build_v1().expect("the descriptors name what they have"),
+        health: health_server.max_decoding_message_size(options.request_bytes_max),
+        reflection: reflection()
+            .build_v1()
+            .expect("the descriptors name what they have")
+            .max_decoding_message_size(options.request_bytes_max),
         reflection_alpha: reflection()
             .build_v1alpha()
-            .expect("the descriptors name what they have"),
+            .expect("the descriptors name what they have")
+            .max_decoding_message_size(options.request_bytes_max),
     };
     let (sender, connections) = mpsc::channel(1);
     let accepting = tokio::spawn(accept(listener, options.connections_max, sender));
     let reloading = tokio::spawn(keep(rules));
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = Server::builder()
+        .timeout(options.request_timeout)
         .max_concurrent_streams(options.requests_max)
         .initial_stream_window_size(u32::try_from(options.request_bytes_max).ok())
         .initial_connection_window_size(WINDOW_BYTES)
@@ -207,3 +212,7 @@ impl AsyncWrite for Admitted {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -250,4 +250,4 @@ fn headers(statuses: &[DescriptorStatus]) -> Vec<HeaderValue> {
 
 #[cfg(test)]
 #[path = "service_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -15,7 +15,7 @@ fn request(key: &str) -> RateLimitRequest {
     RateLimitRequest { domain: "d".into(), descriptors: vec![descriptor], hits_addend: 0 }
 }
 
-async fn decider(directory: &TempDir) -> Decider {
+pub(in super::super) async fn decider(directory: &TempDir) -> Decider {
     std::fs::write(directory.path().join("rules.yaml"), RULES).unwrap();
     let mut options = NodeOptions::new(directory.path().join("data"));
     (options.init, options.partitions, options.segment_bytes) = (true, 2, 1 << 20);
