@@ -7,6 +7,8 @@ use serde::Deserialize;
 pub(super) const DEPTH_MAX: usize = 16;
 /// Values, keys and brackets of a file.
 const NODES_MAX: usize = 500_000;
+/// Bytes of a file's words, each alias being what it stands for.
+const WORDS_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -77,6 +79,7 @@ pub(super) fn read(text: &str) -> Result<File, String> {
             max_depth: depth,
             max_nodes: NODES_MAX,
             max_events: 2 * NODES_MAX,
+            max_total_scalar_bytes: WORDS_BYTES_MAX,
             max_documents: 1,
         },
     };
