@@ -8,6 +8,7 @@ use super::{
     routes::{Routes, SERVICE},
     service::Decider,
 };
+use crate::meters::Meters;
 use evenkeel_node::Node;
 use std::{
     future::Future,
@@ -39,11 +40,13 @@ const PREFACE_BYTES: usize = 24;
 const WINDOW_BYTES: u32 = 1_024 * 1_024;
 
 /// Serves Envoy's rate limit service on `listener` until `shutdown` completes; then answers what has
-/// been asked, within [`GrpcOptions::drain_timeout`]. Meanwhile it keeps `rules` as their files are.
+/// been asked, within [`GrpcOptions::drain_timeout`]. Meanwhile it keeps `rules` as their files are, and counts
+/// into `meters`.
 pub async fn serve(
     listener: TcpListener,
     options: GrpcOptions,
     node: Node,
+    meters: Meters,
     rules: Arc<Directory>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -60,6 +63,8 @@ pub async fn serve(
             rules: Arc::clone(&rules),
             windows: options.windows,
             response_headers: options.response_headers,
+            meter: meters.get("limits.check").expect("every path of the domains has a meter"),
+            meters,
         }),
         auth: options.auth,
         request_bytes_max: options.request_bytes_max,

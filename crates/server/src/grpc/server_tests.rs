@@ -32,7 +32,14 @@ async fn a_request_that_does_not_come_is_ended() {
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let request_timeout = Duration::from_millis(20);
     let options = GrpcOptions { request_timeout, ..GrpcOptions::new(Auth::Open) };
-    let serving = serve(listener, options, decider.node, decider.rules, std::future::pending());
+    let serving = serve(
+        listener,
+        options,
+        decider.node,
+        decider.meters,
+        decider.rules,
+        std::future::pending(),
+    );
     let serving = tokio::spawn(serving);
     let head: Vec<u8> = [
         header(":method", "POST"),
