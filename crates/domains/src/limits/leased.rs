@@ -145,9 +145,9 @@ impl Tokens {
     }
 
     /// What remains is what is here and what the owner last had.
-    fn with_left(&self, result: CheckResult) -> CheckResult {
-        let remaining = result.remaining.saturating_add(self.left).min(result.quantity);
-        CheckResult { remaining, ..result }
+    fn with_left(&self, mut result: CheckResult) -> CheckResult {
+        result.remaining = result.remaining.saturating_add(self.left).min(result.quantity);
+        result
     }
 
     fn admitted(&self, now: Time) -> CheckResult {

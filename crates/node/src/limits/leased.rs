@@ -25,7 +25,6 @@ use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 const SHARDS: usize = 16;
 /// Subjects of which a node has tokens at once. Others are counted exactly.
 const SUBJECTS_MAX: usize = 1 << 18;
-const SHARD_MAX: usize = SUBJECTS_MAX / SHARDS;
 /// A shard is looked through for idle subjects once it has so many, or twice what was left then.
 const SWEPT_AT: usize = 1_024;
 /// One that is nearly full of others is looked through this often, and not for each new subject.
@@ -102,7 +101,7 @@ impl Shard {
         if self.subjects.len() >= self.swept_at && now >= self.rest_until {
             self.sweep(now);
         }
-        self.subjects.len() < SHARD_MAX
+        self.subjects.len() < SUBJECTS_MAX / SHARDS
     }
 
     fn sweep(&mut self, now: Time) {
@@ -111,8 +110,8 @@ impl Shard {
             Arc::strong_count(held) > 1
                 || held.try_lock().is_ok_and(|held| !held.tokens.is_idle(now))
         });
-        self.swept_at = SWEPT_AT.max(2 * self.subjects.len()).min(SHARD_MAX);
-        if self.swept_at == SHARD_MAX {
+        self.swept_at = SWEPT_AT.max(2 * self.subjects.len()).min(SUBJECTS_MAX / SHARDS);
+        if self.swept_at == SUBJECTS_MAX / SHARDS {
             self.rest_until = now.plus_ms(SWEEP_REST_MS);
         }
     }
@@ -312,7 +311,7 @@ mod tests {
     #[test]
     fn a_full_shard_is_not_looked_through_for_each_new_subject() {
         let (mut shard, check, now) = (Shard::default(), check(), Time(10_000));
-        for number in 0..SHARD_MAX as u128 {
+        for number in 0..(SUBJECTS_MAX / SHARDS) as u128 {
             let subject = (TenantId(0), number.to_be_bytes());
             assert!(shard.has_room(now));
             shard.subjects.insert(subject, holding(&check, now));
