@@ -86,7 +86,7 @@ impl Decider {
             Err(problem) => Outcome::from_code(problem.code.meaning().code),
         };
         self.meters.record(&self.meter, outcome, began, None);
-        answered.map_err(failed)
+        answered.map_err(|problem| failed(&problem))
     }
 
     async fn answer(
@@ -249,7 +249,7 @@ fn result(answer: Result<Called<Reply>, NodeError>) -> Result<CheckResult, Probl
 }
 
 /// What a caller is told where nobody could count: that it is unavailable, however it came to that.
-fn failed(problem: Problem) -> Status {
+fn failed(problem: &Problem) -> Status {
     let said = format!("{}: {}", problem.code.meaning().code, problem.detail);
     match problem.code {
         code::Code::Unavailable
