@@ -47,6 +47,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             timers_resume,
             poisoned,
             totals,
+            refusing,
             ..
         } = self;
         let mut unreadable = false;
@@ -84,7 +85,7 @@ impl<A: App, T, R> Partition<A, T, R> {
                 }
             };
             delivered.replayed = replayed;
-            if app.is_buffered(&request.command) {
+            if !*refusing && app.is_buffered(&request.command) {
                 // It vouches for nothing that could still be lost.
                 let delivered = Delivered { offset: durable, ..delivered };
                 buffered.push(Output::Answer(request.ticket, Answer { outcome, delivered }));

@@ -137,6 +137,7 @@ impl<A: App, T, R> Partition<A, T, R> {
 
     fn commit_front(&mut self) {
         let Some(entry) = self.in_flight.pop_front() else { return };
+        self.refusing = false;
         let header = *entry.record.header();
         let committed = self.state.commit(&entry.record, entry.layer);
         committed.expect("an owner's record follows the one before it: both were made here");
@@ -166,6 +167,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         }
         self.totals.forget_all();
         self.open = None;
+        self.refusing = true;
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(Failure::Unavailable(why.to_owned()));

@@ -73,6 +73,9 @@ pub struct Partition<A: App, T, R> {
     pub(crate) checkpoint_wanted: bool,
     /// Somebody was answered in the last record before it was durable.
     pub(crate) buffered: bool,
+    /// The log took nothing of what was last in flight. Until it takes a record again nobody is
+    /// answered before that, or a log that refuses for long would take back one answer after the other.
+    pub(crate) refusing: bool,
     pub(crate) store_failed: bool,
     pub(crate) totals: Totals,
     pub(crate) poisoned: VecDeque<Hash>,
@@ -101,6 +104,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             time,
             checkpoint_wanted: false,
             buffered: false,
+            refusing: false,
             store_failed: false,
             totals: Totals::default(),
             poisoned: VecDeque::new(),

@@ -28,6 +28,7 @@ use std::{
     pin::Pin,
     task::Poll,
 };
+use tokio::time::timeout;
 
 /// When to ask again where nobody could count.
 const DEGRADED_RETRY_NS: u64 = 1_000_000_000;
@@ -236,8 +237,13 @@ impl<F: Files> Node<F> {
 
     /// Forgets what the subjects of `checks` have counted.
     pub async fn reset(&self, tenant: &Tenant, checks: Vec<Check>, options: CallOptions) -> Asked {
+        let give_up = self.now().plus_ms(self.deadline_ms("limits.reset", options.deadline));
         let reset = self.change(tenant, checks.clone(), Action::Reset, options).await?;
-        checks.iter().for_each(|check| self.0.leases.forget(tenant.id, check));
+        for check in &checks {
+            // Who is not let in by then has refusals that are soon too old anyway.
+            let forgotten = self.0.leases.forget(tenant.id, check);
+            let _ = timeout(leased::left(self, give_up), forgotten).await;
+        }
         Ok(reset)
     }
 

@@ -141,3 +141,25 @@ fn reads_say_that_they_do_not_see_what_lingers() {
     world.quiet();
     assert_eq!(world.owner.delivered_now().at, world.now);
 }
+
+/// Or each of its refusals would let as much in once more, for as long as it refuses.
+#[test]
+fn while_the_log_refuses_nobody_is_answered_ahead_of_it() {
+    let mut world = World::new(Options::default());
+    let full = Outcome::Refused("full".into());
+    let first = submit(&mut world, Command::CountBuffered(1));
+    assert_eq!(world.answers[&first].outcome, Ok(1));
+    world.now = world.now.plus_ms(Options::LINGER_MS);
+    world.poll();
+    assert_eq!(world.pending.len(), 1);
+    for _ in 0..3 {
+        for submission in std::mem::take(&mut world.pending) {
+            world.tell(submission.id, full.clone());
+        }
+        let ticket = submit(&mut world, Command::CountBuffered(1));
+        assert!(!world.answers.contains_key(&ticket), "it waits, as anything else does");
+    }
+    world.land_all();
+    let after = submit(&mut world, Command::CountBuffered(1));
+    assert_eq!(world.answers[&after].outcome, Ok(2), "the log takes records again");
+}
