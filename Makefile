@@ -17,8 +17,8 @@ run:
 test: clients
 	$(CARGO) test --workspace --features $(FEATURES)
 
-# Real clients, which the tests drive: redis-tools, and beside what is built redis-py, and gRPC's for
-# Python with Envoy's messages.
+# Real clients, which the tests drive: redis-tools, and beside what is built redis-py, ioredis, and
+# gRPC's for Python with Envoy's messages.
 clients:
 	crates/cli/tests/clients/setup
 	crates/cli/tests/clients/setup-envoy
