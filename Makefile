@@ -17,8 +17,8 @@ run:
 test: clients
 	$(CARGO) test --workspace --features $(FEATURES)
 
-# Real clients, which the tests drive: redis-tools, and beside what is built redis-py, and gRPC's for
-# Python with Envoy's messages.
+# Real clients, which the tests drive: redis-tools, and beside what is built redis-py, ioredis, and
+# gRPC's for Python with Envoy's messages.
 clients:
 	crates/cli/tests/clients/setup
 	crates/cli/tests/clients/setup-envoy
@@ -38,6 +38,7 @@ check:
 # Beside PostgreSQL and Redis, which it installs if they are missing. BENCHMARKS.md says more.
 bench:
 	bench/run
+	bench/limits
 
 # The proofs: simulated faults, every guarantee taken away in turn, the real binary killed.
 drill:

@@ -4,6 +4,7 @@
 //! - [`breakages`]: guarantees taken away in the simulator, to see which promise breaks.
 //! - [`prices`]: what a guarantee costs that is given where it is not needed.
 //! - [`crash`]: the real binary, killed and restarted under load.
+//! - [`neighbours`]: one tenant floods the real binary beside another.
 //! - [`history`] and [`checker`]: what clients were told, and whether that can be true.
 //! - [`load`]: load generation and the HTTP client that drills, benchmarks and the CLI share.
 //!
@@ -14,5 +15,6 @@ pub mod checker;
 pub mod crash;
 pub mod history;
 pub mod load;
+pub mod neighbours;
 pub mod prices;
 pub mod sim;

@@ -12,9 +12,9 @@ pub use report::{PriceReport, Side};
 
 use crate::{
     crash::{CrashError, server::Server},
-    load::{self, ClientError, DriveError, Endpoint, Pace, Plan, Run},
+    load::{self, ClientError, DriveError, Endpoint, Pace, Plan, Run, limits::LimitsBenchError},
 };
-use checks::{Checks, SIDES};
+use checks::SIDES;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Measurements of each side at most, so that a drill ends.
@@ -67,6 +67,9 @@ pub enum PriceError {
     /// It was not measured.
     #[error(transparent)]
     Drive(#[from] DriveError),
+    /// A limit was not put there.
+    #[error(transparent)]
+    Limit(#[from] LimitsBenchError),
     /// The server failed, or could not be asked how much it had done.
     #[error("{0}")]
     Answer(String),
@@ -93,7 +96,7 @@ impl Price {
         server.start().await?;
         let endpoint = server.endpoint().await?;
         let mut over_admission_max = [0; SIDES.len()];
-        for (side, over) in SIDES.iter().zip(&mut over_admission_max) {
+        for (side, over) in SIDES.into_iter().zip(&mut over_admission_max) {
             *over = checks::create(&endpoint, side).await?;
         }
         let mut measured: [Vec<(Run, u64)>; SIDES.len()] = Default::default();
@@ -147,7 +150,7 @@ async fn measure_once(
     plan: Plan,
 ) -> Result<(Run, u64), PriceError> {
     let before = checks::appends(endpoint).await?;
-    let workload = Arc::new(Checks::new(endpoint.clone(), &SIDES[side]));
+    let workload = Arc::new(checks::of(endpoint.clone(), SIDES[side]));
     let report = load::drive(workload, plan).await?;
     if let Some(error) = report.first_error() {
         return Err(PriceError::Answer(format!("a check failed: {error}")));

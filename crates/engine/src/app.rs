@@ -37,7 +37,9 @@ pub trait App: Send + Sync + 'static {
     /// Whether `command` is answered as soon as it is decided, and not only once that is durable.
     /// Whatever is then lost with the records in flight is lost to whoever was answered: at most
     /// [`Options::depth_buffered`](crate::Options::depth_buffered) records of
-    /// [`Options::batch_commands_max`](crate::Options::batch_commands_max) commands.
+    /// [`Options::batch_commands_max`](crate::Options::batch_commands_max) commands, and what was
+    /// decided in the last [`Options::linger_ms`](crate::Options::linger_ms). A log that refused
+    /// them must take a record before anybody is answered so again.
     fn is_buffered(&self, _: &Self::Command) -> bool {
         false
     }

@@ -4,7 +4,7 @@ use crate::{
     Answer, App, Barrier, Context, Delivered, Failure, Options, Output, Partition, Request, Stop,
     Time,
     idempotency::{self, Found},
-    in_flight::Waiting,
+    in_flight::{Open, Waiting},
     timers,
 };
 use evenkeel_log::{Hash, Kind};
@@ -28,11 +28,15 @@ enum Decision<A: App> {
 }
 
 impl<A: App, T, R> Partition<A, T, R> {
-    /// Decides what waits, up to the size of a record, and submits it.
+    /// Decides what waits, up to the size of a record, and submits it or leaves it open for more.
     pub(crate) fn decide_batch(&mut self, now: Time) {
         let offset = self.newest_tail().offset.next();
         let incarnation = self.incarnation();
-        let mut waiting = Waiting::default();
+        let linger_ms = self.options.linger_ms;
+        let goes_on = self.open.is_some();
+        let open = self.open.take().unwrap_or_else(|| Open::new(now, linger_ms));
+        let Open { since, due, layer, touched, mut commands } = open;
+        let mut waiting = Waiting { touched, ..Waiting::default() };
         let Self {
             app,
             options,
@@ -43,11 +47,12 @@ impl<A: App, T, R> Partition<A, T, R> {
             timers_resume,
             poisoned,
             totals,
+            refusing,
             ..
         } = self;
         let mut unreadable = false;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
-        let mut tx = state.begin(&layers);
+        let mut tx = state.resume(&layers, layer);
         let touched = &mut waiting.touched;
         let mut ctx = Context { tx: &mut tx, now, incarnation, touched, next_timer, totals };
         if ctx.next_timer.is_some_and(|due| due.max(*timers_resume) <= now)
@@ -61,11 +66,13 @@ impl<A: App, T, R> Partition<A, T, R> {
         let durable = state.applied().tail.offset;
         let mut buffered = Vec::new();
         let mut again = Vec::new();
-        for _ in 0..options.batch_commands_max {
-            if ctx.tx.bytes() >= options.batch_bytes_max {
-                break;
-            }
-            let Some(request) = mailbox.pop() else { break };
+        let is_full = |commands, bytes| {
+            commands >= options.batch_commands_max || bytes >= options.batch_bytes_max
+        };
+        while !is_full(commands, ctx.tx.bytes())
+            && let Some(request) = mailbox.pop()
+        {
+            commands += 1;
             let (outcome, replayed) = match decider.decide(&mut ctx, poisoned, &request) {
                 Decision::Answer(outcome, replayed) => (outcome, replayed),
                 Decision::Again => {
@@ -78,7 +85,7 @@ impl<A: App, T, R> Partition<A, T, R> {
                 }
             };
             delivered.replayed = replayed;
-            if app.is_buffered(&request.command) {
+            if !*refusing && app.is_buffered(&request.command) {
                 // It vouches for nothing that could still be lost.
                 let delivered = Delivered { offset: durable, ..delivered };
                 buffered.push(Output::Answer(request.ticket, Answer { outcome, delivered }));
@@ -89,18 +96,24 @@ impl<A: App, T, R> Partition<A, T, R> {
         for request in again.into_iter().rev() {
             mailbox.push_front(request.tenant, request.priority, request);
         }
+        let is_full = is_full(commands, tx.bytes());
         let layer = tx.finish();
         self.store_failed |= unreadable;
         waiting.reads.append(&mut self.reads);
         waiting.touched.sort_unstable();
         waiting.touched.dedup();
-        self.buffered = !buffered.is_empty();
-        self.submit_batch(now, layer, waiting);
+        self.buffered = goes_on || !buffered.is_empty();
         self.outputs.append(&mut buffered);
+        let may_linger = commands > 0 && !is_full && now < due && !self.checkpoint_wanted;
+        if may_linger && waiting.is_empty() && !layer.is_empty() {
+            self.open = Some(Open { since, due, layer, touched: waiting.touched, commands });
+        } else {
+            self.submit_batch((since, now), layer, waiting);
+        }
     }
 
     /// Submits a decided batch, or answers it at once if nothing needs to be appended for it.
-    fn submit_batch(&mut self, now: Time, layer: Layer, waiting: Waiting<A, T, R>) {
+    fn submit_batch(&mut self, times: (Time, Time), layer: Layer, waiting: Waiting<A, T, R>) {
         let kind = if std::mem::take(&mut self.checkpoint_wanted) {
             Kind::Checkpoint
         } else {
@@ -115,9 +128,9 @@ impl<A: App, T, R> Partition<A, T, R> {
             let Waiting { answers, reads, touched } = waiting;
             self.answer_now(answers, reads);
             let nobody = Waiting { touched, ..Waiting::default() };
-            return self.submit_record(kind, now, layer, nobody);
+            return self.submit_record(kind, times, layer, nobody);
         }
-        self.submit_record(kind, now, layer, waiting);
+        self.submit_record(kind, times, layer, waiting);
     }
 
     /// Nothing changed and nobody else can lead: the answers wait only for what they have read.

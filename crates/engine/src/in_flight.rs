@@ -26,6 +26,8 @@ pub enum Outcome {
 /// An append that is not resolved.
 pub(crate) struct InFlight<A: App, T, R> {
     pub(crate) id: u64,
+    /// When the first of it was decided.
+    pub(crate) since: Time,
     pub(crate) record: Record,
     pub(crate) layer: Layer,
     pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
@@ -51,6 +53,27 @@ pub(crate) struct Waiting<A: App, T, R> {
     pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
     pub(crate) reads: Vec<R>,
     pub(crate) touched: Vec<Entity>,
+}
+
+/// What was decided and answered, and is not in a record yet.
+pub(crate) struct Open {
+    /// When the first of it was decided.
+    pub(crate) since: Time,
+    /// When it becomes a record at the latest.
+    pub(crate) due: Time,
+    pub(crate) layer: Layer,
+    pub(crate) touched: Vec<Entity>,
+    pub(crate) commands: usize,
+}
+
+impl Open {
+    /// It is due at a moment that all partitions of a node agree on, so that one sync serves them
+    /// all.
+    pub(crate) fn new(now: Time, linger_ms: u64) -> Self {
+        let linger_ms = linger_ms.max(1);
+        let due = Time((now.0 / linger_ms + 1) * linger_ms);
+        Self { since: now, due, layer: Layer::default(), touched: Vec::new(), commands: 0 }
+    }
 }
 
 impl<A: App, T, R> Default for Waiting<A, T, R> {
@@ -114,6 +137,7 @@ impl<A: App, T, R> Partition<A, T, R> {
 
     fn commit_front(&mut self) {
         let Some(entry) = self.in_flight.pop_front() else { return };
+        self.refusing = false;
         let header = *entry.record.header();
         let committed = self.state.commit(&entry.record, entry.layer);
         committed.expect("an owner's record follows the one before it: both were made here");
@@ -142,6 +166,8 @@ impl<A: App, T, R> Partition<A, T, R> {
             self.time = self.time.max(Time(first.record.header().time_ms).plus_ms(1));
         }
         self.totals.forget_all();
+        self.open = None;
+        self.refusing = true;
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(Failure::Unavailable(why.to_owned()));
@@ -160,6 +186,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.role = Role::Follower;
         self.epoch = self.state.applied().epoch;
         self.totals.forget_all();
+        self.open = None;
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(if effect_known {
@@ -177,11 +204,12 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.outputs.push(Output::SteppedDown(why));
     }
 
-    /// Seals `layer` into a record behind the newest one and submits it.
+    /// Seals `layer`, of what was decided from `since` to `now`, into a record behind the newest
+    /// one, and submits it.
     pub(crate) fn submit_record(
         &mut self,
         kind: Kind,
-        now: Time,
+        (since, now): (Time, Time),
         layer: Layer,
         waiting: Waiting<A, T, R>,
     ) {
@@ -203,6 +231,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.next_id += 1;
         self.in_flight.push_back(InFlight {
             id,
+            since,
             record: record.clone(),
             layer,
             deadline: waiting.answers.iter().filter_map(|(_, deadline, _)| *deadline).min(),

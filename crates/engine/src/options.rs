@@ -20,6 +20,9 @@ pub struct Options {
     /// ([`App::is_buffered`](crate::App::is_buffered)): how far answers may be ahead of the log. No
     /// less than `depth`.
     pub depth_buffered: usize,
+    /// How long a record may wait for more commands while all of its commands are answered before
+    /// they are durable: a record a command would cost more than the command.
+    pub linger_ms: u64,
     /// How ownership is confirmed.
     pub barrier: Barrier,
     /// Requests that may wait in the mailbox.
@@ -50,6 +53,8 @@ impl Options {
     /// Records in flight at once while commands are answered before they are durable, unless set
     /// otherwise.
     pub const DEPTH_BUFFERED: usize = 4;
+    /// How long a record waits while nobody waits for it, unless set otherwise.
+    pub const LINGER_MS: u64 = 2;
     /// Commands a batch, unless set otherwise.
     pub const BATCH_COMMANDS_MAX: usize = 1_024;
     /// Rows that one command may change, unless set otherwise.
@@ -64,6 +69,7 @@ impl Default for Options {
             writer: 0,
             depth: 1,
             depth_buffered: Self::DEPTH_BUFFERED,
+            linger_ms: Self::LINGER_MS,
             barrier: Barrier::Free,
             mailbox_max: 8_192,
             reads_max: 8_192,

@@ -4,7 +4,7 @@
 use crate::{
     Answer, App, Barrier, Delivered, Entity, Failure, Mailbox, Options, Refused, Request, Time,
     idempotency::Totals,
-    in_flight::{InFlight, Waiting},
+    in_flight::{InFlight, Open, Waiting},
 };
 use evenkeel_log::{Epoch, Hash, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail};
 use evenkeel_state::{ApplyError, Frozen, Layer, State, StateError, View};
@@ -60,6 +60,8 @@ pub struct Partition<A: App, T, R> {
     pub(crate) epoch: Epoch,
     pub(crate) mailbox: Mailbox<Request<A, T>>,
     pub(crate) in_flight: VecDeque<InFlight<A, T, R>>,
+    /// What comes behind those in flight.
+    pub(crate) open: Option<Open>,
     pub(crate) reads: Vec<R>,
     /// Never later than the earliest timer; `None` if there is none.
     pub(crate) next_timer: Option<Time>,
@@ -69,8 +71,11 @@ pub struct Partition<A: App, T, R> {
     pub(crate) next_sweep: Time,
     pub(crate) time: Time,
     pub(crate) checkpoint_wanted: bool,
-    /// Somebody was answered in the last batch before it was durable.
+    /// Somebody was answered in the last record before it was durable.
     pub(crate) buffered: bool,
+    /// The log took nothing of what was last in flight. Until it takes a record again nobody is
+    /// answered before that, or a log that refuses for long would take back one answer after the other.
+    pub(crate) refusing: bool,
     pub(crate) store_failed: bool,
     pub(crate) totals: Totals,
     pub(crate) poisoned: VecDeque<Hash>,
@@ -90,6 +95,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             epoch: state.applied().epoch,
             state,
             in_flight: VecDeque::new(),
+            open: None,
             reads: Vec::new(),
             next_timer: None,
             timers_resume: time,
@@ -98,6 +104,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             time,
             checkpoint_wanted: false,
             buffered: false,
+            refusing: false,
             store_failed: false,
             totals: Totals::default(),
             poisoned: VecDeque::new(),
@@ -160,7 +167,7 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// Whether something was decided that is not resolved.
     #[must_use]
     pub fn is_in_flight(&self) -> bool {
-        !self.in_flight.is_empty()
+        !self.in_flight.is_empty() || self.open.is_some()
     }
 
     /// Unflushed state, in bytes.
@@ -182,7 +189,8 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// When it must be polled even if nothing else happens.
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
-        let due = self.next_timer.map(|due| due.max(self.timers_resume));
+        let timer = self.next_timer.map(|due| due.max(self.timers_resume));
+        let due = timer.into_iter().chain(self.seal_due()).min();
         due.filter(|_| self.role == Role::Owner)
     }
 
@@ -207,7 +215,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         let now = self.advance_time(now);
         self.role = Role::Candidate;
         self.epoch = Epoch(self.epoch.0 + 1);
-        self.submit_record(Kind::Announce, now, Layer::default(), Waiting::default());
+        self.submit_record(Kind::Announce, (now, now), Layer::default(), Waiting::default());
     }
 
     /// Offers a request. It is answered by an [`Output::Answer`], whatever happens.
@@ -308,7 +316,8 @@ impl<A: App, T, R> Partition<A, T, R> {
     /// What a read of the committed state is complete as of: now, or the moment before the oldest
     /// decision that is not durable.
     pub fn delivered_now(&self) -> Delivered {
-        let undecided = self.in_flight.front().map(|entry| Time(entry.record.header().time_ms));
+        let in_flight = self.in_flight.front().map(|entry| entry.since);
+        let undecided = in_flight.or(self.open.as_ref().map(|open| open.since));
         let at = undecided.unwrap_or(self.time);
         Delivered { offset: self.tail().offset, at, replayed: false }
     }
@@ -334,6 +343,12 @@ impl<A: App, T, R> Partition<A, T, R> {
             || !self.reads.is_empty()
             || self.checkpoint_wanted
             || self.next_timer.is_some_and(|due| due.max(self.timers_resume) <= now)
+            || self.seal_due().is_some_and(|due| due <= now)
+    }
+
+    /// When what is open becomes a record at the latest.
+    fn seal_due(&self) -> Option<Time> {
+        self.open.as_ref().map(|open| open.due)
     }
 
     /// Answers those whose deadline passed while they waited for a decision.

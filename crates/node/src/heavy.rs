@@ -88,13 +88,14 @@ impl Heavy {
         self.hasher.hash_one((tenant, key))
     }
 
-    /// The window's heaviest if it is over at `now`: then the next begins.
+    /// The window's heaviest if it is over at `now`: then the next begins. It ended when it was to, also
+    /// where nothing has happened since: what was heavy an hour ago is not now.
     pub(crate) fn turn(&mut self, now: Time) -> Option<Heaviest> {
         if now < self.ends {
             return None;
         }
-        self.ends = now.plus_ms(WINDOW_MS);
-        Some(Heaviest { until: now, keys: self.keys.take(), tenants: self.tenants.take() })
+        let until = std::mem::replace(&mut self.ends, now.plus_ms(WINDOW_MS));
+        Some(Heaviest { until, keys: self.keys.take(), tenants: self.tenants.take() })
     }
 }
 
@@ -146,7 +147,8 @@ impl Default for Sketch {
 impl Sketch {
     fn count(&mut self, id: u64, units: u64, label: impl FnOnce() -> HeavyHitter) {
         if let Some(place) = self.places.get(&id) {
-            self.slots[*place].hitter.count += units;
+            let count = &mut self.slots[*place].hitter.count;
+            *count = count.saturating_add(units);
             return;
         }
         if self.slots.len() < SLOTS {
@@ -159,8 +161,9 @@ impl Sketch {
         let lightest = (0..SLOTS).min_by_key(|place| self.slots[*place].hitter.count);
         let place = lightest.expect("there are slots");
         let slot = &mut self.slots[place];
-        if before + units <= slot.hitter.count {
-            self.filter[cell] = before + units;
+        let after = before.saturating_add(units);
+        if after <= slot.hitter.count {
+            self.filter[cell] = after;
             return;
         }
         // What the evicted one had may be anybody's of its cell from now on.
@@ -168,7 +171,7 @@ impl Sketch {
         *left = (*left).max(slot.hitter.count);
         self.places.remove(&slot.id);
         self.places.insert(id, place);
-        let hitter = HeavyHitter { count: before + units, error: before, ..label() };
+        let hitter = HeavyHitter { count: after, error: before, ..label() };
         self.slots[place] = Slot { id, hitter };
     }
 
@@ -242,6 +245,25 @@ mod tests {
             assert!(hitter.count >= truly && hitter.count - hitter.error <= truly, "{hitter:?}");
             assert!(hitter.error <= total / SLOTS as u64);
         }
+    }
+
+    /// Costs are any number, and so are the tokens that are asked for.
+    #[test]
+    fn a_count_that_is_too_large_stays_the_largest() {
+        let mut sketch = Sketch::default();
+        for number in 0..=SLOTS as u64 {
+            (0..2).for_each(|_| sketch.count(number, u64::MAX, || numbered(number)));
+        }
+        assert!(sketch.take().iter().all(|hitter| hitter.count == u64::MAX));
+    }
+
+    #[test]
+    fn a_window_ended_when_it_was_to_and_not_when_something_came_again() {
+        let mut heavy = Heavy::default();
+        heavy.turn(Time(1_000)).unwrap();
+        let ends = 1_000 + WINDOW_MS;
+        assert_eq!(heavy.turn(Time(ends - 1)), None);
+        assert_eq!(heavy.turn(Time(ends + 3_600_000)).unwrap().until, Time(ends));
     }
 
     #[test]

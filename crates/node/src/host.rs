@@ -138,6 +138,8 @@ impl<L: Log> Host<L> {
                 }
                 () = &mut tick => slots.iter_mut().for_each(|slot| slot.with(Owner::touch)),
             }
+            // Whoever else is ready to ask gets to, so that one round serves many.
+            tokio::task::yield_now().await;
             while inbox.len() < INTAKE_MAX
                 && let Ok(letter) = letters.try_recv()
             {

@@ -26,7 +26,7 @@ mod ticket;
 pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant};
 pub use clock::Clock;
 pub use heavy::{Heaviest, HeavyHitter, SHOWN_MAX, SLOTS, WINDOW_MS};
-pub use limits::{CheckFailure, Checked, Verdict};
+pub use limits::{Answered, Ask, CheckFailure, Checked, Verdict};
 pub use meta::MetaView;
 pub use node::Node;
 pub use options::{NodeOptions, OpenError};

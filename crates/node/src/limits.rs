@@ -28,6 +28,7 @@ use std::{
     pin::Pin,
     task::Poll,
 };
+use tokio::time::timeout;
 
 /// When to ask again where nobody could count.
 const DEGRADED_RETRY_NS: u64 = 1_000_000_000;
@@ -117,6 +118,10 @@ impl Terms {
 }
 
 type Asked = Result<Called<Checked>, NodeError>;
+/// Checks that are counted together, and how.
+pub type Ask = (Vec<Check>, CallOptions);
+/// What they are answered.
+pub type Answered = Result<Called<Checked>, CheckFailure>;
 
 impl<F: Files> Node<F> {
     /// Asks whether all `checks` fit, at most [`CHECKS_MAX`], and counts all of them or none; with
@@ -144,6 +149,46 @@ impl<F: Files> Node<F> {
             return leased::check(self, tenant, checks, options).await;
         }
         self.count_exactly(tenant, checks, options).await
+    }
+
+    /// The same as [`Self::check`] without `peek` for many at once, each for itself. All are sent,
+    /// in their order, before any is waited for.
+    pub async fn checks(&self, tenant: &Tenant, asked: Vec<Ask>) -> Vec<Answered> {
+        let counts_in =
+            |(checks, options): &Ask| self.only_partition(tenant, checks, options).ok_or(());
+        let Ok(partitions) = asked.iter().map(counts_in).collect::<Result<Vec<_>, ()>>() else {
+            let one = |(checks, options): Ask| self.check(tenant, checks, false, options);
+            return together(asked.into_iter().map(one)).await;
+        };
+        let mut sent = Vec::with_capacity(asked.len());
+        let mut commands = Vec::with_capacity(asked.len());
+        for (partition, (checks, options)) in partitions.into_iter().zip(asked) {
+            sent.push((partition, Terms::of(&checks)));
+            commands.push((partition, counting(checks), options));
+        }
+        let called = self.commands_at(tenant, commands).await.into_iter();
+        let counted = called
+            .zip(sent)
+            .map(|(called, (partition, terms))| Ok(self.counted(partition, called, &terms)?));
+        counted.collect()
+    }
+
+    /// The one partition that counts `checks`, if they need nothing but that.
+    fn only_partition(
+        &self,
+        tenant: &Tenant,
+        checks: &[Check],
+        options: &CallOptions,
+    ) -> Option<PartitionId> {
+        bounded(checks).ok()?;
+        let plain = |check: &Check| {
+            let keyed = options.idempotency_key.is_some();
+            let slots = check.policy().algorithm == Algorithm::Concurrency;
+            if keyed { !slots } else { !leased::is_leased(check) }
+        };
+        let mut partitions = checks.iter().map(|check| self.partition_of_check(tenant, check));
+        let first = partitions.next()?;
+        (checks.iter().all(plain) && partitions.all(|other| other == first)).then_some(first)
     }
 
     /// Asks the partitions that count `checks`, whatever their mode.
@@ -192,8 +237,13 @@ impl<F: Files> Node<F> {
 
     /// Forgets what the subjects of `checks` have counted.
     pub async fn reset(&self, tenant: &Tenant, checks: Vec<Check>, options: CallOptions) -> Asked {
+        let give_up = self.now().plus_ms(self.deadline_ms("limits.reset", options.deadline));
         let reset = self.change(tenant, checks.clone(), Action::Reset, options).await?;
-        checks.iter().for_each(|check| self.0.leases.forget(tenant.id, check));
+        for check in &checks {
+            // Who is not let in by then has refusals that are soon too old anyway.
+            let forgotten = self.0.leases.forget(tenant.id, check);
+            let _ = timeout(leased::left(self, give_up), forgotten).await;
+        }
         Ok(reset)
     }
 
@@ -261,14 +311,21 @@ impl<F: Files> Node<F> {
         options: CallOptions,
     ) -> Asked {
         let terms = Terms::of(&checks);
-        let slots = terms.iter().any(|terms| terms.policy.algorithm == Algorithm::Concurrency);
-        let lease = if slots { random() } else { 0 };
-        let action = Action::Check { lease };
-        let command = Command::Limits(command_of(checks, action));
-        match self.command_at(partition, tenant, command, options).await {
+        let called = self.command_at(partition, tenant, counting(checks), options).await;
+        self.counted(partition, called, &terms)
+    }
+
+    /// What a partition's answer about checks with these `terms` means.
+    fn counted(
+        &self,
+        partition: PartitionId,
+        called: Result<Called<Reply>, NodeError>,
+        terms: &[Terms],
+    ) -> Asked {
+        match called {
             Ok(called) => Ok(called.map(|reply| {
                 let mut verdicts = verdicts(results(reply));
-                for (verdict, terms) in verdicts.iter_mut().zip(&terms) {
+                for (verdict, terms) in verdicts.iter_mut().zip(terms) {
                     let lease = |number| LeaseId { partition: partition.0, key: terms.key, number };
                     verdict.lease = verdict.result.lease.map(lease);
                 }
@@ -284,7 +341,7 @@ impl<F: Files> Node<F> {
                 staleness_ms: 0,
                 at: self.now(),
             }),
-            Err(error) => self.stand_in(error, &terms),
+            Err(error) => self.stand_in(error, terms),
         }
     }
 
@@ -363,6 +420,13 @@ fn results(reply: Reply) -> Vec<CheckResult> {
 fn bounded(checks: &[Check]) -> Result<(), NodeError> {
     let fits = (1..=CHECKS_MAX).contains(&checks.len());
     if fits { Ok(()) } else { Err(Failure::TooLarge.into()) }
+}
+
+/// The command that counts checks that were [`bounded`].
+fn counting(checks: Vec<Check>) -> Command {
+    let slots = checks.iter().any(|check| check.policy().algorithm == Algorithm::Concurrency);
+    let lease = if slots { random() } else { 0 };
+    Command::Limits(command_of(checks, Action::Check { lease }))
 }
 
 /// Of checks that were [`bounded`], or some of them.

@@ -105,16 +105,25 @@ impl<F: Files> Node<F> {
         commands: Vec<Command>,
         options: &CallOptions,
     ) -> Vec<Result<Called<Reply>, NodeError>> {
-        if let Err(error) = self.check_session(&options.session) {
-            return commands.iter().map(|_| Err(error.clone())).collect();
-        }
+        let commands = commands
+            .into_iter()
+            .map(|command| (self.partition_of(tenant, command.scope()), command, options.clone()));
+        self.commands_at(tenant, commands.collect()).await
+    }
+
+    /// The same for commands whose partitions are known already.
+    pub(crate) async fn commands_at(
+        &self,
+        tenant: &Tenant,
+        commands: Vec<(PartitionId, Command, CallOptions)>,
+    ) -> Vec<Result<Called<Reply>, NodeError>> {
         let gather = Gather::new(commands.len());
         let mut longest = Duration::ZERO;
         let mut sent = Vec::with_capacity(commands.len());
-        for (at, command) in commands.into_iter().enumerate() {
-            let partition = self.partition_of(tenant, command.scope());
+        for (at, (partition, command, options)) in commands.into_iter().enumerate() {
             let ticket = gather.ticket(at);
-            let one = self.submit(partition, tenant, command, options.clone(), ticket);
+            let known = self.check_session(&options.session);
+            let one = known.and_then(|()| self.submit(partition, tenant, command, options, ticket));
             sent.push(one.map(|one| {
                 longest = longest.max(one.deadline);
                 one.partition

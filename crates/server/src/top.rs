@@ -1,11 +1,13 @@
-//! `GET /v1/top`: what is busy, for whoever looks at the whole node. `evenkeel top` shows it.
+//! `GET /v1/top`: what is busy, for whoever looks at the whole node. `evenkeel top` shows it. What tenants
+//! there are and what their keys are is for administrators of the tenant `default` alone; those of
+//! another see their own.
 //!
 //! Counters are since the start: who asks twice has rates. The heaviest are of the last whole window.
 
-use crate::{answer::Answer, call::Call, problem::Problem};
+use crate::{answer::Answer, auth::DEFAULT_TENANT, call::Call, problem::Problem};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_log::LogStats;
-use evenkeel_node::{BatchStats, HeavyHitter, PartitionStats, WINDOW_MS};
+use evenkeel_node::{BatchStats, HeavyHitter, PartitionStats, Tenant, WINDOW_MS};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -78,12 +80,21 @@ pub(crate) fn top(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
     let node = &call.edge.node;
     let (stats, meta, now) = (node.stats(), node.meta(), node.now());
-    let names: HashMap<TenantId, &str> =
-        meta.meta.tenants.iter().map(|(name, id)| (*id, name.as_str())).collect();
+    let names = shown_to(&call.caller.tenant, &meta.meta.tenants);
     let partitions =
         stats.partitions.iter().map(|partition| of_partition(partition, &names, now)).collect();
     let top = Top { at_ms: now.0, window_ms: WINDOW_MS, log: of_log(&stats.log), partitions };
     Ok(Answer::json(StatusCode::OK, &top))
+}
+
+/// The tenants that `own` may see.
+fn shown_to<'t>(
+    own: &Tenant,
+    tenants: &'t HashMap<String, TenantId>,
+) -> HashMap<TenantId, &'t str> {
+    let all = *own.name == *DEFAULT_TENANT;
+    let shown = tenants.iter().filter(|(_, id)| all || **id == own.id);
+    shown.map(|(name, id)| (*id, name.as_str())).collect()
 }
 
 fn of_log(log: &LogStats) -> TopLog {
@@ -102,15 +113,15 @@ fn of_partition(
     now: Time,
 ) -> TopPartition {
     let BatchStats { commands, sizes } = stats.batches;
-    let hitter = |hitter: &HeavyHitter| TopHitter {
-        tenant: names.get(&hitter.tenant).map_or_else(String::new, |name| (*name).to_owned()),
-        key: hitter.key.clone(),
-        count: hitter.count,
-        error: hitter.error,
+    // Of whom there is no name here, the rest is not shown either.
+    let hitter = |hitter: &HeavyHitter| {
+        let HeavyHitter { tenant, key, count, error } = hitter.clone();
+        Some(TopHitter { tenant: (*names.get(&tenant)?).to_owned(), key, count, error })
     };
     let fresh = now.0 < stats.heaviest.until.0.saturating_add(2 * WINDOW_MS);
-    let shown =
-        |hitters: &[HeavyHitter]| hitters.iter().filter(|_| fresh).map(hitter).collect::<Vec<_>>();
+    let shown = |hitters: &[HeavyHitter]| -> Vec<TopHitter> {
+        hitters.iter().filter(|_| fresh).filter_map(hitter).collect()
+    };
     TopPartition {
         partition: stats.partition.0,
         leads: stats.leads,
@@ -120,5 +131,45 @@ fn of_partition(
         batches: sizes.iter().sum(),
         keys: shown(&stats.heaviest.keys),
         tenants: shown(&stats.heaviest.tenants),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenkeel_log::PartitionId;
+    use evenkeel_node::Heaviest;
+
+    #[test]
+    fn a_tenant_sees_its_own_and_the_default_one_all() {
+        let (default, acme) = (TenantId(0), TenantId(7));
+        let hitter = |tenant, key: &str| {
+            let key = Some(key.to_owned()).filter(|key| !key.is_empty());
+            HeavyHitter { tenant, key, count: 1, error: 0 }
+        };
+        let stats = PartitionStats {
+            partition: PartitionId(1),
+            leads: true,
+            offset: 1,
+            waiting: 0,
+            memtable_bytes: 0,
+            timers_due: 0,
+            batches: BatchStats::default(),
+            heaviest: Heaviest {
+                until: Time(1),
+                keys: vec![hitter(default, "secret"), hitter(acme, "ada")],
+                tenants: vec![hitter(default, ""), hitter(acme, "")],
+            },
+            quarantined: None,
+        };
+        let tenants = HashMap::from([("default".to_owned(), default), ("acme".to_owned(), acme)]);
+        let seen_by = |id, name: &str| {
+            let names = shown_to(&Tenant { id, name: name.into() }, &tenants);
+            let partition = of_partition(&stats, &names, Time(2));
+            let name = |hitter: TopHitter| hitter.key.unwrap_or(hitter.tenant);
+            partition.keys.into_iter().chain(partition.tenants).map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(seen_by(default, "default"), ["secret", "ada", "default", "acme"]);
+        assert_eq!(seen_by(acme, "acme"), ["ada", "acme"]);
     }
 }

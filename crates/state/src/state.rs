@@ -126,7 +126,12 @@ impl State {
     /// Begins a transaction over what is applied and the batches in flight, oldest first.
     #[must_use]
     pub fn begin<'a>(&'a self, in_flight: &'a [&'a Layer]) -> Tx<'a> {
-        Tx::over(self.levels(in_flight))
+        self.resume(in_flight, Layer::default())
+    }
+
+    /// The same, beginning with what an earlier transaction over the same has written.
+    pub fn resume<'a>(&'a self, in_flight: &'a [&'a Layer], written: Layer) -> Tx<'a> {
+        Tx::over(self.levels(in_flight), written)
     }
 
     /// What is applied, to be read.

@@ -47,10 +47,11 @@ struct Undo {
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn over(below: Levels<'a>) -> Self {
+    /// Goes on from what an earlier transaction over the same state has written.
+    pub(crate) fn over(below: Levels<'a>, top: Layer) -> Self {
         Self {
             below,
-            top: Layer::default(),
+            top,
             undo: Vec::new(),
             undo_keys: Vec::new(),
             written: Written::default(),

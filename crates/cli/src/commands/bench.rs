@@ -2,7 +2,11 @@
 
 use crate::{client::ServerArgs, failure::Failure, output};
 use clap::ValueEnum;
-use evenkeel_drill::load::reservations::{BenchOptions, WorkloadKind, run as run_reservations};
+use evenkeel_drill::load::{
+    Pace, Plan, Report,
+    limits::{Limit, LimitsBench},
+    reservations::{BenchOptions, WorkloadKind, run as run_reservations},
+};
 use std::{path::PathBuf, time::Duration};
 
 /// Measure a running server.
@@ -15,6 +19,81 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Domain {
     Reservations(Reservations),
+    Limits(Limits),
+}
+
+/// How to measure.
+#[derive(Debug, clap::Args)]
+struct Measurement {
+    /// Connections, each with one request in flight.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Seconds before each measurement.
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    warmup_s: f64,
+    /// Seconds of each measurement.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    duration_s: f64,
+    /// How many measurements; medians are over them.
+    #[arg(long, default_value_t = 5)]
+    repeats: u32,
+    /// Calls a second at fixed instants, whether or not earlier ones are answered: an open loop.
+    #[arg(long, value_name = "PER_S")]
+    rate: Option<f64>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Measurement {
+    fn plan(&self) -> Result<Plan, Failure> {
+        Ok(Plan {
+            connections: self.connections,
+            warmup: seconds("--warmup-s", self.warmup_s)?,
+            duration: seconds("--duration-s", self.duration_s)?,
+            repeats: self.repeats,
+            pace: self.rate.map_or(Pace::Closed, |rate_per_s| Pace::Open { rate_per_s }),
+        })
+    }
+}
+
+/// How a limit decides.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    /// In the log before the answer.
+    Exact,
+    /// From tokens that a node has taken.
+    Leased,
+}
+
+/// What a yes survives.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Durability {
+    /// Power loss.
+    Synced,
+    /// Nothing: answered before it is in the log.
+    Buffered,
+}
+
+/// Measure checks of a limit, which it puts there first: a closed loop, or an open one with --rate.
+#[derive(Debug, clap::Args)]
+struct Limits {
+    /// The limit's name.
+    #[arg(long, default_value = "bench")]
+    limit: String,
+    /// Keys, asked about in turn.
+    #[arg(long, default_value_t = 10_000)]
+    keys: u32,
+    /// How the limit decides.
+    #[arg(long, value_enum, default_value = "exact")]
+    mode: Mode,
+    /// What a yes survives.
+    #[arg(long, value_enum, default_value = "synced")]
+    durability: Durability,
+    #[command(flatten)]
+    measurement: Measurement,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// Which customers come.
@@ -34,21 +113,8 @@ struct Reservations {
     /// Which customers come.
     #[arg(long, value_enum, default_value = "hot")]
     workload: Workload,
-    /// Connections, each with one request in flight.
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
-    /// Seconds before each measurement.
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
-    warmup_s: f64,
-    /// Seconds of each measurement.
-    #[arg(long, value_name = "S", default_value_t = 5.0)]
-    duration_s: f64,
-    /// How many measurements; medians are over them.
-    #[arg(long, default_value_t = 5)]
-    repeats: u32,
-    /// Calls a second at fixed instants, whether or not earlier ones are answered: an open loop.
-    #[arg(long, value_name = "PER_S")]
-    rate: Option<f64>,
+    #[command(flatten)]
+    measurement: Measurement,
     /// spread: how many seats in all.
     #[arg(long, default_value_t = 200_000)]
     places: u32,
@@ -61,15 +127,50 @@ struct Reservations {
     /// seats: the inventory is on the server already, by `evenkeel import`.
     #[arg(long, requires = "inventory")]
     inventory_exists: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let Domain::Reservations(args) = args.domain;
+    let (json, report) = match args.domain {
+        Domain::Reservations(args) => (args.measurement.json, reservations(args).await?),
+        Domain::Limits(args) => (args.measurement.json, limits(args).await?),
+    };
+    if json { output::json(&report) } else { output::print(&report.to_string()) }
+}
+
+/// More than any run asks for of a key: what is measured are yeses.
+const QUANTITY: u64 = 1_000_000;
+const PERIOD_MS: u64 = 1_000;
+
+async fn limits(args: Limits) -> Result<Report, Failure> {
+    let limit = Limit {
+        name: args.limit,
+        algorithm: "gcra",
+        quantity: QUANTITY,
+        period_ms: PERIOD_MS,
+        mode: match args.mode {
+            Mode::Exact => "exact",
+            Mode::Leased => "leased",
+        },
+        durability: match args.durability {
+            Durability::Synced => "synced",
+            Durability::Buffered => "buffered",
+        },
+    };
+    let bench = LimitsBench {
+        api_key: args.server.api_key()?,
+        timeout: args.server.timeout(),
+        target: args.server.url,
+        plan: args.measurement.plan()?,
+        limit,
+        keys: args.keys,
+    };
+    Ok(bench.run().await?)
+}
+
+async fn reservations(args: Reservations) -> Result<Report, Failure> {
+    let plan = args.measurement.plan()?;
     let workload = match args.workload {
         Workload::Hot => WorkloadKind::Hot,
         Workload::Spread => WorkloadKind::Spread,
@@ -77,11 +178,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let options = BenchOptions {
         api_key: args.server.api_key()?,
-        connections: args.connections,
-        warmup: seconds("--warmup-s", args.warmup_s)?,
-        duration: seconds("--duration-s", args.duration_s)?,
-        repeats: args.repeats,
-        rate_per_s: args.rate,
+        connections: plan.connections,
+        warmup: plan.warmup,
+        duration: plan.duration,
+        repeats: plan.repeats,
+        rate_per_s: args.measurement.rate,
         timeout: args.server.timeout(),
         places: args.places,
         places_per_resource: args.places_per_resource,
@@ -89,8 +190,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         inventory_exists: args.inventory_exists,
         ..BenchOptions::new(args.server.url, workload)
     };
-    let report = run_reservations(options).await?;
-    if args.json { output::json(&report) } else { output::print(&report.to_string()) }
+    Ok(run_reservations(options).await?)
 }
 
 pub(crate) fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {

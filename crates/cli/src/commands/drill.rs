@@ -4,6 +4,7 @@ use crate::{failure::Failure, output};
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found},
     crash::{self, CrashOptions},
+    neighbours::{self, NeighboursError, NeighboursOptions},
     prices::{PRICES, Price, PriceError, PriceOptions},
     sim,
 };
@@ -31,6 +32,7 @@ enum Drill {
     Crash(Crash),
     Breakages(Breakages),
     Price(PriceArgs),
+    Neighbours(Neighbours),
 }
 
 /// Show the drills and breakages that there are.
@@ -123,7 +125,29 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Drill::Crash(args) => kill(args).await,
         Drill::Breakages(args) => break_all(&args),
         Drill::Price(args) => price(args).await,
+        Drill::Neighbours(args) => live_beside(args).await,
     }
+}
+
+/// Flood the real binary with one tenant's checks, and see another's answered all the same. Half a
+/// minute.
+#[derive(Debug, clap::Args)]
+struct Neighbours {
+    /// Connections that flood, each with one request in flight.
+    #[arg(long, default_value_t = 256)]
+    connections: usize,
+    /// Checks a second of the small tenant.
+    #[arg(long, value_name = "PER_S", default_value_t = 100.0)]
+    rate: f64,
+    /// Seconds that it asks, alone and then beside the flood.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    duration_s: f64,
+    /// An empty directory for its data, which is kept; without it, a temporary one.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Serialize)]
@@ -164,7 +188,8 @@ fn list(json: bool) -> Result<(), Failure> {
          sim        the real engine and log in virtual time, by seed, under faults\n  \
          crash      the real binary, killed and restarted under load\n  \
          breakages  each guarantee taken away in turn: every one must be missed\n  \
-         price      what a guarantee costs where it is not needed\n\n\
+         price      what a guarantee costs where it is not needed\n  \
+         neighbours one tenant floods the real binary: another must not notice more than that it is busy\n\n\
          Breakages, for `evenkeel drill sim --break NAME`\n",
     );
     for ListedBreakage { name, takes_away, protects } in list.breakages {
@@ -326,6 +351,31 @@ async fn price(args: PriceArgs) -> Result<(), Failure> {
             Err(Failure::Ended(UNKNOWN))
         }
     }
+}
+
+async fn live_beside(args: Neighbours) -> Result<(), Failure> {
+    let (data, _temporary) = data(args.data)?;
+    let options = NeighboursOptions {
+        binary: std::env::current_exe()?,
+        data,
+        connections: args.connections,
+        rate_per_s: args.rate,
+        duration: super::bench::seconds("--duration-s", args.duration_s)?,
+    };
+    let report = match neighbours::run(&options).await {
+        Ok(report) => report,
+        Err(NeighboursError::Options(why)) => return Err(Failure::Usage(why)),
+        Err(error) => {
+            eprintln!("evenkeel: {error}");
+            return Err(Failure::Ended(UNKNOWN));
+        }
+    };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::line(&report.to_string())?;
+    }
+    end(report.violations.is_empty(), true)
 }
 
 fn end(valid: bool, decided: bool) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 use crate::{config::Settings, failure::Failure};
 use evenkeel_node::Node;
-use evenkeel_server::{Auth, Standing};
+use evenkeel_server::{Auth, Meters, Standing};
 use std::net::SocketAddr;
 
 /// The service, about to answer.
@@ -11,7 +11,7 @@ pub(super) use with_grpc::Envoy;
 
 #[cfg(feature = "grpc")]
 mod with_grpc {
-    use super::{Auth, Failure, Node, Settings, SocketAddr, Standing};
+    use super::{Auth, Failure, Meters, Node, Settings, SocketAddr, Standing};
     use crate::{
         commands::running::bind,
         config::{SWITCH, WINDOWS},
@@ -68,16 +68,21 @@ mod with_grpc {
         }
 
         /// Answers until `stopped`, then drains.
-        pub(in super::super) async fn serve(self, node: Node, stopped: impl Future<Output = ()>) {
+        pub(in super::super) async fn serve(
+            self,
+            node: Node,
+            meters: Meters,
+            stopped: impl Future<Output = ()>,
+        ) {
             let Self { listener, rules, options } = self;
-            grpc::serve(listener, options, node, rules, stopped).await;
+            grpc::serve(listener, options, node, meters, rules, stopped).await;
         }
     }
 }
 
 #[cfg(not(feature = "grpc"))]
 mod with_grpc {
-    use super::{Auth, Failure, Node, Settings, SocketAddr, Standing};
+    use super::{Auth, Failure, Meters, Node, Settings, SocketAddr, Standing};
     use std::convert::Infallible;
 
     pub(in super::super) struct Envoy(Infallible);
@@ -105,7 +110,7 @@ mod with_grpc {
             match self.0 {}
         }
 
-        pub(in super::super) async fn serve(self, _: Node, _: impl Future<Output = ()>) {
+        pub(in super::super) async fn serve(self, _: Node, _: Meters, _: impl Future<Output = ()>) {
             match self.0 {}
         }
     }

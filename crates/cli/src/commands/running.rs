@@ -111,7 +111,7 @@ impl Running {
             });
         }
         if let Some(envoy) = envoy {
-            let served = envoy.serve(node.clone(), until(told.clone()));
+            let served = envoy.serve(node.clone(), meters.clone(), until(told.clone()));
             edges.spawn(async move {
                 served.await;
                 Ok(())

@@ -140,8 +140,9 @@ fn partitions(page: &mut String, before: &Top, now: &Top, seconds: f64) {
         .iter()
         .map(|partition| {
             let since = earlier.get(&partition.partition);
-            let commands = partition.commands - since.map_or(0, |since| since.commands);
-            let batches = partition.batches - since.map_or(0, |since| since.batches);
+            let commands =
+                partition.commands.saturating_sub(since.map_or(0, |since| since.commands));
+            let batches = partition.batches.saturating_sub(since.map_or(0, |since| since.batches));
             (partition, commands, batches)
         })
         .collect();
@@ -173,8 +174,8 @@ fn merged(top: &Top, of: fn(&TopPartition) -> &Vec<TopHitter>) -> Vec<TopHitter>
     for hitter in top.partitions.iter().flat_map(of) {
         let entry = all.entry((&hitter.tenant, hitter.key.as_deref()));
         let sum = entry.or_insert_with(|| TopHitter { count: 0, error: 0, ..hitter.clone() });
-        sum.count += hitter.count;
-        sum.error += hitter.error;
+        sum.count = sum.count.saturating_add(hitter.count);
+        sum.error = sum.error.saturating_add(hitter.error);
     }
     let mut all: Vec<_> = all.into_values().collect();
     all.sort_by_key(|hitter| std::cmp::Reverse(hitter.count));
@@ -221,6 +222,15 @@ mod tests {
             log,
             partitions: vec![partition(0, commands), partition(1, 3 * commands)],
         }
+    }
+
+    /// It counts from nothing then.
+    #[test]
+    fn a_server_that_was_started_again_has_done_nothing_rather_than_everything() {
+        let look = |top| Look { top, contracts: Vec::new() };
+        let page = page(&look(top(1_000, 9)), &look(top(0, 0)));
+        assert!(page.contains("0 records/s"), "{page}");
+        assert!(!page.contains("NaN") && !page.contains("00000"), "{page}");
     }
 
     #[test]

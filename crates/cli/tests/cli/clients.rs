@@ -77,3 +77,16 @@ fn redis_py_is_answered() {
     assert_eq!(run(command), "ok\n");
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn ioredis_is_answered() {
+    let directory = TempDir::new().unwrap();
+    let (server, host, port, key) = server(directory.path());
+    let built = Path::new(env!("CARGO_BIN_EXE_evenkeel")).ancestors().nth(2).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/ioredis.js");
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", built.join("clients-node/node_modules"));
+    command.arg(script).args([&host, &port, &key]);
+    assert_eq!(run(command), "ok\n");
+    assert_eq!(server.stop(), Some(0));
+}

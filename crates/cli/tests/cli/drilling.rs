@@ -47,3 +47,12 @@ fn a_price_is_measured_on_both_sides() {
     let listed = run(&["drill", "list"]).succeeds().out;
     assert!(listed.contains("refund-twice") && listed.contains("exact-everywhere"), "{listed}");
 }
+
+#[test]
+fn a_flood_leaves_its_neighbour_answered_and_is_named() {
+    let short = ["--connections", "16", "--rate", "20", "--duration-s", "1", "--json"];
+    let report = run(&[&["drill", "neighbours"], &short[..]].concat()).succeeds().json();
+    assert_eq!(report["heaviest"][0], "big", "{report}");
+    assert!(report["beside"]["answered"].as_u64() >= Some(10), "{report}");
+    run(&["drill", "neighbours", "--connections", "0"]).fails(2, &["connections"]);
+}

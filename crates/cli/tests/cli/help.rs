@@ -44,8 +44,8 @@ fn every_group_lists_its_own() {
         ("key", &["create", "list", "revoke", "help"][..]),
         ("config", &["init", "check", "show", "schema", "help"]),
         ("log", &["inspect", "verify", "help"]),
-        ("bench", &["reservations", "help"]),
-        ("drill", &["list", "sim", "crash", "breakages", "price", "help"]),
+        ("bench", &["reservations", "limits", "help"]),
+        ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "help"]),
     ] {
         assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");
     }

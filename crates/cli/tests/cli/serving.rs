@@ -203,6 +203,12 @@ fn bench_measures_a_server() {
     let report = server.run(&[&bench[..], &short].concat()).succeeds().json();
     assert_eq!(report["summary"]["errors"], 0, "{report}");
     assert!(report["summary"]["ok"].as_u64() > Some(0), "{report}");
+    let limits = ["bench", "limits", "--keys", "3", "--durability", "buffered"];
+    let fewer = ["--connections", "2", "--repeats", "1"];
+    let report = server.run(&[&limits[..], &fewer, &short].concat()).succeeds().json();
+    assert_eq!(report["summary"]["errors"], 0, "{report}");
+    assert!(report["summary"]["ok"].as_u64() > Some(0), "{report}");
+    server.run(&["bench", "limits", "--keys", "0"]).fails(1, &["keys must be 1 to"]);
     let mut nobody = evenkeel(&bench);
     nobody.args(["--url", "http://127.0.0.1:1"]);
     ended(nobody).fails(1, &["connect"]);

@@ -38,6 +38,8 @@ pub struct Tokens {
     lapse_at: Time,
     /// What the owner last said, and when.
     last: Option<(CheckResult, Time)>,
+    /// How many tokens it was asked for when it said so, if it refused.
+    refused_need: u64,
 }
 
 /// What an edge can say by itself.
@@ -63,7 +65,14 @@ impl Tokens {
     /// None yet.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy, left: 0, counted_at: Time(0), lapse_at: Time(0), last: None }
+        Self {
+            policy,
+            left: 0,
+            counted_at: Time(0),
+            lapse_at: Time(0),
+            last: None,
+            refused_need: 0,
+        }
     }
 
     /// Whether nothing would be lost by forgetting it.
@@ -87,13 +96,18 @@ impl Tokens {
             let result = self.admitted(now);
             return Local::Decided { result, counted_at: self.counted_at };
         }
-        let refused = self.last.as_ref().and_then(|(last, at)| refusal(last, *at, now));
-        let misses = |last: &CheckResult| cost > self.left.saturating_add(last.remaining);
-        if let Some(result) = refused.filter(misses) {
-            return Local::Decided { result, counted_at: now };
+        let need = self.need(cost);
+        // Of another number of tokens the owner would say something else: when they will be there.
+        let refused = self.last.as_ref().filter(|_| need == self.refused_need);
+        if let Some(result) = refused.and_then(|(last, at)| refusal(last, *at, now)) {
+            return Local::Decided { result: self.with_left(result), counted_at: now };
         }
-        let tokens = cost.max(self.policy.lease_tokens()) - self.left;
-        Local::Ask { tokens, need: cost.saturating_sub(self.left) }
+        Local::Ask { tokens: need.max(self.policy.lease_tokens() - self.left), need }
+    }
+
+    /// How many tokens more `cost` needs. What never fits at once does not fit by what is left here.
+    fn need(&self, cost: u64) -> u64 {
+        if cost > self.policy.capacity() { cost } else { cost.saturating_sub(self.left) }
     }
 
     /// The owner gave `tokens`, and `cost` of all there are are taken. Answers as [`Self::take`] would.
@@ -115,9 +129,11 @@ impl Tokens {
         (self.admitted(now), self.counted_at)
     }
 
-    /// The owner has not even what is needed.
-    pub fn refused(&mut self, result: CheckResult, now: Time) {
-        self.last = Some((result, now));
+    /// The owner has not even what is needed for `cost`. Answers as [`Self::take`] would.
+    pub fn refused(&mut self, result: CheckResult, (cost, now): (u64, Time)) -> CheckResult {
+        self.refused_need = self.need(cost);
+        self.last = Some((result.clone(), now));
+        self.with_left(result)
     }
 
     /// Gives back what was taken at `counted_at` and not used: something asked together with it did
@@ -129,17 +145,21 @@ impl Tokens {
     }
 
     /// What remains is what is here and what the owner last had.
+    fn with_left(&self, mut result: CheckResult) -> CheckResult {
+        result.remaining = result.remaining.saturating_add(self.left).min(result.quantity);
+        result
+    }
+
     fn admitted(&self, now: Time) -> CheckResult {
         let (last, at) = self.last.as_ref().expect("tokens were given with an answer");
         let since_ns = now.0.saturating_sub(at.0).saturating_mul(NS_A_MS);
-        CheckResult {
+        self.with_left(CheckResult {
             allowed: true,
-            remaining: last.remaining.saturating_add(self.left).min(last.quantity),
             retry_after_ns: None,
             reset_after_ns: last.reset_after_ns.saturating_sub(since_ns),
             shadow_refused: false,
             ..last.clone()
-        }
+        })
     }
 }
 

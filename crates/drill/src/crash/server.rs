@@ -8,7 +8,11 @@ use std::{
     process::Stdio,
     time::{Duration, Instant},
 };
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_millis(5);
@@ -18,20 +22,40 @@ pub(crate) struct Server {
     binary: PathBuf,
     data: PathBuf,
     address: String,
+    /// Whether it asks for keys.
+    keyed: bool,
+    /// The administrator's, which it says once.
+    key: Option<String>,
     child: Option<Child>,
 }
 
 impl Server {
-    /// Finds a free port; it stays the same over all restarts, as an address in production does.
+    /// Finds a free port; it stays the same over all restarts, as an address in production does. It
+    /// asks for no keys.
     pub(crate) fn new(binary: &Path, data: &Path) -> Result<Self, CrashError> {
+        Self::at_free_port(binary, data, false)
+    }
+
+    /// The same, and it asks for keys; [`Self::endpoint`] has the administrator's.
+    pub(crate) fn keyed(binary: &Path, data: &Path) -> Result<Self, CrashError> {
+        Self::at_free_port(binary, data, true)
+    }
+
+    fn at_free_port(binary: &Path, data: &Path, keyed: bool) -> Result<Self, CrashError> {
         let run = |source| CrashError::Run { binary: binary.to_owned(), source };
         let probe = TcpListener::bind("127.0.0.1:0").map_err(run)?;
         let address = probe.local_addr().map_err(run)?.to_string();
-        Ok(Self { binary: binary.to_owned(), data: data.to_owned(), address, child: None })
+        let (binary, data) = (binary.to_owned(), data.to_owned());
+        Ok(Self { binary, data, address, keyed, key: None, child: None })
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) async fn endpoint(&self) -> Result<Endpoint, CrashError> {
-        Ok(Endpoint::resolve(&self.address, None, REQUEST_TIMEOUT).await?)
+        Ok(Endpoint::resolve(&self.address, self.key.as_deref(), REQUEST_TIMEOUT).await?)
     }
 
     /// Starts it and waits until it is ready; answers how long that took.
@@ -40,17 +64,23 @@ impl Server {
         let log = self.data.with_extension("log");
         let run = |source| CrashError::Run { binary: self.binary.clone(), source };
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log);
-        let child = Command::new(&self.binary)
+        let mut child = Command::new(&self.binary)
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
-            .args(["--init", "--insecure-no-auth", "--http", &self.address])
+            .args(["--init", "--http", &self.address])
+            .args((!self.keyed).then_some("--insecure-no-auth"))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(if self.keyed { Stdio::piped() } else { Stdio::null() })
             .stderr(stderr.map_err(run)?)
             .kill_on_drop(true)
             .spawn()
             .map_err(run)?;
+        if let Some(said) = child.stdout.take() {
+            let key = timeout(READY_WITHIN, admin_key(said)).await;
+            self.key =
+                key.map_err(|_| CrashError::Answer("it said no key".into()))?.or(self.key.take());
+        }
         self.child = Some(child);
         let endpoint = self.endpoint().await?;
         while started.elapsed() < READY_WITHIN {
@@ -72,6 +102,20 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The key that it says, and whatever else it says unread.
+async fn admin_key(said: ChildStdout) -> Option<String> {
+    let mut lines = BufReader::new(said).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(key) = line.strip_prefix("admin key: ") {
+            let key = key.trim().to_owned();
+            // Who says something that nobody reads would fail.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Some(key);
+        }
+    }
+    None
 }
 
 async fn is_ready(endpoint: &Endpoint) -> bool {

@@ -18,7 +18,7 @@ pub struct PriceReport {
     /// What it is compared with.
     pub beside: &'static str,
     /// Keys that were checked in turn.
-    pub keys: u64,
+    pub keys: u32,
     /// Units a period that the limits say of each key.
     pub quantity: u64,
     /// The period.
@@ -77,7 +77,7 @@ impl PriceReport {
             repeats: options.repeats,
             duration_ms: u64::try_from(options.duration.as_millis()).unwrap_or(u64::MAX),
             optimized: !cfg!(debug_assertions),
-            sides: sides.map(|((side, runs), over)| Side::of(side.name, runs, over)).collect(),
+            sides: sides.map(|((side, runs), over)| Side::of(side, runs, over)).collect(),
         }
     }
 }

@@ -111,10 +111,12 @@ impl World {
     pub(crate) fn quiet(&mut self) {
         loop {
             self.poll();
-            if self.pending.is_empty() {
-                return;
+            match self.owner.next_wake() {
+                _ if !self.pending.is_empty() => self.land_all(),
+                // What lingers becomes a record in time.
+                Some(due) if self.owner.is_in_flight() => self.now = due,
+                _ => return,
             }
-            self.land_all();
         }
     }
 

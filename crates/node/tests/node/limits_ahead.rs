@@ -5,7 +5,8 @@ use crate::{
     harness::{End, Machine, TestNode},
 };
 use evenkeel_domains::limits::{Algorithm, Check, Durability, Mode, Policy, Subject};
-use evenkeel_node::{CallOptions, Called, Checked};
+use evenkeel_log::Incarnation;
+use evenkeel_node::{CallOptions, Called, CheckFailure, Checked, NodeError, SessionToken};
 use std::time::Duration;
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -131,5 +132,43 @@ fn many_at_once_share_a_lease_and_the_limit_holds() {
         }
         let admitted: u64 = callers.join_all().await.into_iter().sum();
         assert_eq!(admitted, 320);
+    });
+}
+
+/// One deadline is for all of them: what is over is asked of nobody.
+#[test]
+fn several_leased_limits_share_one_deadline() {
+    let machine = Machine::new();
+    machine.life(End::Shutdown, async |node| {
+        let names: Vec<String> = (0..8).map(|number| format!("leased-{number}")).collect();
+        let checks: Vec<_> = names.iter().map(|name| limited(name, 160, 1, leased)).collect();
+        machine.files.set(Gate::Shut);
+        let no = ask(node, &checks.iter().collect::<Vec<_>>(), 50).await.answer;
+        assert!(!no.allowed && no.verdicts.iter().all(|verdict| verdict.degraded));
+        machine.files.set(Gate::Open);
+        // Each is counted after what was on its way there before.
+        let mut counted = 0;
+        for name in &names {
+            ask(node, &[&limited(name, 160, 1, exact)], 60_000).await;
+            counted += usize::from(remaining(node, &limited(name, 160, 1, exact)).await < 159);
+        }
+        assert!(counted <= 1, "{counted} of them were");
+    });
+}
+
+#[test]
+fn a_foreign_session_is_told_so_where_nobody_else_is_asked() {
+    let machine = Machine::new();
+    machine.life(End::Shutdown, async |node| {
+        let (tenant, check) = (node.tenant("default").unwrap(), limited("leased", 160, 1, leased));
+        let seen = ask(node, &[&check], 60_000).await.as_of[0];
+        for (life, foreign) in [(0, false), (1, true)] {
+            let incarnation = Incarnation(seen.incarnation.0 + life);
+            let session = vec![SessionToken { incarnation, ..seen }];
+            let options = CallOptions { session, ..CallOptions::default() };
+            let called = node.check(&tenant, vec![check.clone()], false, options).await;
+            let refused = matches!(called, Err(CheckFailure::Node(NodeError::SessionReset)));
+            assert_eq!(refused, foreign, "{called:?}");
+        }
     });
 }

@@ -20,6 +20,9 @@ pub struct GrpcOptions {
     pub requests_max: u32,
     /// Bytes of a request.
     pub request_bytes_max: usize,
+    /// How long a request may take to come and be answered, whatever its caller says: more
+    /// than any contract's deadline.
+    pub request_timeout: Duration,
     /// Bytes of a request's headers.
     pub head_bytes_max: u32,
     /// How long a connection may say nothing before it is asked whether it is there.
@@ -41,6 +44,7 @@ impl GrpcOptions {
             connections_max: 4_096,
             requests_max: 1_024,
             request_bytes_max: 64 * 1_024,
+            request_timeout: Duration::from_secs(70),
             head_bytes_max: 16 * 1_024,
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),

@@ -87,7 +87,13 @@ where
         let service = path.strip_prefix('/').and_then(|path| path.split('/').next());
         match service {
             _ if path == SHOULD_RATE_LIMIT => {
-                let call = Call { decider: Arc::clone(&self.decider), auth: self.auth };
+                // Before anything is read of what a stranger sends.
+                let admitted = admit(self.auth, request.headers(), &self.decider.node.meta());
+                let tenant = match admitted {
+                    Ok(tenant) => tenant,
+                    Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
+                };
+                let call = Call { decider: Arc::clone(&self.decider), tenant };
                 let mut grpc = Grpc::new(ProstCodec::default())
                     .max_decoding_message_size(self.request_bytes_max);
                 Box::pin(async move { Ok(grpc.unary(call, request).await) })
@@ -100,10 +106,10 @@ where
     }
 }
 
-/// One call of `ShouldRateLimit`.
+/// One call of `ShouldRateLimit`, of somebody who may.
 struct Call {
     decider: Arc<Decider>,
-    auth: Auth,
+    tenant: Tenant,
 }
 
 impl Service<tonic::Request<RateLimitRequest>> for Call {
@@ -116,12 +122,11 @@ impl Service<tonic::Request<RateLimitRequest>> for Call {
     }
 
     fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
-        let (decider, auth) = (Arc::clone(&self.decider), self.auth);
+        let (decider, tenant) = (Arc::clone(&self.decider), self.tenant.clone());
         Box::pin(async move {
             let (metadata, _, request) = request.into_parts();
-            let headers = metadata.into_headers();
-            let tenant = admit(auth, &headers, &decider.node.meta())?;
-            let answer = decider.decide(&tenant, &request, deadline(&headers)).await?;
+            let deadline = deadline(&metadata.into_headers());
+            let answer = decider.decide(&tenant, &request, deadline).await?;
             Ok(tonic::Response::new(answer))
         })
     }
@@ -164,7 +169,45 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::service::tests::decider, *};
+    use std::{pin::pin, task::Waker};
+    use tempfile::TempDir;
+
+    /// A request of which nothing but the head ever comes.
+    struct Stalled;
+
+    impl hyper::body::Body for Stalled {
+        type Data = bytes::Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_refused_before_anything_is_read() {
+        let directory = TempDir::new().unwrap();
+        let (_, health) = tonic_health::server::health_reporter();
+        let mut routes = Routes {
+            decider: Arc::new(decider(&directory).await),
+            auth: Auth::Keys,
+            request_bytes_max: 1_024,
+            reflection: health.clone(),
+            reflection_alpha: health.clone(),
+            health,
+        };
+        let request = Request::post(SHOULD_RATE_LIMIT).body(Body::new(Stalled)).unwrap();
+        let mut call = pin!(routes.call(request));
+        let Poll::Ready(Ok(answer)) = call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("it waits for a stranger")
+        };
+        assert_eq!(answer.headers()["grpc-status"], "16");
+    }
 
     #[test]
     fn deadlines_are_read_as_grpc_writes_them() {

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
 
 /// Descriptors of all files together.
 const RULES_MAX: usize = 100_000;
+/// Bytes of a complaint about a file, which may quote as much of it as there is.
+const DETAIL_BYTES_MAX: usize = 400;
 /// Bytes of a domain's name.
 const DOMAIN_BYTES_MAX: usize = 256;
 
@@ -88,7 +90,7 @@ impl Rules {
             yaml::read(text)
                 .map_err(|detail| format!("error loading config file: {detail}"))
                 .and_then(|file| rules.add(file))
-                .map_err(|what| RulesError { file: name.to_owned(), what })?;
+                .map_err(|what| RulesError { file: name.to_owned(), what: cut(what) })?;
         }
         Ok(rules)
     }
@@ -125,6 +127,14 @@ impl Rules {
     pub(super) fn size(&self) -> (usize, usize) {
         (self.domains.len(), self.descriptors)
     }
+}
+
+fn cut(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().find(|(at, _)| *at >= DETAIL_BYTES_MAX) {
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
 }
 
 impl Level {

@@ -167,13 +167,34 @@ fn what_is_wrong_is_said() {
             "replaces should not contain name of same descriptor",
         ),
         (&deep(DEPTH_MAX + 1), "at most 16 levels deep"),
+        (
+            &format!(
+                "domain: d\ndescriptors: [{{key: {}, value: v, rate_limit: {{}}}}]",
+                "k".repeat(9_000)
+            ),
+            "invalid rate limit unit",
+        ),
         (&"[".repeat(100_000), ""),
         ("a: &a [*a, *a]", ""),
+        (&repeated(60), "budget"),
     ] {
         let error = rules(text).unwrap_err();
         assert!(error.starts_with("f.yaml: ") && error.contains(says), "{text:.100}: {error}");
         assert!(error.len() < 1_000, "{error}");
     }
+}
+
+/// A name of 50,000 bytes, said so often by an alias.
+fn repeated(times: usize) -> String {
+    let (name, aliases) = ("k".repeat(50_000), "{name: *a}, ".repeat(times));
+    format!(
+        "domain: d\ndescriptors:\n- key: &a {name}\n  rate_limit: {{unit: day, replaces: [{aliases}]}}"
+    )
+}
+
+#[test]
+fn aliases_are_as_large_as_what_they_stand_for() {
+    rules(&repeated(15)).unwrap();
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{
     routes::{Routes, SERVICE},
     service::Decider,
 };
+use crate::meters::Meters;
 use evenkeel_node::Node;
 use std::{
     future::Future,
@@ -39,11 +40,13 @@ const PREFACE_BYTES: usize = 24;
 const WINDOW_BYTES: u32 = 1_024 * 1_024;
 
 /// Serves Envoy's rate limit service on `listener` until `shutdown` completes; then answers what has
-/// been asked, within [`GrpcOptions::drain_timeout`]. Meanwhile it keeps `rules` as their files are.
+/// been asked, within [`GrpcOptions::drain_timeout`]. Meanwhile it keeps `rules` as their files are, and counts
+/// into `meters`.
 pub async fn serve(
     listener: TcpListener,
     options: GrpcOptions,
     node: Node,
+    meters: Meters,
     rules: Arc<Directory>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -60,20 +63,27 @@ pub async fn serve(
             rules: Arc::clone(&rules),
             windows: options.windows,
             response_headers: options.response_headers,
+            meter: meters.get("limits.check").expect("every path of the domains has a meter"),
+            meters,
         }),
         auth: options.auth,
         request_bytes_max: options.request_bytes_max,
-        health: health_server,
-        reflection: reflection().build_v1().expect("the descriptors name what they have"),
+        health: health_server.max_decoding_message_size(options.request_bytes_max),
+        reflection: reflection()
+            .build_v1()
+            .expect("the descriptors name what they have")
+            .max_decoding_message_size(options.request_bytes_max),
         reflection_alpha: reflection()
             .build_v1alpha()
-            .expect("the descriptors name what they have"),
+            .expect("the descriptors name what they have")
+            .max_decoding_message_size(options.request_bytes_max),
     };
     let (sender, connections) = mpsc::channel(1);
     let accepting = tokio::spawn(accept(listener, options.connections_max, sender));
     let reloading = tokio::spawn(keep(rules));
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = Server::builder()
+        .timeout(options.request_timeout)
         .max_concurrent_streams(options.requests_max)
         .initial_stream_window_size(u32::try_from(options.request_bytes_max).ok())
         .initial_connection_window_size(WINDOW_BYTES)
@@ -207,3 +217,7 @@ impl AsyncWrite for Admitted {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! `ShouldRateLimit`: each descriptor finds its rule, is counted for itself, and gets its status. What
 //! a partition cannot count fails the call, within its deadline: Envoy's `failure_mode_deny` says what
-//! that means for the request.
+//! that means for the request. Every request is counted under the contract of `limits.check`.
 
 use super::{
     directory::Directory,
@@ -11,14 +11,20 @@ use super::{
     rules::Level,
     windows::{self, Limit, Windows},
 };
-use crate::{code, failure};
+use crate::{code, failure, meters::Meters, problem::Problem};
+use evenkeel_contract::{Meter, Outcome};
 use evenkeel_domains::{
     Command, Refusal, Reply,
     limits::{self, Action, CheckResult},
 };
 use evenkeel_engine::Time;
 use evenkeel_node::{CallOptions, Called, Node, NodeError, Tenant};
-use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tonic::Status;
 
 /// Descriptors of a request.
@@ -32,6 +38,9 @@ pub(super) struct Decider {
     pub(super) windows: Windows,
     /// Whether answers carry `ratelimit-*` headers.
     pub(super) response_headers: bool,
+    pub(super) meters: Meters,
+    /// That of `limits.check`.
+    pub(super) meter: Arc<Meter>,
 }
 
 /// The rule that a descriptor meets, or the limit that it brings along.
@@ -68,12 +77,33 @@ impl Decider {
         request: &RateLimitRequest,
         deadline: Option<Duration>,
     ) -> Result<RateLimitResponse, Status> {
+        let began = Instant::now();
         let (plans, commands) = self.plan(request)?;
+        let answered = self.answer(tenant, plans, commands, deadline).await;
+        let outcome = match &answered {
+            Ok(answer) if answer.overall_code() == Code::OverLimit => Outcome::from_code("limited"),
+            Ok(_) => Outcome::Ok,
+            Err(problem) => Outcome::from_code(problem.code.meaning().code),
+        };
+        self.meters.record(&self.meter, outcome, began, None);
+        answered.map_err(|problem| failed(&problem))
+    }
+
+    async fn answer(
+        &self,
+        tenant: &Tenant,
+        plans: Vec<Plan>,
+        commands: Vec<Command>,
+        deadline: Option<Duration>,
+    ) -> Result<RateLimitResponse, Problem> {
         let options = CallOptions { deadline, ..CallOptions::default() };
         let answers = match commands.is_empty() {
             true => Vec::new(),
             false => self.node.commands(tenant, commands, &options).await,
         };
+        for Called { replayed, as_of, .. } in answers.iter().flatten() {
+            self.meters.rested(&self.meter, *replayed, as_of);
+        }
         let now = self.node.now();
         let mut answers = answers.into_iter();
         let mut statuses = Vec::with_capacity(plans.len());
@@ -202,7 +232,7 @@ fn ok(limit_remaining: u32) -> DescriptorStatus {
 }
 
 /// What was decided about the one check of a command.
-fn result(answer: Result<Called<Reply>, NodeError>) -> Result<CheckResult, Status> {
+fn result(answer: Result<Called<Reply>, NodeError>) -> Result<CheckResult, Problem> {
     let results = match answer {
         Ok(Called {
             answer: Reply::Limits(limits::Reply::Checked(results) | limits::Reply::Changed(results)),
@@ -213,14 +243,13 @@ fn result(answer: Result<Called<Reply>, NodeError>) -> Result<CheckResult, Statu
             ..
         }) => results,
         Ok(_) => unreachable!("a check is answered by results"),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failure::problem(error)),
     };
     Ok(results.into_iter().next().expect("a check has a result"))
 }
 
 /// What a caller is told where nobody could count: that it is unavailable, however it came to that.
-fn failed(error: NodeError) -> Status {
-    let problem = failure::problem(error);
+fn failed(problem: &Problem) -> Status {
     let said = format!("{}: {}", problem.code.meaning().code, problem.detail);
     match problem.code {
         code::Code::Unavailable
@@ -250,4 +279,4 @@ fn headers(statuses: &[DescriptorStatus]) -> Vec<HeaderValue> {
 
 #[cfg(test)]
 #[path = "service_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -15,12 +15,16 @@ fn request(key: &str) -> RateLimitRequest {
     RateLimitRequest { domain: "d".into(), descriptors: vec![descriptor], hits_addend: 0 }
 }
 
-async fn decider(directory: &TempDir) -> Decider {
+pub(in super::super) async fn decider(directory: &TempDir) -> Decider {
     std::fs::write(directory.path().join("rules.yaml"), RULES).unwrap();
     let mut options = NodeOptions::new(directory.path().join("data"));
     (options.init, options.partitions, options.segment_bytes) = (true, 2, 1 << 20);
+    let node = Node::open(options).await.unwrap();
+    let meters = Meters::new(&node);
     Decider {
-        node: Node::open(options).await.unwrap(),
+        node,
+        meter: meters.get("limits.check").unwrap(),
+        meters,
         rules: Arc::new(Directory::open(directory.path()).unwrap()),
         windows: Windows::Rolling,
         response_headers: false,
@@ -46,4 +50,20 @@ async fn a_node_that_cannot_count_is_unavailable() {
     assert_eq!((free.overall_code(), free.statuses[0].limit_remaining), (Code::Ok, u32::MAX));
     let none = decider.decide(&tenant, &request("other"), None).await.unwrap();
     assert_eq!((none.overall_code(), none.statuses[0].limit_remaining), (Code::Ok, 0));
+}
+
+#[tokio::test]
+async fn requests_are_counted_under_the_contract_of_checks() {
+    let directory = TempDir::new().unwrap();
+    let decider = decider(&directory).await;
+    let tenant = decider.node.tenant("default").unwrap();
+    // One is admitted, one refused, one asked too late.
+    for deadline in [None, None, Some(Duration::ZERO)] {
+        let _ = decider.decide(&tenant, &request("k"), deadline).await;
+    }
+    let counted = decider.meter.lifetime();
+    assert_eq!((counted.requests, counted.appends), (3, 1));
+    for code in ["ok", "limited", "deadline_exceeded"] {
+        assert_eq!(counted.outcomes.get(code), Some(&1), "{code}: {counted:?}");
+    }
 }

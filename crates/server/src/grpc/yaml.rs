@@ -7,8 +7,8 @@ use serde::Deserialize;
 pub(super) const DEPTH_MAX: usize = 16;
 /// Values, keys and brackets of a file.
 const NODES_MAX: usize = 500_000;
-/// Bytes of what is repeated of a parser's complaint.
-const DETAIL_BYTES_MAX: usize = 400;
+/// Bytes of a file's words, each alias being what it stands for.
+const WORDS_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -79,15 +79,9 @@ pub(super) fn read(text: &str) -> Result<File, String> {
             max_depth: depth,
             max_nodes: NODES_MAX,
             max_events: 2 * NODES_MAX,
+            max_total_scalar_bytes: WORDS_BYTES_MAX,
             max_documents: 1,
         },
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let mut detail = error.to_string();
-        if let Some((end, _)) = detail.char_indices().find(|(at, _)| *at >= DETAIL_BYTES_MAX) {
-            detail.truncate(end);
-            detail.push('…');
-        }
-        detail
-    })
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
 }

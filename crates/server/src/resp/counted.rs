@@ -11,22 +11,15 @@ use super::{
 use crate::{failure, meters::Meters};
 use evenkeel_domains::{
     Command, Refusal, Reply,
-    limits::{self, Action, Check, CheckResult, LeaseId, PolicyError, Subject},
+    limits::{self, Check, CheckResult, LeaseId, PolicyError, Subject},
     meta,
 };
 use evenkeel_engine::Time;
 use evenkeel_node::{
-    CallOptions, Called, CheckFailure, Checked, MetaView, Node, NodeError, Verdict,
+    Ask, CallOptions, Called, CheckFailure, Checked, MetaView, Node, NodeError, Verdict,
 };
 use smallvec::smallvec;
-use std::{
-    borrow::Cow,
-    future::{Future, poll_fn},
-    ops::Bound,
-    sync::Arc,
-    task::Poll,
-    time::Instant,
-};
+use std::{borrow::Cow, mem, ops::Bound, sync::Arc, time::Instant};
 
 /// Limits as a node counts them.
 pub(super) struct Counted {
@@ -39,19 +32,21 @@ impl Limits for Counted {
         let view = self.node.meta();
         let mut together = Together::default();
         for request in batch.requests.drain(..) {
-            if !together.takes(&request) {
+            if !joins(&request) {
                 self.settle(caller, &mut together, &mut batch.outcomes).await;
             }
             let began = Instant::now();
             let (path, done) = match request {
                 Request::Throttle(throttle) => {
-                    together.throttles.push(throttle);
+                    let checks = throttled(&throttle);
+                    together.push(checks.map(|check| (vec![check], CallOptions::default())));
                     continue;
                 }
                 Request::Check(asked) => {
                     let checks = checks(&view, caller, &asked.costs);
                     if goes_with_others(&asked) {
-                        together.checks.push((checks, asked));
+                        let checks = checks.map_err(AtOnce::Failed);
+                        together.push(checks.map(|checks| (checks, options(asked))));
                         continue;
                     }
                     let path = if asked.peek { Path::Peek } else { Path::Check };
@@ -89,22 +84,26 @@ impl Limits for Counted {
     }
 }
 
-/// Requests of one kind that came one after the other, and are to be under way together. At most
-/// one of the two has any.
+/// Checks that came one after the other, and are to be under way together.
 #[derive(Default)]
 struct Together {
-    throttles: Vec<Throttle>,
-    checks: Vec<(Result<Vec<Check>, Failure>, Asked)>,
+    asks: Vec<Ask>,
+    /// Of each that came, in order, whether it is among `asks`, or what it is answered instead.
+    came: Vec<Result<(), AtOnce>>,
 }
 
 impl Together {
-    /// Whether `request` may be under way with these; else it has to wait for them.
-    fn takes(&self, request: &Request) -> bool {
-        match request {
-            Request::Throttle(_) => self.checks.is_empty(),
-            Request::Check(asked) => self.throttles.is_empty() && goes_with_others(asked),
-            _ => false,
-        }
+    fn push(&mut self, asked: Result<Ask, AtOnce>) {
+        self.came.push(asked.map(|ask| self.asks.push(ask)));
+    }
+}
+
+/// Whether `request` may be under way with others; else it has to wait for them.
+fn joins(request: &Request) -> bool {
+    match request {
+        Request::Throttle(_) => true,
+        Request::Check(asked) => goes_with_others(asked),
+        _ => false,
     }
 }
 
@@ -161,40 +160,21 @@ impl Counted {
 
     /// Has all that waits decided, each for itself, and puts the outcomes behind the others.
     async fn settle(&self, caller: &Caller, together: &mut Together, outcomes: &mut Vec<Outcome>) {
-        let Together { throttles, checks } = together;
+        if together.came.is_empty() {
+            return;
+        }
         let (first, began) = (outcomes.len(), Instant::now());
-        if !throttles.is_empty() {
-            self.throttle(caller, throttles, outcomes).await;
-        }
-        if !checks.is_empty() {
-            // They are sent in their order, before any is waited for.
-            let calls = checks.drain(..).map(|(checks, asked)| self.check(caller, checks, asked));
-            let done = side_by_side(calls).await.into_iter();
-            outcomes.extend(done.map(|done| done.unwrap_or_else(Outcome::Failed)));
-        }
+        let answers = self.node.checks(&caller.tenant, mem::take(&mut together.asks)).await;
+        let mut answers = answers.into_iter().map(|answer| {
+            self.note(Path::Check, &answer);
+            answer.map_or_else(|error| Outcome::Failed(refused(error)), |it| checked(it, true))
+        });
+        let mut answer = |()| answers.next().expect("each ask is answered");
+        let came = together.came.drain(..);
+        outcomes.extend(came.map(|came| came.map_or_else(AtOnce::outcome, &mut answer)));
         for outcome in &outcomes[first..] {
             self.meters.record(Path::Check, outcome, began);
         }
-    }
-
-    async fn throttle(
-        &self,
-        caller: &Caller,
-        throttles: &mut Vec<Throttle>,
-        outcomes: &mut Vec<Outcome>,
-    ) {
-        let mut commands = Vec::with_capacity(throttles.len());
-        let asked =
-            throttles.drain(..).map(|it| command(&it).map(|command| commands.push(command)));
-        let asked: Vec<Result<(), AtOnce>> = asked.collect();
-        let answers = self.node.commands(&caller.tenant, commands, &CallOptions::default()).await;
-        let mut answers = answers.into_iter().map(|answer| {
-            self.note(Path::Check, &answer);
-            throttled(answer)
-        });
-        let mut answer = |()| answers.next().expect("each command is answered");
-        outcomes
-            .extend(asked.into_iter().map(|asked| asked.map_or_else(AtOnce::outcome, &mut answer)));
     }
 
     async fn check(
@@ -206,15 +186,7 @@ impl Counted {
         let peek = asked.peek;
         let called = self.node.check(&caller.tenant, checks?, peek, options(asked)).await;
         self.note(if peek { Path::Peek } else { Path::Check }, &called);
-        called.map(|called| checked(called, !peek)).map_err(|failure| match failure {
-            CheckFailure::Node(error) => failed(error),
-            error @ CheckFailure::KeyAcrossPartitions { .. } => {
-                Failure::invalid(format!("{error}; leave ONCE out, or make the limits scoped"))
-            }
-            error @ CheckFailure::KeyForSlots => {
-                Failure::invalid(format!("{error}; leave ONCE out"))
-            }
-        })
+        called.map(|called| checked(called, !peek)).map_err(refused)
     }
 
     async fn refund(
@@ -333,7 +305,7 @@ fn unread() -> Failure {
 }
 
 /// The check that a `CL.THROTTLE` is, or what it is answered at once.
-fn command(throttle: &Throttle) -> Result<Command, AtOnce> {
+fn throttled(throttle: &Throttle) -> Result<Check, AtOnce> {
     let Throttle { key, max_burst, count, period_s, quantity } = throttle;
     let wrong = |error: String| AtOnce::Failed(Failure::invalid(error));
     let policy = limits::Policy::throttle((*max_burst).max(0), *count, *period_s);
@@ -346,11 +318,7 @@ fn command(throttle: &Throttle) -> Result<Command, AtOnce> {
         return Err(AtOnce::NoRoom { allowed: cost == 0 });
     }
     let subject = Subject { limit: String::new(), scope: None, key: key.to_vec() };
-    let action = Action::Check { lease: 0 };
-    Check::new(subject, policy, cost)
-        .and_then(|check| limits::Command::new(vec![check], action))
-        .map(Command::Limits)
-        .map_err(|error| wrong(error.to_string()))
+    Check::new(subject, policy, cost).map_err(|error| wrong(error.to_string()))
 }
 
 /// What a throttle is answered without anybody being asked.
@@ -383,23 +351,6 @@ impl AtOnce {
     }
 }
 
-fn throttled(answer: Result<Called<Reply>, NodeError>) -> Outcome {
-    let results = match answer {
-        Ok(Called { answer: Reply::Limits(limits::Reply::Checked(results)), .. })
-        | Err(NodeError::Refused {
-            refusal: Refusal::Limits(limits::Refusal::Limited(results)),
-            ..
-        }) => results,
-        Ok(_) => unreachable!("a check is answered by results"),
-        Err(error) => return Outcome::Failed(failed(error)),
-    };
-    let allowed = results.iter().all(|result| result.allowed);
-    let verdict =
-        |result| Verdict { result, lease: None, degraded: false, over_admission_max: None };
-    let verdicts = results.into_iter().map(verdict).collect();
-    Outcome::Checked { allowed, counted_at: None, verdicts }
-}
-
 /// The outcome of checks; `counts` if they are such as count.
 fn checked(called: Called<Checked>, counts: bool) -> Outcome {
     let counted_at = called.counted_at().filter(|_| counts);
@@ -407,23 +358,15 @@ fn checked(called: Called<Checked>, counts: bool) -> Outcome {
     Outcome::Checked { allowed, counted_at, verdicts: verdicts.into() }
 }
 
-/// Runs all of `work` in this task, each begun in its order; answers in its order.
-async fn side_by_side<W: Future>(work: impl Iterator<Item = W>) -> Vec<W::Output> {
-    let mut running: Vec<_> = work.map(|work| Some(Box::pin(work))).collect();
-    let mut done: Vec<Option<W::Output>> = running.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut all = Poll::Ready(());
-        for (work, done) in running.iter_mut().zip(&mut done) {
-            match work.as_mut().map(|work| work.as_mut().poll(context)) {
-                Some(Poll::Ready(value)) => (*work, *done) = (None, Some(value)),
-                Some(Poll::Pending) => all = Poll::Pending,
-                None => {}
-            }
+/// Why checks were not answered, in this edge's words.
+fn refused(failure: CheckFailure) -> Failure {
+    match failure {
+        CheckFailure::Node(error) => failed(error),
+        error @ CheckFailure::KeyAcrossPartitions { .. } => {
+            Failure::invalid(format!("{error}; leave ONCE out, or make the limits scoped"))
         }
-        all
-    })
-    .await;
-    done.into_iter().map(|done| done.expect("each was waited for")).collect()
+        error @ CheckFailure::KeyForSlots => Failure::invalid(format!("{error}; leave ONCE out")),
+    }
 }
 
 /// Whether the lease is over, or never was.

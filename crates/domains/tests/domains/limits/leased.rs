@@ -46,7 +46,7 @@ impl World {
                 Some(counted_at)
             }
             Err(Failure::Refused(Refusal::Limits(limits::Refusal::Limited(results)))) => {
-                self.edges[edge].refused(results[0].clone(), now);
+                self.edges[edge].refused(results[0].clone(), (cost, now));
                 None
             }
             other => panic!("{other:?}"),
@@ -215,4 +215,46 @@ fn what_edges_held_back_is_the_over_admission() {
     let over = 3 * lease + rest - world.policy.quantity;
     assert!(over > 0 && over <= 3 * lease, "{over}");
     assert_eq!(over, 3 * (lease - 1));
+}
+
+/// Who waits as long as it was told has waited long enough, also where the owner was asked for less.
+#[test]
+fn a_refusal_is_no_answer_for_another_cost() {
+    let mut world = World::new(1, Policy::gcra(10, 10_000, 9));
+    assert!(world.take(0, 10).is_some());
+    let asked = world.asked;
+    assert!(world.take(0, 1).is_none());
+    assert!(world.take(0, 5).is_none());
+    assert_eq!(world.asked, asked + 2);
+    let now = world.now();
+    let Local::Decided { result, .. } = world.edges[0].take(&world.policy, 5, now) else {
+        panic!("it was just refused")
+    };
+    assert_eq!(result.retry_after_ns, Some(5_000_000_000));
+}
+
+#[test]
+fn a_refusal_says_what_is_left_here() {
+    let mut world = World::new(2, policy(Algorithm::SlidingWindow, 64, 60_000));
+    assert!(world.take(0, 2).is_some(), "two are left of its lease");
+    assert!(world.take(1, 60).is_some());
+    let now = world.now();
+    // By the owner, and then by itself.
+    for _ in 0..2 {
+        assert!(world.take(0, 3).is_none());
+    }
+    let Local::Decided { result, .. } = world.edges[0].take(&world.policy, 3, now) else {
+        panic!("it was just refused")
+    };
+    assert_eq!(result.remaining, 2);
+}
+
+#[test]
+fn what_is_more_than_may_come_at_once_never_fits() {
+    let mut world = World::new(1, Policy::gcra(1_000, 1_000, 31));
+    assert!(world.take(0, 1).is_some());
+    world.owner.driver.pass(100);
+    // One is left here, and the owner has 32.
+    assert!(world.take(0, 33).is_none());
+    assert!(world.take(0, 32).is_some());
 }

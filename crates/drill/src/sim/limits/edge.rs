@@ -129,7 +129,7 @@ impl World {
             }
             Ok(_) => unreachable!("a lease is answered by tokens"),
             Err(Failure::Refused(Refusal::Limits(limits::Refusal::Limited(mut results)))) => {
-                tokens.refused(results.swap_remove(0), now);
+                tokens.refused(results.swap_remove(0), (units, now));
                 Outcome::Refused
             }
             Err(failure) => {
