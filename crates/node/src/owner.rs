@@ -336,7 +336,7 @@ impl<L: Log> Owner<L> {
             Ok(queues) => {
                 self.ready_told = true;
                 let (id, now) = (self.partition.id(), self.clock.now());
-                queues.into_iter().for_each(|queue| self.ready.learn(id, queue, now));
+                queues.into_iter().for_each(|queue| self.ready.begin(id, queue, now));
             }
             Err(error) => self.not_ready(&error),
         }

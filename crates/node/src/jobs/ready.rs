@@ -228,8 +228,19 @@ impl ReadyMap {
         lines.waiting -= line.serve();
     }
 
-    /// How a queue is in a partition, as of its newest record.
+    /// How a queue is in a partition that begins to be led.
+    pub(crate) fn begin(&self, partition: PartitionId, readiness: Readiness, now: Time) {
+        let before = readiness.totals;
+        self.know(partition, readiness, before, now);
+    }
+
+    /// How it is after a record that changed it.
     pub(crate) fn learn(&self, partition: PartitionId, readiness: Readiness, now: Time) {
+        self.know(partition, readiness, Totals::default(), now);
+    }
+
+    /// `unknown` is what had happened there if nothing is known of that.
+    fn know(&self, partition: PartitionId, readiness: Readiness, unknown: Totals, now: Time) {
         let lines = &mut *self.lines();
         let Readiness { tenant, queue, next, totals, .. } = &readiness;
         if lines.line(*tenant, queue).is_none() {
@@ -241,10 +252,9 @@ impl ReadyMap {
         } else {
             line.ready.remove(&partition);
         }
-        if let Some(before) = line.known.get(&partition) {
-            line.came.add(totals.enqueued.saturating_sub(before.totals.enqueued), now);
-            line.went.add(gone(totals).saturating_sub(gone(&before.totals)), now);
-        }
+        let before = line.known.get(&partition).map_or(unknown, |before| before.totals);
+        line.came.add(totals.enqueued.saturating_sub(before.enqueued), now);
+        line.went.add(gone(totals).saturating_sub(gone(&before)), now);
         line.known.insert(partition, readiness);
         let served = line.serve();
         lines.waiting -= served;
