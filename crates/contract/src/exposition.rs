@@ -31,6 +31,22 @@ pub mod metric {
     pub const TIMERS_DUE: &str = "evenkeel_partition_timers_due";
     /// The time of one group sync of the log.
     pub const LOG_SYNC: &str = "evenkeel_log_sync_seconds";
+    /// Jobs of a queue by state.
+    pub const QUEUE_JOBS: &str = "evenkeel_queue_jobs";
+    /// How long the oldest job of a queue is ready that is.
+    pub const QUEUE_OLDEST: &str = "evenkeel_queue_oldest_ready_seconds";
+    /// What has happened to jobs of a queue.
+    pub const QUEUE_EVENTS: &str = "evenkeel_queue_events_total";
+    /// Workers that wait for a job of a queue.
+    pub const QUEUE_WORKERS: &str = "evenkeel_queue_workers_waiting";
+    /// Jobs by kind and state.
+    pub const KIND_JOBS: &str = "evenkeel_job_kind_jobs";
+    /// What has happened to jobs by kind.
+    pub const KIND_EVENTS: &str = "evenkeel_job_kind_events_total";
+    /// How long jobs were ready before they were leased, by kind.
+    pub const KIND_WAIT: &str = "evenkeel_job_kind_wait_seconds";
+    /// How long leases lasted, by kind.
+    pub const KIND_RUN: &str = "evenkeel_job_kind_run_seconds";
     /// Open event streams.
     pub const STREAMS_OPEN: &str = "evenkeel_streams_open";
     /// Event streams that were told that their history is gone.

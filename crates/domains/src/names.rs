@@ -45,7 +45,8 @@ impl Command {
                 jobs::Action::Snooze { .. } => "jobs.snooze",
                 jobs::Action::Progress { .. } => "jobs.progress",
                 jobs::Action::Cancel { .. } => "jobs.cancel",
-                jobs::Action::Retry { .. } | jobs::Action::Replay { .. } => "jobs.replay",
+                jobs::Action::Retry { .. } => "jobs.retry",
+                jobs::Action::Replay { .. } => "jobs.replay",
             },
         }
     }

@@ -63,6 +63,11 @@ pub(crate) enum Message {
     Hash {
         reply: oneshot::Sender<Result<(Offset, Hash), NodeError>>,
     },
+    /// Say which kinds of jobs there are.
+    Kinds {
+        max: usize,
+        reply: oneshot::Sender<Vec<(TenantId, String, String, jobs::Kind)>>,
+    },
     /// Flush everything, and say when that is done.
     Flush {
         done: oneshot::Sender<()>,
@@ -218,6 +223,13 @@ impl<L: Log> Owner<L> {
                 let hash = hash.map(|hash| (self.partition.tail().offset, hash));
                 let _ = reply
                     .send(hash.map_err(|error| Failure::Unavailable(error.to_string()).into()));
+            }
+            Message::Kinds { max, reply } => {
+                let kinds = jobs::all_kinds(&self.partition.view(), max);
+                let _ = reply.send(kinds.unwrap_or_else(|error| {
+                    self.not_ready(&error);
+                    Vec::new()
+                }));
             }
             Message::Flush { done } => {
                 self.flusher.demand_all(&self.partition);

@@ -4,7 +4,7 @@ use crate::{
     answer::{Answer, Body},
     call::Call,
     edge::Edge,
-    openapi,
+    jobs, openapi,
     problem::Problem,
 };
 use evenkeel_contract::{metric, render_prometheus};
@@ -100,7 +100,7 @@ pub(crate) fn openapi(call: &Call) -> Result<Answer, Problem> {
 }
 
 /// `GET /metrics`
-pub(crate) fn metrics(call: &Call) -> Result<Answer, Problem> {
+pub(crate) async fn metrics(call: Call) -> Result<Answer, Problem> {
     call.parameters()?;
     let edge = &call.edge;
     let mut page = String::with_capacity(32 * 1_024);
@@ -123,6 +123,7 @@ pub(crate) fn metrics(call: &Call) -> Result<Answer, Problem> {
         );
     }
     partition_metrics(&stats.partitions, &mut page);
+    jobs::metrics(&call, &mut page).await;
     log_metrics(&stats.log, &mut page);
     family(
         &mut page,
@@ -237,7 +238,13 @@ fn log_metrics(log: &LogStats, page: &mut String) {
     let _ = writeln!(page, "{name}_count {}", log.syncs);
 }
 
-fn family(page: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
+pub(crate) fn family(
+    page: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: &[(String, u64)],
+) {
     let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
     for (labels, value) in samples {
         let _ = writeln!(page, "{name}{labels} {value}");

@@ -88,7 +88,7 @@ pub(crate) fn top(call: &Call) -> Result<Answer, Problem> {
 }
 
 /// The tenants that `own` may see.
-fn shown_to<'t>(
+pub(crate) fn shown_to<'t>(
     own: &Tenant,
     tenants: &'t HashMap<String, TenantId>,
 ) -> HashMap<TenantId, &'t str> {

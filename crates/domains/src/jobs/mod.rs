@@ -41,7 +41,7 @@ pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
 pub use place::{Spread, place, places, position};
 pub use queries::{EventView, Found, Query, QueueView, query};
-pub use ready::{Readiness, all_readiness, readiness, readiness_of};
+pub use ready::{Readiness, all_kinds, all_readiness, readiness, readiness_of};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, SettingsError,
