@@ -20,6 +20,7 @@ use evenkeel_engine::{App, Context, Stop, TenantId, Time};
 use evenkeel_log::Incarnation;
 use evenkeel_state::{Read, StateError};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Every path of every domain that can be asked. Those of [`jobs`] have no address yet.
 #[must_use]
@@ -111,14 +112,39 @@ pub enum Found {
     Jobs(jobs::Found),
 }
 
-/// All domains, as the engine runs them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Domains;
+/// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
+/// the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Item {
+    /// To jobs.
+    Jobs(jobs::Item),
+}
+
+/// All domains, as the engine runs them, and what their decisions know beyond the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domains {
+    /// How many data partitions there are: what places jobs.
+    pub partitions: u16,
+    /// What decisions need of meta. The rest of it is empty.
+    pub meta: Arc<meta::Meta>,
+}
+
+impl Domains {
+    /// Partitions, unless somebody says otherwise.
+    pub const PARTITIONS: u16 = 16;
+}
+
+impl Default for Domains {
+    fn default() -> Self {
+        Self { partitions: Self::PARTITIONS, meta: Arc::default() }
+    }
+}
 
 impl App for Domains {
     type Command = Command;
     type Reply = Reply;
     type Refusal = Refusal;
+    type Item = Item;
 
     fn expire(
         &self,
@@ -166,6 +192,12 @@ impl App for Domains {
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),
+        }
+    }
+
+    fn deliver(&self, _: &mut Context<'_, '_>, _: TenantId, item: &Item) -> Result<(), StateError> {
+        match item {
+            Item::Jobs(_) => Ok(()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What domain code may see and do while it decides.
 
-use crate::{Entity, Time, idempotency::Totals, tables::Timers};
+use crate::{Entity, Time, idempotency::Totals, outbox::Mail, tables::Timers};
 use evenkeel_log::Incarnation;
 use evenkeel_state::Tx;
 
@@ -13,6 +13,9 @@ pub struct Context<'c, 't> {
     pub(crate) touched: &'c mut Vec<Entity>,
     pub(crate) next_timer: &'c mut Option<Time>,
     pub(crate) totals: &'c mut Totals,
+    pub(crate) mail: &'c mut Mail,
+    /// Rows and bytes that one destination's outbox has room for.
+    pub(crate) outbox_max: (u64, u64),
 }
 
 impl Context<'_, '_> {

@@ -168,7 +168,7 @@ impl<F: Files> Crew<F> {
         for (index, id) in ids().enumerate() {
             let state = State::open(store, id).map_err(|e| OpenError::State(e.to_string()))?;
             let owner = Owner::new(
-                Partition::new(id, Domains, engine.clone(), state),
+                Partition::new(id, Domains::default(), engine.clone(), state),
                 Arc::clone(log),
                 clock,
                 Flusher::new(Arc::clone(&budget)),

@@ -242,6 +242,7 @@ impl<L: Log> Owner<L> {
                 Output::Answer(ticket, answer) => ticket.send(answer),
                 Output::Read(ticket) => self.answer_read(ticket),
                 Output::Changed(entity) => self.notify(entity),
+                Output::Deliver { .. } | Output::Acknowledge { .. } => {}
                 Output::Flush(frozen) => self.flusher.start(frozen),
                 Output::SteppedDown(why) => {
                     tracing::warn!(partition = %self.partition.id(), why, "stepped down");
