@@ -27,6 +27,13 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// What decisions of other partitions need of it ([`Domains::meta`](crate::Domains::meta)): a small
+    /// part, so that every change of the rest costs their copies nothing.
+    #[must_use]
+    pub fn for_decisions(&self) -> Self {
+        Self::default()
+    }
+
     /// What the limit of this name says.
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
@@ -78,6 +85,16 @@ pub enum Change {
     Contract(String, Option<String>),
     /// A limit of a tenant, by name.
     Limit(TenantId, String, Option<Policy>),
+}
+
+impl Change {
+    /// Whether [`Meta::for_decisions`] differs by it.
+    #[must_use]
+    pub const fn is_for_decisions(&self) -> bool {
+        match self {
+            Self::Tenant(..) | Self::Key(..) | Self::Contract(..) | Self::Limit(..) => false,
+        }
+    }
 }
 
 impl Meta {
