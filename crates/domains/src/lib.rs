@@ -11,9 +11,12 @@ pub mod meta;
 mod names;
 pub mod reservations;
 mod route;
+pub mod rules;
+mod time;
 
 pub use names::path_number;
 pub use route::{KeyParts, Scope, route};
+pub use time::Rfc3339;
 
 use evenkeel_contract::Path;
 use evenkeel_engine::{App, Context, Stop, TenantId, Time};
@@ -132,6 +135,15 @@ pub struct Domains {
 impl Domains {
     /// Partitions, unless somebody says otherwise.
     pub const PARTITIONS: u16 = 16;
+
+    /// What is to be enqueued for `tenant` when something happens; `None` if nothing ever is.
+    pub(crate) fn rules(&self, tenant: TenantId) -> Option<rules::InForce<'_>> {
+        if self.meta.rules.is_empty() {
+            return None;
+        }
+        let rules = self.meta.rules.get(&tenant)?;
+        Some(rules::InForce { domains: self, tenant, rules })
+    }
 }
 
 impl Default for Domains {
@@ -153,7 +165,7 @@ impl App for Domains {
         command: &Command,
     ) -> Result<bool, StateError> {
         match command {
-            Command::Reservations(command) => reservations::expire(ctx, tenant, command),
+            Command::Reservations(command) => reservations::expire(ctx, self, tenant, command),
             Command::Meta(_) => Ok(false),
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
@@ -167,7 +179,7 @@ impl App for Domains {
         command: &Command,
     ) -> Result<Reply, Stop<Refusal>> {
         match command {
-            Command::Reservations(command) => reservations::decide(ctx, tenant, command)
+            Command::Reservations(command) => reservations::decide(ctx, self, tenant, command)
                 .map(Reply::Reservations)
                 .map_err(|stop| refusal(stop, Refusal::Reservations)),
             Command::Meta(command) => meta::decide(ctx, command)
@@ -188,7 +200,7 @@ impl App for Domains {
 
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
         match domain {
-            reservations::DOMAIN => reservations::timer(ctx, entity),
+            reservations::DOMAIN => reservations::timer(ctx, self, entity),
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),

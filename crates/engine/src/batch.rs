@@ -40,6 +40,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         let Open { since, due, layer, touched, mail, mut commands } = open;
         let mut waiting = Waiting { touched, mail, ..Waiting::default() };
         let Self {
+            id: partition,
             app,
             options,
             state,
@@ -59,9 +60,11 @@ impl<A: App, T, R> Partition<A, T, R> {
         let mut tx = state.resume(&layers, layer);
         let (touched, mail) = (&mut waiting.touched, &mut waiting.mail);
         let outbox_max = (options.outbox_rows_max, options.outbox_bytes_max);
+        let partition = *partition;
         let mut ctx = Context {
             tx: &mut tx,
             now,
+            partition,
             incarnation,
             touched,
             next_timer,

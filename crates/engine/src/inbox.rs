@@ -43,6 +43,8 @@ pub(crate) struct DeadTotals {
     count: u64,
     /// None of them died before.
     from: u64,
+    /// How many there ever were.
+    ever: u64,
 }
 evenkeel_state::row!(DeadTotals, version = 1);
 
@@ -218,6 +220,23 @@ fn do_item<A: App>(
     bury(ctx, (from, mark), parcel, why)
 }
 
+impl Context<'_, '_> {
+    /// Notes an [`App::Item`] that there is nowhere to send to, beside the deliveries that could not be
+    /// done: it is counted and kept like those, and its mark is none that was ever sent.
+    pub fn undeliverable(
+        &mut self,
+        tenant: TenantId,
+        item: &impl Serialize,
+        why: String,
+    ) -> Result<(), StateError> {
+        let item = postcard::to_stdvec(item).expect("an item is plain data: it encodes");
+        let sequence = self.tx.get::<DeadCount>(&())?.unwrap_or_default().ever;
+        let mark = Mark { incarnation: self.incarnation, sequence };
+        let parcel = Parcel { incarnation: self.incarnation, tenant, at: self.now, item };
+        bury(self, (self.partition, mark), &parcel, why)
+    }
+}
+
 /// Notes a dead delivery. At the limit, the oldest makes way.
 fn bury(
     ctx: &mut Context<'_, '_>,
@@ -234,6 +253,7 @@ fn bury(
         forget(ctx, &mut totals, Time(u64::MAX), 1)?;
     }
     totals.count += 1;
+    totals.ever += 1;
     let key = (ctx.now.0, from.0, mark.incarnation.0, mark.sequence);
     let dead = Dead { tenant: parcel.tenant.0, why, item: parcel.item.clone() };
     ctx.tx.put::<DeadDeliveries>(&key, &dead);

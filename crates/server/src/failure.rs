@@ -103,6 +103,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
             format!("{field} decides where and how the limit counts, so it cannot change"),
         )
         .with("field", *field),
+        meta::Refusal::BadRules(error) => Problem::new(Code::InvalidRequest, error.to_string()),
         meta::Refusal::TooManyLimits => Problem::new(
             Code::TooManyLimits,
             format!(
