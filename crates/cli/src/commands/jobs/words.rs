@@ -11,7 +11,7 @@ pub(super) fn duration(ms: u64) -> String {
         // Two of a unit at least, so that rounding never misleads by a third.
         if ms >= 2 * unit || (name == "s" && ms >= unit) {
             let tenths = ms / (unit / 10);
-            return if tenths < 100 && tenths % 10 != 0 {
+            return if tenths < 100 && !tenths.is_multiple_of(10) {
                 format!("{}.{} {name}", tenths / 10, tenths % 10)
             } else {
                 format!("{} {name}", tenths / 10)
