@@ -47,7 +47,7 @@ fn table(queues: &[Queue]) -> String {
         "WORKERS WAITING"
     );
     for queue in queues {
-        let rate = queue.drain_per_s.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
+        let rate = format!("{:.1}", queue.drained_per_s);
         let _ = writeln!(
             table,
             "{:<24} {:<9} {:>9} {:>9} {:>8} {:>8} {:>9} {rate:>9} {:>9}  {}",
@@ -75,10 +75,10 @@ mod tests {
         let queue = json!({
             "queue": "mail", "paused": false, "draining": true, "backlog": 1200,
             "counts": { "ready": 1000, "retry": 200, "leased": 8, "dead": 3 },
-            "oldest_ready_ms": 65000, "drain_per_s": 20.0, "drains_in_ms": 60000,
+            "oldest_ready_ms": 65000, "drained_per_s": 20.0, "drains_in_ms": 60000,
             "workers_waiting": 0, "max_backlog": 1000000,
         });
-        let idle = json!({ "queue": "idle", "oldest_ready_ms": null, "drain_per_s": null });
+        let idle = json!({ "queue": "idle", "oldest_ready_ms": null, "drained_per_s": 0.0 });
         let queues = [queue, idle].map(|queue| serde_json::from_value(queue).unwrap());
         let table = table(&queues);
         let lines: Vec<Vec<&str>> =
@@ -86,6 +86,6 @@ mod tests {
         let expected =
             ["mail", "draining", "1200", "1000", "8", "3", "65", "s", "20.0", "60", "s", "0"];
         assert_eq!(lines[1], expected);
-        assert_eq!(lines[2], ["idle", "open", "0", "0", "0", "0", "-", "-", "-", "0"]);
+        assert_eq!(lines[2], ["idle", "open", "0", "0", "0", "0", "-", "0.0", "-", "0"]);
     }
 }

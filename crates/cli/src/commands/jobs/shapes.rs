@@ -88,21 +88,10 @@ pub(super) struct Queue {
     pub(super) counts: BTreeMap<String, u64>,
     pub(super) backlog: u64,
     pub(super) oldest_ready_ms: Option<u64>,
-    pub(super) drain_per_s: Option<f64>,
+    pub(super) enqueued_per_s: f64,
+    pub(super) drained_per_s: f64,
     pub(super) drains_in_ms: Option<u64>,
-    pub(super) totals: Totals,
     pub(super) workers_waiting: u64,
-}
-
-/// What became of a queue's jobs, since there are jobs in it.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(default)]
-pub(super) struct Totals {
-    pub(super) enqueued: u64,
-    pub(super) completed: u64,
-    pub(super) failed: u64,
-    pub(super) crashed: u64,
-    pub(super) died: u64,
 }
 
 impl Queue {
@@ -119,6 +108,24 @@ impl Queue {
             (false, false) => "open",
         }
     }
+}
+
+/// What happened to a queue.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) at: String,
+    pub(super) data: serde_json::Value,
+}
+
+/// A page of that. There is always a next one, which may be empty for now.
+#[derive(Debug, Deserialize)]
+pub(super) struct Events {
+    pub(super) items: Vec<serde_json::Value>,
+    pub(super) cursor: String,
+    #[serde(default)]
+    pub(super) reset: bool,
 }
 
 /// Which dead letters.

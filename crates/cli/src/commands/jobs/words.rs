@@ -34,7 +34,10 @@ pub(super) fn waiting(queue: &str, waiting: &WaitingFor) -> String {
         "ordering_key" => "jobs of one ordering key run one after the other".to_owned(),
         "limit" => "the queue's concurrency_limit says how many may run".to_owned(),
         "after" => "it starts once those are done".to_owned(),
-        "worker" => format!("`evenkeel work --queue {queue} --exec …` starts a worker"),
+        // Where workers wait, none is missing.
+        "worker" if detail.starts_with("no worker") => {
+            format!("`evenkeel work --queue {queue} --exec …` starts a worker")
+        }
         _ => return detail.clone(),
     };
     format!("{detail} ({change})")

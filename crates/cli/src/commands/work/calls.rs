@@ -93,7 +93,7 @@ impl Calls {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<Answer, ApiError> {
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut failed) = (PAUSE_MIN, false);
         loop {
             let asked = match api.send(method, path, body).await {
                 Ok(answer) if matches!(answer.status, 429 | 503 | 504) => {
@@ -105,7 +105,11 @@ impl Calls {
                     return Ok(answer);
                 }
                 Err(ApiError::Unreachable { source, .. }) => {
-                    self.is_away(&source);
+                    // The first may only mean that a connection had aged.
+                    if failed {
+                        self.is_away(&source);
+                    }
+                    failed = true;
                     None
                 }
                 Err(error) => return Err(error),
