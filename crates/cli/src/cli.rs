@@ -3,7 +3,7 @@
 use crate::{
     commands::{
         bench, completions, config, contracts, dev, drill, explain, import, jobs, key, log, serve,
-        top, work,
+        top, worker,
     },
     failure::Failure,
     logging::{self, Format},
@@ -33,7 +33,7 @@ enum Command {
     Config(config::Args),
     Import(import::Args),
     Jobs(jobs::Args),
-    Work(work::Args),
+    Work(worker::Args),
     Bench(bench::Args),
     Drill(drill::Args),
     Log(log::Args),
@@ -78,7 +78,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Command::Explain(args) => explain::run(args).await,
             Command::Import(args) => import::run(args).await,
             Command::Jobs(args) => jobs::run(args).await,
-            Command::Work(args) => work::run(args).await,
+            Command::Work(args) => worker::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Drill(args) => drill::run(args).await,
             Command::Completions(_) | Command::Config(_) | Command::Log(_) => Ok(()),

@@ -17,4 +17,4 @@ mod running;
 pub(crate) mod serve;
 mod stop;
 pub(crate) mod top;
-pub(crate) mod work;
+pub(crate) mod worker;

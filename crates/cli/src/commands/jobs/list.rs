@@ -1,6 +1,6 @@
 //! `evenkeel jobs list`: jobs of a queue, by state and kind.
 
-use super::{QueueArg, shapes::Item, words::first_line};
+use super::{QueueArg, shapes::Item, words::brief};
 use crate::{
     client::{Page, ServerArgs},
     failure::Failure,
@@ -87,7 +87,7 @@ fn row(item: &Item) -> String {
     let stopping = if item.cancel { " (is asked to stop)" } else { "" };
     let last = match (&item.worker, &item.error) {
         (Some(worker), _) => format!("{worker}{stopping}"),
-        (None, Some(error)) => first_line(&error.text, ERROR_CHARS),
+        (None, Some(error)) => brief(&error.text, ERROR_CHARS),
         (None, None) => String::new(),
     };
     let Item { job, state, kind, priority, attempt, at, .. } = item;

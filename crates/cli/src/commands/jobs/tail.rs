@@ -3,7 +3,7 @@
 use super::{
     QueueArg,
     shapes::{Event, Events, Queue},
-    words::{duration, first_line},
+    words::{brief, duration},
 };
 use crate::{
     client::{Api, ServerArgs},
@@ -127,7 +127,7 @@ fn in_words(event: &Event) -> String {
     let text = |name: &str| data[name].as_str().unwrap_or("-");
     match kind.as_str() {
         "jobs.died" => {
-            let error = first_line(text("error"), ERROR_CHARS);
+            let error = brief(text("error"), ERROR_CHARS);
             format!("{at}  {} {} is a dead letter: {error}", text("job"), text("kind"))
         }
         "jobs.replayed" => {
@@ -150,7 +150,7 @@ fn counts(args: &Args, queue: &Value) -> Result<String, Failure> {
     let states = states.map(|state| format!("{state} {}", queue.count(state))).join("  ");
     let mut line = format!("{}  {states}", queue.standing());
     let (came, went) = (queue.enqueued_per_s, queue.drained_per_s);
-    if came > 0.0 || went > 0.0 {
+    if came >= 0.05 || went >= 0.05 {
         line.push_str(&format!("  +{came:.1}/s -{went:.1}/s"));
     }
     if let Some(ms) = queue.drains_in_ms.filter(|_| queue.backlog > 0) {
@@ -168,7 +168,7 @@ mod tests {
         let event = |event: Value| in_words(&serde_json::from_value(event).unwrap());
         let died = json!({ "type": "jobs.died", "at": "T", "position": "1.1", "entity": "queue:mail",
             "data": { "job": "3.27", "kind": "welcome", "error": "exit code 3\nno" } });
-        assert_eq!(event(died), "T  3.27 welcome is a dead letter: exit code 3");
+        assert_eq!(event(died), "T  3.27 welcome is a dead letter: exit code 3: no");
         let replayed = json!({ "type": "jobs.replayed", "at": "T",
             "data": { "by": "key ab", "count": 7, "first": "3.1", "last": "3.9" } });
         assert_eq!(event(replayed), "T  7 brought back by key ab");

@@ -43,12 +43,18 @@ pub(super) fn waiting(queue: &str, waiting: &WaitingFor) -> String {
     format!("{detail} ({change})")
 }
 
-/// The first line of a text, cut to `chars`.
-pub(super) fn first_line(text: &str, chars: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+/// Of an error its first line, which says what happened, and its last, which mostly says why; cut to
+/// `chars`.
+pub(super) fn brief(text: &str, chars: usize) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let whole = match lines.next_back() {
+        Some(last) => format!("{first}: {last}"),
+        None => first.to_owned(),
+    };
+    match whole.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &whole[..end]),
+        None => whole,
     }
 }
 
@@ -86,9 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_cut_between_characters() {
-        assert_eq!(first_line("äöü\nx", 2), "äö…");
-        assert_eq!(first_line("äöü\nx", 3), "äöü");
-        assert_eq!(first_line("", 3), "");
+    fn an_error_is_its_first_and_last_line_cut_between_characters() {
+        assert_eq!(
+            brief("exit code 3\nTraceback:\n  x\nno mailbox\n", 80),
+            "exit code 3: no mailbox"
+        );
+        assert_eq!(brief("äöü", 2), "äö…");
+        assert_eq!(brief("äöü", 3), "äöü");
+        assert_eq!(brief("", 3), "");
     }
 }
