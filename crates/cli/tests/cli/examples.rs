@@ -32,8 +32,8 @@ fn a_pipeline_that_was_killed_is_resumed_with_the_same_result() {
     assert!(out.contains("the results are the same"), "{out}");
 }
 
-/// Needs PostgreSQL, which it installs as root on Debian. The consumer in Rust would be built first:
-/// it is left to who runs the example.
+/// `make clients` installs what it needs. The consumer in Rust would be built first: it is left to who
+/// runs the example.
 #[test]
 fn the_safe_consumer_credits_once_and_the_broken_one_twice() {
     let out = run("consumer", &["python"]);

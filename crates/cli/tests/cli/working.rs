@@ -172,7 +172,7 @@ echo $$ >"$DIR/pid.$EVENKEEL_ATTEMPT"
 
 #[test]
 fn a_job_of_a_worker_that_was_killed_is_done_by_another_and_counts_as_a_crash() {
-    let scene = Scene::new(&json!({ "lease_ms": 1000 }));
+    let scene = Scene::new(&json!({ "lease_ms": 1500 }));
     scene.gate("gate");
     let job = scene.job();
     let mut first = scene.start(HELD_UP, &["--worker", "first"]);
@@ -227,7 +227,7 @@ fn a_server_that_is_killed_is_waited_for() {
 #[test]
 fn a_job_that_kills_its_workers_is_a_dead_letter_and_holds_up_no_other() {
     let backoff = json!({ "base_ms": 10, "max_ms": 10, "jitter": 0.0 });
-    let scene = Scene::new(&json!({ "lease_ms": 500, "max_crashes": 2, "backoff": backoff }));
+    let scene = Scene::new(&json!({ "lease_ms": 1500, "max_crashes": 2, "backoff": backoff }));
     let kinds = ["poison", "k", "k", "k", "k"].map(|kind| json!({ "kind": kind }));
     let jobs = scene.enqueue(&Value::from(kinds.to_vec()));
     // The parent of a command is its worker.
@@ -247,7 +247,7 @@ fn a_job_that_kills_its_workers_is_a_dead_letter_and_holds_up_no_other() {
 
 #[test]
 fn a_cancelled_job_ends_its_command() {
-    let scene = Scene::new(&json!({ "lease_ms": 600 }));
+    let scene = Scene::new(&json!({ "lease_ms": 1500 }));
     scene.gate("gate");
     let job = scene.job();
     let mut worker = scene.start(HELD_UP, &["--max-jobs", "1", "--json"]);
@@ -263,7 +263,7 @@ fn a_cancelled_job_ends_its_command() {
 /// A worker that is stopped cannot know what time it is; it learns it when it goes on.
 #[test]
 fn a_worker_whose_lease_was_over_ends_its_command() {
-    let scene = Scene::new(&json!({ "lease_ms": 600 }));
+    let scene = Scene::new(&json!({ "lease_ms": 1500 }));
     scene.gate("gate");
     let job = scene.job();
     let mut first = scene.start(HELD_UP, &["--max-jobs", "1", "--json"]);
@@ -306,11 +306,63 @@ fn what_does_not_finish_in_time_is_given_back() {
     let ended = worker.ended().succeeds();
     gone(&pid);
     assert_eq!(outcomes(&ended)[&job]["outcome"], "given_back", "{ended:?}");
-    let shown = scene.show(&job);
+    // At once, for whoever comes next, and nothing is held against it.
+    let shown = scene.becomes(&job, "ready");
     let counts = (&shown["attempt"], &shown["crashes"], &shown["failures"]);
     assert_eq!(counts, (&json!(1), &json!(0), &json!(0)), "{shown}");
-    // At once, for whoever comes next.
-    scene.becomes(&job, "ready");
+}
+
+#[test]
+fn who_interrupts_twice_leaves_no_command_behind() {
+    let scene = Scene::new(&json!({}));
+    scene.gate("gate");
+    scene.job();
+    let mut worker = scene.start(HELD_UP, &["--grace-ms", "60000"]);
+    let pid = scene.line("pid.1");
+    worker.signal(Signal::INT);
+    eventually("the worker to have heard", || worker.err().contains("finishing").then_some(()));
+    worker.signal(Signal::INT);
+    assert_eq!(worker.ended().code, Some(130));
+    gone(&pid);
+}
+
+#[test]
+fn a_lease_is_extended_while_its_command_runs() {
+    let scene = Scene::new(&json!({ "lease_ms": 2000 }));
+    scene.gate("gate");
+    let job = scene.job();
+    let mut worker = scene.start(HELD_UP, &["--max-jobs", "1"]);
+    scene.line("pid.1");
+    let mut ends = std::collections::BTreeSet::new();
+    eventually("the lease to have been extended", || {
+        let shown = scene.show(&job);
+        assert_eq!((&shown["state"], &shown["attempt"]), (&json!("leased"), &json!(1)), "{shown}");
+        ends.insert(shown["at"].to_string());
+        // Each extension is a third: by then it would be over without them.
+        (ends.len() > 4).then_some(())
+    });
+    scene.open_gate("gate");
+    worker.ended().succeeds();
+    let done = scene.show(&job);
+    assert_eq!((&done["state"], &done["crashes"]), (&json!("done"), &json!(0)), "{done}");
+}
+
+/// What becomes ready while others run is not left behind.
+#[test]
+fn once_works_off_everything_that_can_be() {
+    let scene = Scene::new(&json!({}));
+    let keys = (0..12).map(|job| json!({ "kind": "k", "ordering_key": format!("o{}", job % 3) }));
+    let mut jobs = scene.enqueue(&keys.collect::<Vec<_>>().into());
+    for _ in 0..4 {
+        let last = jobs.last().unwrap();
+        let next = json!([{ "kind": "k", "after": [last], "ordering_key": "o2" }]);
+        jobs.push(scene.enqueue(&next).remove(0));
+    }
+    let later = scene.enqueue(&json!([{ "kind": "k", "delay_ms": 3_600_000 }])).remove(0);
+    let ended = ended(scene.work("true", &["--once", "--concurrency", "4"])).succeeds();
+    assert_eq!(ended.out.lines().count(), 16, "{ended:?}");
+    assert!(jobs.iter().all(|job| scene.show(job)["state"] == "done"));
+    assert_eq!(scene.show(&later)["state"], "scheduled");
 }
 
 #[test]
