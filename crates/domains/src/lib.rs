@@ -11,6 +11,7 @@ pub mod meta;
 mod names;
 pub mod reservations;
 mod route;
+pub mod schedules;
 
 pub use names::path_number;
 pub use route::{KeyParts, Scope, route};
@@ -25,7 +26,12 @@ use std::sync::Arc;
 /// Every path of every domain that can be asked. Those of [`jobs`] have no address yet.
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
-    reservations::PATHS.into_iter().chain(limits::PATHS).chain(meta::PATHS).collect()
+    reservations::PATHS
+        .into_iter()
+        .chain(limits::PATHS)
+        .chain(schedules::PATHS)
+        .chain(meta::PATHS)
+        .collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
@@ -35,6 +41,7 @@ pub fn table_name(id: u8) -> Option<&'static str> {
         .or_else(|| reservations::table_name(id))
         .or_else(|| limits::table_name(id))
         .or_else(|| jobs::table_name(id))
+        .or_else(|| schedules::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -49,6 +56,8 @@ pub enum Command {
     Limits(limits::Command),
     /// To jobs of a queue.
     Jobs(jobs::Command),
+    /// To a schedule.
+    Schedules(schedules::Command),
 }
 
 /// A read, of any domain.
@@ -60,6 +69,8 @@ pub enum Query {
     Limits(limits::Query),
     /// Of jobs of a queue.
     Jobs(jobs::Query),
+    /// Of schedules.
+    Schedules(schedules::Query),
 }
 
 /// A yes, of any domain.
@@ -73,6 +84,8 @@ pub enum Reply {
     Limits(limits::Reply),
     /// Of jobs.
     Jobs(jobs::Reply),
+    /// Of a schedule.
+    Schedules(schedules::Reply),
 }
 
 /// A no, of any domain.
@@ -86,6 +99,8 @@ pub enum Refusal {
     Limits(limits::Refusal),
     /// Of jobs.
     Jobs(jobs::Refusal),
+    /// Of a schedule.
+    Schedules(schedules::Refusal),
 }
 
 impl Refusal {
@@ -97,6 +112,7 @@ impl Refusal {
             Self::Meta(refusal) => refusal.code(),
             Self::Limits(refusal) => refusal.code(),
             Self::Jobs(refusal) => refusal.code(),
+            Self::Schedules(refusal) => refusal.code(),
         }
     }
 }
@@ -110,6 +126,8 @@ pub enum Found {
     Limits(limits::Found),
     /// Of jobs.
     Jobs(jobs::Found),
+    /// Of a schedule.
+    Schedules(schedules::Found),
 }
 
 /// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
@@ -132,6 +150,11 @@ pub struct Domains {
 impl Domains {
     /// Partitions, unless somebody says otherwise.
     pub const PARTITIONS: u16 = 16;
+
+    /// What schedules need of them.
+    fn around(&self) -> schedules::Surroundings<'_> {
+        schedules::Surroundings { partitions: self.partitions, meta: &self.meta }
+    }
 }
 
 impl Default for Domains {
@@ -157,6 +180,7 @@ impl App for Domains {
             Command::Meta(_) => Ok(false),
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
+            Command::Schedules(command) => schedules::expire(ctx, tenant, command, self.around()),
         }
     }
 
@@ -179,6 +203,9 @@ impl App for Domains {
             Command::Jobs(command) => jobs::decide(ctx, tenant, command)
                 .map(Reply::Jobs)
                 .map_err(|stop| refusal(stop, Refusal::Jobs)),
+            Command::Schedules(command) => schedules::decide(ctx, tenant, command, self.around())
+                .map(Reply::Schedules)
+                .map_err(|stop| refusal(stop, Refusal::Schedules)),
         }
     }
 
@@ -191,6 +218,7 @@ impl App for Domains {
             reservations::DOMAIN => reservations::timer(ctx, entity),
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
+            schedules::DOMAIN => schedules::timer(ctx, entity, self.around()),
             _ => unreachable!("no domain {domain} sets timers"),
         }
     }
@@ -218,6 +246,9 @@ pub fn query(
         Query::Jobs(query) => jobs::query(read, now, incarnation, tenant, query)
             .map(Found::Jobs)
             .map_err(|stop| refusal(stop, Refusal::Jobs)),
+        Query::Schedules(query) => schedules::query(read, tenant, query)
+            .map(Found::Schedules)
+            .map_err(|stop| refusal(stop, Refusal::Schedules)),
     }
 }
 

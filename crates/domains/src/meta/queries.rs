@@ -1,7 +1,7 @@
 //! What every request needs of meta, as one copy.
 
 use super::tables::{Contracts, Key, Keys, Limits, Tenants};
-use crate::limits::Policy;
+use crate::{jobs::Settings, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
 use std::{
@@ -24,6 +24,8 @@ pub struct Meta {
     /// The policies of limits by name, of each tenant that has any. Copies share those that have not
     /// changed.
     pub limits: HashMap<TenantId, Arc<BTreeMap<String, Policy>>>,
+    /// The settings of queues by name, of each tenant that has any; shared like the limits.
+    pub queues: HashMap<TenantId, Arc<BTreeMap<String, Settings>>>,
 }
 
 impl Meta {
@@ -31,6 +33,12 @@ impl Meta {
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
         self.limits.get(&tenant)?.get(name)
+    }
+
+    /// The settings of the queue of this name.
+    #[must_use]
+    pub fn queue(&self, tenant: TenantId, name: &str) -> Option<&Settings> {
+        self.queues.get(&tenant)?.get(name)
     }
 }
 
@@ -56,6 +64,7 @@ impl Default for Meta {
             keys: BTreeMap::new(),
             contracts: BTreeMap::new(),
             limits: HashMap::new(),
+            queues: HashMap::new(),
         }
     }
 }

@@ -40,10 +40,15 @@ pub(crate) struct Driver {
 impl Driver {
     /// An owner of a fresh partition.
     pub(crate) fn new(options: Options) -> Self {
+        Self::of(Domains::default(), options)
+    }
+
+    /// The same, of domains that know something of meta.
+    pub(crate) fn of(domains: Domains, options: Options) -> Self {
         let store = Store::memory().unwrap();
         let state = State::open(&store, ID).unwrap();
         let mut driver = Self {
-            partition: Partition::new(ID, Domains::default(), options, state),
+            partition: Partition::new(ID, domains, options, state),
             log: vec![Partition::<Domains, u64, u64>::genesis(ID, Incarnation(1), START)],
             store,
             now: START,
