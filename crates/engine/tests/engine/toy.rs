@@ -92,6 +92,9 @@ table!(Fired, 0x74, u64, Number);
 // What was delivered, in order.
 table!(Notes, 0x75, u64, Number);
 table!(NoteCount, 0x76, (), Number);
+// What was sent by commands, in order.
+table!(Sent, 0x77, u64, Number);
+table!(SentCount, 0x78, (), Number);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Toy;
@@ -166,6 +169,10 @@ impl App for Toy {
             }
             Command::Send { to, ref item } => {
                 ctx.send(PartitionId(to), tenant, item)?;
+                if let Item::Note(note) = *item {
+                    let count = add::<SentCount>(ctx, &())?;
+                    ctx.tx.put::<Sent>(&count, &Number(note));
+                }
                 Ok(0)
             }
             Command::SendAndRefuse { to, ref item } => {
