@@ -13,6 +13,7 @@ mod flush;
 mod heavy;
 mod host;
 mod limits;
+mod lists;
 mod meta;
 mod node;
 mod open;

@@ -45,6 +45,8 @@ codes! {
         "Use a key with the scope that the detail names, or the host name that the server expects.";
     InvalidPolicy, "invalid_policy", 400, "The limit's policy is not legal", false,
         "Change the policy; the detail says which rule it breaks.";
+    InvalidSchedule, "invalid_schedule", 400, "The schedule can never be due", false,
+        "Change the expression, the zone or the interval; the detail says what is wrong with it.";
     NotFound, "not_found", 404, "Not found", false,
         "It was never there, or it was resolved longer ago than its retention.";
     MethodNotAllowed, "method_not_allowed", 405, "Not a method of this address", false,
@@ -81,6 +83,10 @@ codes! {
         "It was released, or its time is over: stop what it was for, or check again for another.";
     WrongAlgorithm, "wrong_algorithm", 409, "Not for a limit of this algorithm", false,
         "Slots of a concurrency limit are given back by releasing their leases.";
+    NoQueue, "no_queue", 409, "There is no such queue", false,
+        "Put the queue first, or name one that exists.";
+    TooManySchedules, "too_many_schedules", 409, "There are as many schedules as there may be", false,
+        "Delete schedules that are not used.";
     StaleLease, "stale_lease", 409, "The lease is not the job's any more", false,
         "Stop what it was for: its time was over, or the job has moved on; `state` says where. Nothing was changed.";
     LeaseTooLong, "lease_too_long", 409, "The queue has no lease so long", false,

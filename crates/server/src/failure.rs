@@ -1,6 +1,6 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
-use crate::{code::Code, problem::Problem, reservations};
+use crate::{code::Code, problem::Problem, reservations, schedules};
 use evenkeel_domains::{Refusal, jobs, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
@@ -40,6 +40,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Meta(refusal) => of_meta(&refusal),
         Refusal::Limits(refusal) => of_limits(&refusal),
         Refusal::Jobs(refusal) => of_jobs(&refusal),
+        Refusal::Schedules(refusal) => schedules::refused(&refusal),
     }
 }
 

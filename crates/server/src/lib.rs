@@ -31,6 +31,7 @@ mod query;
 mod reservations;
 pub mod resp;
 mod routes;
+mod schedules;
 mod server;
 mod spent;
 mod standing;

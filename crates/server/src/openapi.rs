@@ -14,6 +14,7 @@ use crate::{
         ResourceBody, ResourceList, SeatList, SeatsRequest,
     },
     routes::{ROUTES, Route},
+    schedules::{ScheduleBody, ScheduleList, ScheduleRequest, ScheduleTotals, ScheduledJobBody},
     top::{Top, TopHitter, TopLog, TopPartition},
 };
 use bytes::Bytes;
@@ -266,6 +267,11 @@ fn schemas() -> Value {
         SubjectsBody<'_>,
         ReleasedBody<'_>,
         RenewedBody<'_>,
+        ScheduleRequest,
+        ScheduleBody<'_>,
+        ScheduledJobBody<'_>,
+        ScheduleTotals,
+        ScheduleList<'_>,
         KeyRequest,
         CreatedKeyBody<'_>,
         KeyList<'_>,

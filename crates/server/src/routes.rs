@@ -33,6 +33,12 @@ pub(crate) enum Operation {
     GetLimit,
     ListLimits,
     DeleteLimit,
+    PutSchedule,
+    GetSchedule,
+    ListSchedules,
+    PauseSchedule,
+    ResumeSchedule,
+    DeleteSchedule,
     CreateKey,
     ListKeys,
     RevokeKey,
@@ -66,6 +72,8 @@ const READ: Needs = Needs::Scope("reservations:read");
 const WRITE: Needs = Needs::Scope("reservations:write");
 const LIMITS_READ: Needs = Needs::Scope("limits:read");
 const LIMITS_WRITE: Needs = Needs::Scope("limits:write");
+const JOBS_READ: Needs = Needs::Scope("jobs:read");
+const JOBS_WRITE: Needs = Needs::Scope("jobs:write");
 
 macro_rules! routes {
     ($($operation:ident: $method:ident $segments:expr, $path:expr, $needs:expr, $docs:expr;)*) => {
@@ -127,6 +135,18 @@ routes! {
     ListLimits: GET ["v1", "limits"], Some("limits.list"), LIMITS_READ,
         Docs::of("200", "LimitList").query(&["limit", "cursor"]);
     DeleteLimit: DELETE ["v1", "limits", "{}"], Some("limits.delete"), LIMITS_WRITE,
+        Docs::nothing();
+    PutSchedule: PUT ["v1", "schedules", "{}"], Some("schedules.put"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("ScheduleRequest").also("201");
+    GetSchedule: GET ["v1", "schedules", "{}"], Some("schedules.get"), JOBS_READ,
+        Docs::of("200", "Schedule");
+    ListSchedules: GET ["v1", "schedules"], Some("schedules.list"), JOBS_READ,
+        Docs::of("200", "ScheduleList").query(&["limit", "cursor"]);
+    PauseSchedule: POST ["v1", "schedules", "{}", "pause"], Some("schedules.pause"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("EmptyRequest");
+    ResumeSchedule: POST ["v1", "schedules", "{}", "resume"], Some("schedules.resume"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("EmptyRequest");
+    DeleteSchedule: DELETE ["v1", "schedules", "{}"], Some("schedules.delete"), JOBS_WRITE,
         Docs::nothing();
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");
