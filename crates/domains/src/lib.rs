@@ -200,7 +200,7 @@ impl App for Domains {
             Command::Limits(command) => limits::decide(ctx, tenant, command)
                 .map(Reply::Limits)
                 .map_err(|stop| refusal(stop, Refusal::Limits)),
-            Command::Jobs(command) => jobs::decide(ctx, tenant, command)
+            Command::Jobs(command) => jobs::decide(ctx, self.partitions, tenant, command)
                 .map(Reply::Jobs)
                 .map_err(|stop| refusal(stop, Refusal::Jobs)),
             Command::Schedules(command) => schedules::decide(ctx, tenant, command, self.around())
@@ -223,9 +223,14 @@ impl App for Domains {
         }
     }
 
-    fn deliver(&self, _: &mut Context<'_, '_>, _: TenantId, item: &Item) -> Result<(), StateError> {
+    fn deliver(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        item: &Item,
+    ) -> Result<(), StateError> {
         match item {
-            Item::Jobs(_) => Ok(()),
+            Item::Jobs(item) => jobs::deliver(ctx, self.partitions, tenant, item),
         }
     }
 }

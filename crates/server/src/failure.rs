@@ -69,7 +69,7 @@ fn of_jobs(refusal: &jobs::Refusal) -> Problem {
         ),
         No::NoAfter(job) => Problem::new(
             Code::NoAfter,
-            format!("{job} is not in this partition, was cancelled or is forgotten"),
+            format!("{job} was cancelled or is forgotten, or there is no such job"),
         ),
         No::Over(state) => Problem::new(Code::JobOver, format!("the job is {}", state.name()))
             .with("state", state.name()),

@@ -29,6 +29,14 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// What decisions of other partitions need of it ([`Domains::meta`](crate::Domains::meta)): a small
+    /// part, so that every change of the rest costs their copies nothing.
+    #[must_use]
+    pub fn for_decisions(&self) -> Self {
+        let (tenants, queues) = (self.tenants.clone(), self.queues.clone());
+        Self { tenants, queues, ..Self::default() }
+    }
+
     /// What the limit of this name says.
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
@@ -87,6 +95,17 @@ pub enum Change {
     Contract(String, Option<String>),
     /// A limit of a tenant, by name.
     Limit(TenantId, String, Option<Policy>),
+}
+
+impl Change {
+    /// Whether [`Meta::for_decisions`] differs by it.
+    #[must_use]
+    pub const fn is_for_decisions(&self) -> bool {
+        match self {
+            Self::Tenant(..) => true,
+            Self::Key(..) | Self::Contract(..) | Self::Limit(..) => false,
+        }
+    }
 }
 
 impl Meta {

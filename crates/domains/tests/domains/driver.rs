@@ -40,16 +40,21 @@ pub(crate) struct Driver {
 impl Driver {
     /// An owner of a fresh partition.
     pub(crate) fn new(options: Options) -> Self {
-        Self::of(Domains::default(), options)
+        Self::of(ID, options)
+    }
+
+    /// The same, of this one.
+    pub(crate) fn of(id: PartitionId, options: Options) -> Self {
+        Self::knowing(Domains::default(), id, options)
     }
 
     /// The same, of domains that know something of meta.
-    pub(crate) fn of(domains: Domains, options: Options) -> Self {
+    pub(crate) fn knowing(domains: Domains, id: PartitionId, options: Options) -> Self {
         let store = Store::memory().unwrap();
-        let state = State::open(&store, ID).unwrap();
+        let state = State::open(&store, id).unwrap();
         let mut driver = Self {
-            partition: Partition::new(ID, domains, options, state),
-            log: vec![Partition::<Domains, u64, u64>::genesis(ID, Incarnation(1), START)],
+            partition: Partition::new(id, domains, options, state),
+            log: vec![Partition::<Domains, u64, u64>::genesis(id, Incarnation(1), START)],
             store,
             now: START,
             answers: BTreeMap::new(),

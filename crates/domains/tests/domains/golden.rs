@@ -241,7 +241,7 @@ fn rows_of_jobs_of_version_1() {
 }
 
 fn told_of_schedules() -> Driver {
-    let mut driver = Driver::of(schedules::domains(), Options::default());
+    let mut driver = Driver::knowing(schedules::domains(), ID, Options::default());
     let full = |timing| {
         let mut spec = schedules::spec(timing, Missed::Once);
         spec.job.unique_key = Some("u".into());

@@ -1,7 +1,10 @@
 //! What the paths of schedules declare about their code, run and looked at; and lists.
 
 use super::{Desk, at, command, cron, domains, every, put, read, spec};
-use crate::{driver::Driver, facts::Seen};
+use crate::{
+    driver::{Driver, ID},
+    facts::Seen,
+};
 use evenkeel_domains::{
     Command,
     schedules::{self, Action, Missed},
@@ -17,7 +20,7 @@ pub(crate) fn commands() -> Vec<Command> {
 
 /// Everything that a command may do or say no with, but for `too_many_schedules`.
 pub(crate) fn story(seen: &mut Seen) {
-    let driver = &mut Driver::of(domains(), Options::default());
+    let driver = &mut Driver::knowing(domains(), ID, Options::default());
     let mut tell = |action| seen.run(driver, command("s", action));
     for action in [Action::Pause, Action::Resume, Action::Delete] {
         tell(action).unwrap_err();
@@ -35,7 +38,7 @@ pub(crate) fn story(seen: &mut Seen) {
 
 #[test]
 fn a_tenant_has_so_many_schedules_and_no_more() {
-    let mut driver = Driver::of(domains(), Options::default());
+    let mut driver = Driver::knowing(domains(), ID, Options::default());
     let spec = spec(cron("0 0 1 1 *", "UTC"), Missed::Skip);
     let mut put = |name: u64, action| driver.ask(command(&name.to_string(), action), None);
     for name in 0..schedules::SCHEDULES_MAX {

@@ -93,7 +93,7 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new() -> Self {
-        Self { driver: Driver::of(domains(), Options::default()), seen: 0 }
+        Self { driver: Driver::knowing(domains(), ID, Options::default()), seen: 0 }
     }
 
     /// What a process finds that starts now: the log, and other knowledge of meta.
