@@ -86,7 +86,10 @@ fn all_partitions_are_listed() {
     put_queue(&server);
     let names: Vec<String> = (0..12).map(|at| format!("s{at:02}")).collect();
     for name in &names {
-        assert_eq!(server.put(&format!("/v1/schedules/{name}"), &weekdays().to_string()).status, 201);
+        assert_eq!(
+            server.put(&format!("/v1/schedules/{name}"), &weekdays().to_string()).status,
+            201
+        );
     }
     let mut found = Vec::new();
     let mut query = "?limit=5".to_owned();
@@ -135,19 +138,14 @@ fn what_is_wrong_is_said() {
     );
     assert_eq!(
         refused(with(|body| body["cron"] = "0 0 30 2 *".into())),
-        said(
-            "invalid_schedule",
-            "cron",
-            "the cron expression names no time in the next 50 years"
-        )
+        said("invalid_schedule", "cron", "the cron expression names no time in the next 50 years")
     );
-    let every = |every_ms: u64| json!({ "every_ms": every_ms, "queue": "q", "job": { "kind": "k" } });
+    let every =
+        |every_ms: u64| json!({ "every_ms": every_ms, "queue": "q", "job": { "kind": "k" } });
     assert_eq!(refused(every(999).to_string()).1, "every_ms");
-    for (field, value) in [
-        ("every_ms", json!(5_000)),
-        ("queue", json!("a b")),
-        ("queue", json!("")),
-    ] {
+    for (field, value) in
+        [("every_ms", json!(5_000)), ("queue", json!("a b")), ("queue", json!(""))]
+    {
         let (code, said, _) = refused(with(|body| body[field] = value));
         assert_eq!((code.as_str(), said.as_str()), ("invalid_request", field));
     }
@@ -162,10 +160,14 @@ fn what_is_wrong_is_said() {
         assert_eq!((code.as_str(), said.as_str()), ("invalid_request", field));
     }
     let (_, _, detail) = refused(with(|body| body["timezon"] = "UTC".into()));
-    assert!(detail.starts_with("unknown field \"timezon\", did you mean \"timezone\"?"), "{detail}");
+    assert!(
+        detail.starts_with("unknown field \"timezon\", did you mean \"timezone\"?"),
+        "{detail}"
+    );
     let (_, field, _) = refused(json!({ "queue": "q", "job": { "kind": "k" } }).to_string());
     assert_eq!(field, "cron");
-    let zoned = json!({ "every_ms": 1_000, "timezone": "UTC", "queue": "q", "job": { "kind": "k" } });
+    let zoned =
+        json!({ "every_ms": 1_000, "timezone": "UTC", "queue": "q", "job": { "kind": "k" } });
     assert_eq!(refused(zoned.to_string()).1, "timezone");
 }
 
