@@ -141,7 +141,6 @@ static GET: Path = Path {
     curl: "curl http://127.0.0.1:7480/v1/schedules/report",
     defaults: Settings::read(Level::Session),
     facts: facts::GET,
-    ..PUT
 };
 
 static LIST: Path = Path {

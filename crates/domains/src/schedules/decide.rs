@@ -111,12 +111,13 @@ fn put(
     let before = row.clone();
     let mut subject = Subject { ctx, key, row };
     subject.row.since = since;
-    let waits = subject.row.next.is_some_and(|next| next <= now);
-    if let Some(old) = old.filter(|_| waits && !same) {
+    let is_due = subject.row.next.is_some_and(|next| next <= now);
+    if let Some(old) = old.filter(|_| is_due && !same) {
         subject.miss(&old)?;
     }
-    // What is late of the same timing goes on firing.
-    if !subject.row.paused && !(waits && same) {
+    // What is due of the same timing goes on firing.
+    let goes_on = is_due && same;
+    if !(subject.row.paused || goes_on) {
         subject.aim(Some(next));
     }
     let view = describe(&subject.key.1, &subject.row, spec.clone());

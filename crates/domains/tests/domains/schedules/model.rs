@@ -242,7 +242,7 @@ proptest! {
                     prop_assert_eq!(answered.is_ok(), queue);
                     if let Ok(Reply::Schedule(_, new)) = answered {
                         prop_assert_eq!(new, model.is_none());
-                        model = Some(was_put(model, timing, desk.driver.now));
+                        model = Some(was_put(model, &timing, desk.driver.now));
                     }
                 }
             }
@@ -262,7 +262,7 @@ fn known(queue: bool) -> Domains {
     if queue { domains() } else { none }
 }
 
-fn was_put(model: Option<Model>, timing: Timing, now: Time) -> Model {
+fn was_put(model: Option<Model>, timing: &Timing, now: Time) -> Model {
     let fresh = Model {
         timing: timing.clone(),
         since: now,
@@ -272,7 +272,7 @@ fn was_put(model: Option<Model>, timing: Timing, now: Time) -> Model {
     };
     match model {
         None => fresh,
-        Some(model) if model.timing == timing => model,
+        Some(model) if model.timing == *timing => model,
         Some(model) => Model { paused: model.paused, totals: model.totals, ..fresh },
     }
 }
