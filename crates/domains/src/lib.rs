@@ -12,6 +12,7 @@ mod names;
 pub mod reservations;
 mod route;
 pub mod rules;
+pub mod schedules;
 mod time;
 
 pub use names::path_number;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
     let products = reservations::PATHS.into_iter().chain(limits::PATHS).chain(jobs::PATHS);
-    products.chain(meta::PATHS).collect()
+    products.chain(schedules::PATHS).chain(meta::PATHS).collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
@@ -39,6 +40,7 @@ pub fn table_name(id: u8) -> Option<&'static str> {
         .or_else(|| reservations::table_name(id))
         .or_else(|| limits::table_name(id))
         .or_else(|| jobs::table_name(id))
+        .or_else(|| schedules::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -53,6 +55,8 @@ pub enum Command {
     Limits(limits::Command),
     /// To jobs of a queue.
     Jobs(jobs::Command),
+    /// To a schedule.
+    Schedules(schedules::Command),
 }
 
 /// A read, of any domain.
@@ -64,6 +68,8 @@ pub enum Query {
     Limits(limits::Query),
     /// Of jobs of a queue.
     Jobs(jobs::Query),
+    /// Of schedules.
+    Schedules(schedules::Query),
 }
 
 /// A yes, of any domain.
@@ -77,6 +83,8 @@ pub enum Reply {
     Limits(limits::Reply),
     /// Of jobs.
     Jobs(jobs::Reply),
+    /// Of a schedule.
+    Schedules(schedules::Reply),
 }
 
 /// A no, of any domain.
@@ -90,6 +98,8 @@ pub enum Refusal {
     Limits(limits::Refusal),
     /// Of jobs.
     Jobs(jobs::Refusal),
+    /// Of a schedule.
+    Schedules(schedules::Refusal),
 }
 
 impl Refusal {
@@ -101,6 +111,7 @@ impl Refusal {
             Self::Meta(refusal) => refusal.code(),
             Self::Limits(refusal) => refusal.code(),
             Self::Jobs(refusal) => refusal.code(),
+            Self::Schedules(refusal) => refusal.code(),
         }
     }
 }
@@ -114,6 +125,8 @@ pub enum Found {
     Limits(limits::Found),
     /// Of jobs.
     Jobs(jobs::Found),
+    /// Of a schedule.
+    Schedules(schedules::Found),
 }
 
 /// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
@@ -145,6 +158,11 @@ impl Domains {
         let rules = self.meta.rules.get(&tenant)?;
         Some(rules::InForce { domains: self, tenant, rules })
     }
+
+    /// What schedules need of them.
+    fn around(&self) -> schedules::Surroundings<'_> {
+        schedules::Surroundings { partitions: self.partitions, meta: &self.meta }
+    }
 }
 
 impl Default for Domains {
@@ -170,6 +188,7 @@ impl App for Domains {
             Command::Meta(_) => Ok(false),
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
+            Command::Schedules(command) => schedules::expire(ctx, tenant, command, self.around()),
         }
     }
 
@@ -192,6 +211,9 @@ impl App for Domains {
             Command::Jobs(command) => jobs::decide(ctx, self.partitions, tenant, command)
                 .map(Reply::Jobs)
                 .map_err(|stop| refusal(stop, Refusal::Jobs)),
+            Command::Schedules(command) => schedules::decide(ctx, tenant, command, self.around())
+                .map(Reply::Schedules)
+                .map_err(|stop| refusal(stop, Refusal::Schedules)),
         }
     }
 
@@ -204,6 +226,7 @@ impl App for Domains {
             reservations::DOMAIN => reservations::timer(ctx, self, entity),
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
+            schedules::DOMAIN => schedules::timer(ctx, entity, self.around()),
             _ => unreachable!("no domain {domain} sets timers"),
         }
     }
@@ -236,6 +259,9 @@ pub fn query(
         Query::Jobs(query) => jobs::query(read, now, incarnation, tenant, query)
             .map(Found::Jobs)
             .map_err(|stop| refusal(stop, Refusal::Jobs)),
+        Query::Schedules(query) => schedules::query(read, tenant, query)
+            .map(Found::Schedules)
+            .map_err(|stop| refusal(stop, Refusal::Schedules)),
     }
 }
 

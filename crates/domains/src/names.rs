@@ -1,7 +1,7 @@
 //! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
 //! keys apart by path, and what tells two commands under one key apart.
 
-use crate::{Command, Query, jobs, limits, meta, reservations};
+use crate::{Command, Query, jobs, limits, meta, reservations, schedules};
 
 impl Command {
     /// The path's name.
@@ -49,6 +49,12 @@ impl Command {
                 jobs::Action::Retry { .. } => "jobs.retry",
                 jobs::Action::Replay { .. } => "jobs.replay",
             },
+            Self::Schedules(command) => match command.action {
+                schedules::Action::Put(_) => "schedules.put",
+                schedules::Action::Pause => "schedules.pause",
+                schedules::Action::Resume => "schedules.resume",
+                schedules::Action::Delete => "schedules.delete",
+            },
         }
     }
 }
@@ -73,7 +79,7 @@ impl Command {
             Self::Jobs(jobs::Command { queue, partition: _, settings: _, action }) => {
                 postcard::to_stdvec(&(queue, action))
             }
-            Self::Reservations(_) | Self::Meta(_) => postcard::to_stdvec(self),
+            Self::Reservations(_) | Self::Meta(_) | Self::Schedules(_) => postcard::to_stdvec(self),
         };
         encoded.expect("a command is plain data: it encodes")
     }
@@ -94,6 +100,8 @@ impl Query {
             Self::Reservations(query) => query,
             Self::Limits(limits::Query::Peek { .. }) => return "limits.peek",
             Self::Jobs(query) => return of_jobs(query),
+            Self::Schedules(schedules::Query::Schedule { .. }) => return "schedules.get",
+            Self::Schedules(schedules::Query::Schedules { .. }) => return "schedules.list",
         };
         match query {
             reservations::Query::Resource { .. } => "reservations.resource",

@@ -1,6 +1,6 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
-use crate::{code::Code, jobs, problem::Problem, reservations};
+use crate::{code::Code, jobs, problem::Problem, reservations, schedules};
 use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
@@ -41,6 +41,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Meta(refusal) => of_meta(&refusal),
         Refusal::Limits(refusal) => of_limits(&refusal),
         Refusal::Jobs(refusal) => jobs::refused(&refusal),
+        Refusal::Schedules(refusal) => schedules::refused(&refusal),
     }
 }
 

@@ -32,6 +32,7 @@ mod query;
 mod reservations;
 pub mod resp;
 mod routes;
+mod schedules;
 mod server;
 mod spent;
 mod standing;

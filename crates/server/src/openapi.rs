@@ -20,6 +20,7 @@ use crate::{
         ResourceBody, ResourceList, SeatList, SeatsRequest,
     },
     routes::{ROUTES, Route},
+    schedules::{ScheduleBody, ScheduleList, ScheduleRequest, ScheduleTotals, ScheduledJobBody},
     top::{Top, TopHitter, TopLog, TopPartition},
 };
 use bytes::Bytes;
@@ -297,6 +298,11 @@ fn schemas() -> Value {
         JobDetailBody<'_>,
         ReplayedBody,
         QueueEventList,
+        ScheduleRequest,
+        ScheduleBody<'_>,
+        ScheduledJobBody<'_>,
+        ScheduleTotals,
+        ScheduleList<'_>,
         KeyRequest,
         CreatedKeyBody<'_>,
         KeyList<'_>,

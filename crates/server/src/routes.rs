@@ -55,6 +55,12 @@ pub(crate) enum Operation {
     DrainQueue,
     DeleteQueue,
     ListQueues,
+    PutSchedule,
+    GetSchedule,
+    ListSchedules,
+    PauseSchedule,
+    ResumeSchedule,
+    DeleteSchedule,
     CreateKey,
     ListKeys,
     RevokeKey,
@@ -197,6 +203,18 @@ routes! {
         Docs::nothing();
     ListQueues: GET ["v1", "queues"], Some("jobs.queues"), JOBS_READ,
         Docs::of("200", "QueueList").query(&["limit", "cursor"]);
+    PutSchedule: PUT ["v1", "schedules", "{}"], Some("schedules.put"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("ScheduleRequest").also("201");
+    GetSchedule: GET ["v1", "schedules", "{}"], Some("schedules.get"), JOBS_READ,
+        Docs::of("200", "Schedule");
+    ListSchedules: GET ["v1", "schedules"], Some("schedules.list"), JOBS_READ,
+        Docs::of("200", "ScheduleList").query(&["limit", "cursor"]);
+    PauseSchedule: POST ["v1", "schedules", "{}", "pause"], Some("schedules.pause"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("EmptyRequest");
+    ResumeSchedule: POST ["v1", "schedules", "{}", "resume"], Some("schedules.resume"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("EmptyRequest");
+    DeleteSchedule: DELETE ["v1", "schedules", "{}"], Some("schedules.delete"), JOBS_WRITE,
+        Docs::nothing();
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");
     ListKeys: GET ["v1", "keys"], Some("keys.list"), Needs::Scope(ADMIN),

@@ -35,8 +35,8 @@ impl Meta {
     /// part, so that every change of the rest costs their copies nothing.
     #[must_use]
     pub fn for_decisions(&self) -> Self {
-        let (queues, rules) = (self.queues.clone(), self.rules.clone());
-        Self { queues, rules, ..Self::default() }
+        let (tenants, queues) = (self.tenants.clone(), self.queues.clone());
+        Self { tenants, queues, rules: self.rules.clone(), ..Self::default() }
     }
 
     /// What the limit of this name says.
@@ -109,8 +109,8 @@ impl Change {
     #[must_use]
     pub const fn is_for_decisions(&self) -> bool {
         match self {
-            Self::Tenant(..) | Self::Key(..) | Self::Contract(..) | Self::Limit(..) => false,
-            Self::Queue(..) | Self::Rules(..) => true,
+            Self::Tenant(..) | Self::Queue(..) | Self::Rules(..) => true,
+            Self::Key(..) | Self::Contract(..) | Self::Limit(..) => false,
         }
     }
 }

@@ -45,10 +45,15 @@ impl Driver {
 
     /// The same, of this one.
     pub(crate) fn of(id: PartitionId, options: Options) -> Self {
+        Self::knowing(Domains::default(), id, options)
+    }
+
+    /// The same, of domains that know something of meta.
+    pub(crate) fn knowing(domains: Domains, id: PartitionId, options: Options) -> Self {
         let store = Store::memory().unwrap();
         let state = State::open(&store, id).unwrap();
         let mut driver = Self {
-            partition: Partition::new(id, Domains::default(), options, state),
+            partition: Partition::new(id, domains, options, state),
             log: vec![Partition::<Domains, u64, u64>::genesis(id, Incarnation(1), START)],
             store,
             now: START,

@@ -14,3 +14,4 @@ mod model;
 mod plan;
 mod properties;
 mod rules;
+mod schedules;

@@ -18,3 +18,4 @@ mod resp_hostile;
 mod resp_limits;
 mod resp_protocol;
 mod resp_transactions;
+mod schedules;
