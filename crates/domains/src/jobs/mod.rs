@@ -25,6 +25,7 @@ mod order;
 mod place;
 mod push;
 mod queries;
+mod ready;
 mod replay;
 mod settings;
 mod settle;
@@ -35,7 +36,7 @@ mod views;
 pub use commands::{
     AFTER_MAX, Action, Command, Cursor, DeadFilter, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX,
     ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobId, LEASE_BYTES_MAX, LEASE_JOBS_MAX, LeaseId,
-    Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX, REPLAY_JOBS_MAX, Refusal,
+    Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX, Pace, REPLAY_JOBS_MAX, Refusal,
     Replayed, Reply, Standing, State, When,
 };
 pub use contract::PATHS;
@@ -48,12 +49,13 @@ pub use push::{
     RetiredSecret,
 };
 pub use queries::{EventView, Found, Query, QueueView, query};
+pub use ready::{Readiness, all_readiness, readiness, readiness_of};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, SettingsError,
 };
 pub(crate) use tables::table_name;
-pub use tables::{EVENT_RETENTION_MS, Note, QueueEvent, Totals};
+pub use tables::{ByState, EVENT_RETENTION_MS, Kind, Note, QueueEvent, Totals};
 pub use views::{JobDetail, JobView, WaitingFor};
 
 /// The number by which the engine knows this domain. Never reused.

@@ -214,6 +214,9 @@ fn told_of_jobs() -> Driver {
     desk.ask(JobAction::Retry { job: leased[1].job, by: "ada".into() }).unwrap();
     desk.lease(1);
     desk.driver.pass(1_000);
+    let settings = Box::new(tight());
+    let put = metas::Action::PutQueue { tenant: TENANT, name: "q".into(), settings, partitions: 1 };
+    desk.driver.ask(meta(put), None).unwrap();
     desk.driver
 }
 
