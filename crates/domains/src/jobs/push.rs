@@ -42,6 +42,8 @@ pub struct RetiredSecret {
 /// How the jobs of a queue are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
+    /// Grows with every change.
+    pub version: u64,
     /// Where to. Whether it may be reached is for the edge to find out.
     pub url: String,
     /// What requests are signed with.
@@ -146,9 +148,20 @@ impl Push {
             Some(before) => before.previous.clone().filter(|previous| previous.is_valid(now)),
             None => None,
         };
-        let push = Self { url, secret, previous, timeout_ms, concurrency_max, disabled: None };
+        let version = before.map_or(0, |before| before.version);
+        let push =
+            Self { version, url, secret, previous, timeout_ms, concurrency_max, disabled: None };
         push.check()?;
-        Ok(push)
+        if before == Some(&push) {
+            return Ok(push);
+        }
+        Ok(Self { version: push.later(now), ..push })
+    }
+
+    /// The version of what it changes to. Versions are times, so that one that is put again after it was
+    /// taken away has a later one.
+    fn later(&self, now: Time) -> u64 {
+        now.0.max(self.version + 1)
     }
 
     /// Whether a queue may have this. Of the address only what its text tells.
@@ -175,9 +188,10 @@ impl Push {
     }
 
     /// Has nothing be sent until somebody puts it again.
-    pub fn disable(&mut self, reason: &str) {
+    pub fn disable(&mut self, reason: &str, now: Time) {
         let end = reason.floor_char_boundary(PUSH_REASON_BYTES_MAX);
         self.disabled = Some(reason[..end].to_owned());
+        self.version = self.later(now);
     }
 }
 
@@ -258,10 +272,11 @@ mod tests {
     #[test]
     fn putting_it_again_enables_it() {
         let mut push = Push::put(request(Some(secret(1))), None, NOW).unwrap();
-        push.disable(&"é".repeat(PUSH_REASON_BYTES_MAX));
+        push.disable(&"é".repeat(PUSH_REASON_BYTES_MAX), NOW);
         assert_eq!(push.disabled.as_ref().unwrap().len(), PUSH_REASON_BYTES_MAX);
         let again = Push::put(request(Some(secret(1))), Some(&push), NOW).unwrap();
         assert_eq!(again.disabled, None);
+        assert_eq!([push.version, again.version], [NOW.0 + 1, NOW.0 + 2], "each is a change");
     }
 
     #[test]
