@@ -11,6 +11,7 @@ mod help;
 mod importing;
 mod logs;
 mod process;
+mod pushing;
 mod serving;
 mod settings;
 mod throttling;

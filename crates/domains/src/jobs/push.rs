@@ -187,6 +187,13 @@ impl Push {
         [&self.secret].into_iter().chain(previous.map(|previous| &previous.secret))
     }
 
+    /// Until when requests are signed with the secret before as well, if they are.
+    #[must_use]
+    pub fn rotates_until(&self, now: Time) -> Option<Time> {
+        let previous = self.previous.as_ref().filter(|previous| previous.is_valid(now))?;
+        Some(previous.at.plus_ms(PUSH_ROTATION_MS))
+    }
+
     /// Has nothing be sent until somebody puts it again.
     pub fn disable(&mut self, reason: &str, now: Time) {
         let end = reason.floor_char_boundary(PUSH_REASON_BYTES_MAX);

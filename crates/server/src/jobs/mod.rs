@@ -2,6 +2,7 @@
 //! domain's; where jobs are ready and who is led to them, the node's.
 
 mod places;
+mod pushed;
 mod queues;
 mod requests;
 mod seeing;

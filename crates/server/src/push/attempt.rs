@@ -2,6 +2,7 @@
 //! the jobs. Should this process die in the middle, a lease runs out, as any worker's would.
 
 use super::{
+    address::Reach,
     board::Flight,
     client::Client,
     delivery::{self, Verdict},
@@ -34,6 +35,7 @@ const GONE_MS: u64 = 60_000;
 pub(super) struct Shared<S> {
     pub(super) source: Arc<S>,
     pub(super) options: PushOptions,
+    pub(super) reach: Reach,
     /// A permit for every attempt that may be under way.
     pub(super) permits: Semaphore,
 }
@@ -155,7 +157,7 @@ async fn say<S: Source>(
         Verdict::Failed(error) => Action::Fail { job, lease, error, retry: true },
         Verdict::Later { delay_ms } => snooze(leased, delay_ms),
         Verdict::Gone(reason) => {
-            let disabled = shared.source.disable(&pushed.id, pushed.settings.version, &reason);
+            let disabled = shared.source.disable(&pushed.id, pushed.push.version, &reason);
             return match disabled.await {
                 Ok(()) => (Some(snooze(leased, 0)), signal),
                 Err(error) => {

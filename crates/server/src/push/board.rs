@@ -1,6 +1,7 @@
 //! How the queues that this node pushes stand: for whoever asks for a queue, and for the metrics.
 
 use super::{
+    address::Reach,
     breaker::Shown,
     gate::{Gate, Signal, Standing, Ticket},
     source::QueueId,
@@ -17,9 +18,12 @@ use std::{
     time::Instant,
 };
 
-/// Those that a node pushes. Clones are the same.
+/// The queues that a node pushes, and where to it may. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Pushes(Arc<Mutex<Entries>>);
+pub struct Pushes {
+    reach: Reach,
+    entries: Arc<Mutex<Entries>>,
+}
 
 /// By tenant and name.
 type Entries = BTreeMap<Key, Arc<Entry>>;
@@ -159,6 +163,18 @@ fn name(breaker: Shown) -> &'static str {
 type Sample = fn(&Entry) -> u64;
 
 impl Pushes {
+    /// None yet.
+    #[must_use]
+    pub fn new(reach: Reach) -> Self {
+        Self { reach, entries: Arc::default() }
+    }
+
+    /// Where webhooks may go.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
     /// How the queue stands; `None` if this node does not push it.
     #[must_use]
     pub fn get(&self, tenant: TenantId, queue: &str) -> Option<PushStanding> {
@@ -175,12 +191,15 @@ impl Pushes {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends the metrics of all queues, in Prometheus's text format.
     pub(crate) fn render(&self, page: &mut String) {
         let entries: Vec<_> = self.entries().values().cloned().collect();
+        if entries.is_empty() {
+            return;
+        }
         let labels = |entry: &Entry| {
             let QueueId { tenant, queue } = &entry.id;
             format!("tenant=\"{}\",queue=\"{queue}\"", tenant.name)

@@ -20,6 +20,7 @@ mod breaker;
 mod client;
 mod delivery;
 mod gate;
+mod node;
 mod options;
 mod pusher;
 mod pushers;
@@ -32,7 +33,10 @@ mod tls;
 
 pub use address::Reach;
 pub use board::{PushStanding, Pushes};
+pub use node::serve;
 pub use options::PushOptions;
+pub(crate) use signature::secret;
+pub(crate) use target::check;
 
 #[cfg(test)]
 mod tests;

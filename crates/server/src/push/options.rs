@@ -1,13 +1,10 @@
 //! The limits and switches of pushing.
 
-use super::address::Reach;
 use std::time::Duration;
 
 /// How jobs are pushed. Everything that could grow has a bound here or beside what it bounds.
 #[derive(Debug, Clone)]
 pub struct PushOptions {
-    /// Where webhooks may go.
-    pub reach: Reach,
     /// The worker under whose name this node leases jobs to push them.
     pub worker: String,
     /// Attempts under way at once, of all queues; others wait, with their leases kept.
@@ -21,7 +18,6 @@ impl PushOptions {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            reach: Reach::Public,
             worker: "push@local".to_owned(),
             attempts_max: 1_024,
             drain_timeout: Duration::from_secs(10),

@@ -119,7 +119,7 @@ impl<S: Source> Pusher<S> {
         let known = self.destination.take().map(|destination| destination.client);
         let client = known.filter(|client| *client.target() == target).unwrap_or_else(|| {
             self.entry.gate().forget(concurrency_max);
-            let reach = self.shared.options.reach;
+            let reach = self.shared.reach;
             #[cfg(feature = "tls")]
             let client = Client::new(target, reach, self.tls.clone());
             #[cfg(not(feature = "tls"))]

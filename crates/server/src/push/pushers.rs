@@ -43,9 +43,9 @@ pub(super) async fn run<S: Source>(
     #[cfg(feature = "tls")] tls: super::tls::Tls,
     shutdown: impl Future<Output = ()>,
 ) {
-    let permits = Semaphore::new(options.attempts_max);
+    let (permits, reach) = (Semaphore::new(options.attempts_max), pushes.reach());
     let mut pushers = Pushers {
-        shared: Arc::new(Shared { source: Arc::clone(&source), options, permits }),
+        shared: Arc::new(Shared { source: Arc::clone(&source), options, reach, permits }),
         pushes,
         #[cfg(feature = "tls")]
         tls,

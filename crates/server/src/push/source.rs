@@ -11,7 +11,6 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pushed {
     pub(super) id: QueueId,
-    /// Its settings; their version grows with every change, of `push` too.
     pub(super) settings: Settings,
     pub(super) push: Push,
 }

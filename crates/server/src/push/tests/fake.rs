@@ -89,8 +89,7 @@ impl Fake {
             let before = all.queues.get(queue).map(|pushed| &pushed.push);
             let given = before.is_none().then(|| secret(1));
             let push = Push::put(PushRequest { secret: given, ..request }, before, now).unwrap();
-            let settings = Settings { version: all.changes, ..Settings::of(1) };
-            let mut pushed = Pushed { id: id(queue), settings, push };
+            let mut pushed = Pushed { id: id(queue), settings: Settings::of(1), push };
             change(&mut pushed);
             all.queues.insert(queue.to_owned(), pushed);
         });
@@ -297,10 +296,9 @@ impl Source for Fake {
     ) -> Result<(), SourceError> {
         self.all.send_modify(|all| {
             let pushed = all.queues.get_mut(&*queue.queue).unwrap();
-            if pushed.settings.version == version {
+            if pushed.push.version == version {
                 all.changes += 1;
-                pushed.settings.version = all.changes;
-                pushed.push.disable(reason);
+                pushed.push.disable(reason, Time(0));
             }
         });
         Ok(())

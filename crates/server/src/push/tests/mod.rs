@@ -36,10 +36,14 @@ impl Node {
 
     /// One that may reach this machine.
     fn start_with(jobs: &Arc<Fake>, change: impl FnOnce(&mut PushOptions)) -> Self {
-        let mut options = PushOptions { reach: Reach::Loopback, ..PushOptions::new() };
+        let mut options = PushOptions::new();
         change(&mut options);
+        Self::start_in_reach(jobs, options, Reach::Loopback)
+    }
+
+    fn start_in_reach(jobs: &Arc<Fake>, options: PushOptions, reach: Reach) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let (jobs, pushes) = (Arc::clone(jobs), Pushes::default());
+        let (jobs, pushes) = (Arc::clone(jobs), Pushes::new(reach));
         let told = async {
             let _ = stopped.await;
         };

@@ -5,7 +5,7 @@ use super::{
     consumer::{Consumer, Reaction, ok, status},
     fake::{Fake, secret},
 };
-use crate::push::{address::Reach, signature::sign};
+use crate::push::{PushOptions, Reach, signature::sign};
 use evenkeel_domains::jobs::{LeaseId, PushRequest, State};
 use hyper::header::HeaderValue;
 use std::collections::BTreeSet;
@@ -257,7 +257,7 @@ async fn private_addresses_are_not_called() {
         let jobs = Fake::new();
         jobs.enqueue("mails", [7]);
         jobs.put("mails", &url, |_| {});
-        let node = Node::start_with(&jobs, |options| options.reach = Reach::Public);
+        let node = Node::start_in_reach(&jobs, PushOptions::new(), Reach::Public);
         jobs.until(|all| all.jobs.values().all(|job| !job.errors.is_empty())).await;
         node.stop().await;
         let errors = jobs.job_of("mails", 7).errors;
