@@ -19,6 +19,7 @@ mod commands;
 pub mod contract;
 mod decide;
 mod enqueue;
+mod items;
 mod lease;
 mod lifecycle;
 mod order;
@@ -41,6 +42,7 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
+pub use items::{ITEM_JOBS_MAX, Item, deliver};
 pub use place::{Spread, place, places, position};
 pub use push::{
     PUSH_CONCURRENCY, PUSH_CONCURRENCY_MAX, PUSH_REASON_BYTES_MAX, PUSH_ROTATION_MS,
@@ -49,7 +51,7 @@ pub use push::{
     RetiredSecret,
 };
 pub use queries::{EventView, Found, Query, QueueView, query};
-pub use ready::{Readiness, all_readiness, readiness, readiness_of};
+pub use ready::{Readiness, all_kinds, all_readiness, readiness, readiness_of};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, SettingsError,

@@ -1,9 +1,10 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Key, Keys, Limits, QueuePushes, Queues, Tenants};
+use super::tables::{Contracts, Key, Keys, Limits, OutboxRules, QueuePushes, Queues, Tenants};
 use crate::{
     jobs::{Push, Settings},
     limits::Policy,
+    rules::Rules,
 };
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
@@ -31,9 +32,19 @@ pub struct Meta {
     pub queues: HashMap<TenantId, Arc<BTreeMap<String, Settings>>>,
     /// Where the jobs of those queues are sent that have it; shared likewise.
     pub pushes: HashMap<TenantId, Arc<BTreeMap<String, Push>>>,
+    /// The outbox rules of each tenant that has any.
+    pub rules: HashMap<TenantId, Arc<Rules>>,
 }
 
 impl Meta {
+    /// What decisions of other partitions need of it ([`Domains::meta`](crate::Domains::meta)): a small
+    /// part, so that every change of the rest costs their copies nothing.
+    #[must_use]
+    pub fn for_decisions(&self) -> Self {
+        let (queues, rules) = (self.queues.clone(), self.rules.clone());
+        Self { queues, rules, ..Self::default() }
+    }
+
     /// What the limit of this name says.
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
@@ -77,6 +88,7 @@ impl Default for Meta {
             limits: HashMap::new(),
             queues: HashMap::new(),
             pushes: HashMap::new(),
+            rules: HashMap::new(),
         }
     }
 }
@@ -103,6 +115,23 @@ pub enum Change {
     Queue(TenantId, String, Option<Settings>),
     /// Where the jobs of a queue are sent, by tenant and name.
     Push(TenantId, String, Option<Box<Push>>),
+    /// The outbox rules of a tenant.
+    Rules(TenantId, Option<Rules>),
+}
+
+impl Change {
+    /// Whether [`Meta::for_decisions`] differs by it.
+    #[must_use]
+    pub const fn is_for_decisions(&self) -> bool {
+        match self {
+            Self::Tenant(..)
+            | Self::Key(..)
+            | Self::Contract(..)
+            | Self::Limit(..)
+            | Self::Push(..) => false,
+            Self::Queue(..) | Self::Rules(..) => true,
+        }
+    }
 }
 
 impl Meta {
@@ -119,6 +148,10 @@ impl Meta {
             Change::Push(tenant, name, push) => {
                 set(&mut self.pushes, tenant, name, push.map(|push| *push));
             }
+            Change::Rules(tenant, Some(rules)) => {
+                self.rules.insert(tenant, Arc::new(rules));
+            }
+            Change::Rules(tenant, None) => drop(self.rules.remove(&tenant)),
         }
     }
 }
@@ -154,6 +187,7 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
                 | Contracts::ID
                 | Limits::ID
                 | Queues::ID
+                | OutboxRules::ID
                 | QueuePushes::ID) => return None,
                 _ => continue,
             },
@@ -183,6 +217,10 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             QueuePushes::ID => {
                 let ((tenant, name), push) = decoded::<QueuePushes>(key, row)?;
                 Change::Push(tenant, name, push.map(|push| Box::new(push.0)))
+            }
+            OutboxRules::ID => {
+                let (tenant, rules) = decoded::<OutboxRules>(key, row)?;
+                Change::Rules(tenant, rules)
             }
             _ => continue,
         });
@@ -218,6 +256,9 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for ((tenant, name), push) in read.scan::<QueuePushes>(.., Order::Ascending, usize::MAX)? {
         meta.apply(Change::Push(tenant, name, Some(Box::new(push.0))));
+    }
+    for (tenant, rules) in read.scan::<OutboxRules>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::Rules(tenant, Some(rules)));
     }
     Ok(meta)
 }

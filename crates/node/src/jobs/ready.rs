@@ -63,6 +63,8 @@ pub struct QueueState {
     pub counts: ByState,
     /// What has happened.
     pub totals: Totals,
+    /// Since when the oldest job is ready that is, at the earliest.
+    pub oldest_ready: Option<Time>,
     /// Workers that wait here.
     pub workers_waiting: u64,
     /// Jobs that came a second, of late.
@@ -359,6 +361,10 @@ impl Line {
             for (count, more) in state.counts.iter_mut().zip(known.counts) {
                 *count += more;
             }
+            state.oldest_ready = match (state.oldest_ready, known.oldest_ready) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
             let Totals { enqueued, completed, failed, crashed, died } = known.totals;
             state.totals.enqueued += enqueued;
             state.totals.completed += completed;
@@ -385,6 +391,7 @@ mod tests {
             next: Next { leasable, due: None },
             counts: ByState::default(),
             totals: Totals::default(),
+            oldest_ready: None,
         };
         map.learn(PartitionId(partition), readiness, Time(0));
     }

@@ -141,7 +141,7 @@ pub(crate) struct ReportBody<'q> {
 impl<'q> ReportBody<'q> {
     pub(crate) fn new(settings: QueueBody<'q>, report: QueueReport, now: Time) -> Self {
         let QueueReport { state, kinds, oldest_ready, leased_at } = report;
-        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s } = state;
+        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s, .. } = state;
         Self {
             settings,
             counts: Counts(counts),

@@ -150,6 +150,11 @@ fn failing(seen: &mut Seen) {
     story.tell(Action::Enqueue(vec![job("c")]));
     story.tell(retry(second));
     story.tell(retry(first));
+    story.tell(replay(false));
+    let story = &mut Story::new(story.seen, tight());
+    story.enqueue(vec![full("a")]);
+    story.fail(false);
+    story.tell(replay(false)).unwrap();
 }
 
 /// Cancelling what waits, runs and is in line.
@@ -213,6 +218,11 @@ fn paths_declare_what_their_commands_do() {
     }
     // Ten thousand rows to reach.
     seen.codes.entry("jobs.put_queue").or_default().insert("too_many_queues".to_owned());
+    // Its commands are those of the path for one.
+    for seen in [&mut seen.effects, &mut seen.codes] {
+        let one = seen["jobs.complete"].clone();
+        seen.insert("jobs.complete_many", one);
+    }
     let mut wrong = String::new();
     for path in PATHS.into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| -> BTreeSet<String> {
