@@ -5,7 +5,7 @@ CARGO ?= cargo
 # make fuzz ITERATIONS=…
 ITERATIONS ?= 2000000
 # What a release has beyond a first build.
-FEATURES = evenkeel/grpc
+FEATURES = evenkeel/grpc,evenkeel/tls
 EVENKEEL = $(CARGO) run --release --quiet -p evenkeel --
 
 .PHONY: run test clients check bench drill audit fuzz docs setup

@@ -24,7 +24,9 @@ impl Command {
                 meta::Action::SetContracts(_) | meta::Action::SetRules(_) => "contracts.set",
                 meta::Action::PutLimit { .. } => "limits.put",
                 meta::Action::DeleteLimit { .. } => "limits.delete",
-                meta::Action::PutQueue { .. } => "jobs.put_queue",
+                meta::Action::PutQueue { .. } | meta::Action::DisablePush { .. } => {
+                    "jobs.put_queue"
+                }
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Open, .. } => "jobs.resume",
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Paused, .. } => "jobs.pause",
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Draining, .. } => "jobs.drain",

@@ -68,6 +68,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
         .with("field", *field),
         meta::Refusal::NoQueue => Problem::new(Code::NotFound, "there is no such queue"),
         meta::Refusal::BadSettings(error) => Problem::new(Code::InvalidQueue, error.to_string()),
+        meta::Refusal::BadPush(error) => Problem::new(Code::InvalidQueue, error.to_string()),
         meta::Refusal::QueueFixed => Problem::new(
             Code::QueueFixed,
             "spread decides where the queue's jobs are, so it cannot change",

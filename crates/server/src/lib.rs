@@ -28,6 +28,7 @@ mod ops;
 mod options;
 mod page;
 mod problem;
+pub mod push;
 mod query;
 mod reservations;
 pub mod resp;

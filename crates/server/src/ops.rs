@@ -122,6 +122,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Answer, Problem> {
             &[(String::new(), current)],
         );
     }
+    edge.options.pushes.render(&mut page);
     partition_metrics(&stats.partitions, &mut page);
     jobs::metrics(&call, &mut page).await;
     log_metrics(&stats.log, &mut page);

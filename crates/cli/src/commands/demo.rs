@@ -79,6 +79,7 @@ async fn seed_queue(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
         tenant: tenant.id,
         name: QUEUE.to_owned(),
         settings: Box::new(Settings::of(0)),
+        push: None,
         partitions: node.partitions(),
     };
     let command = Command::Meta(meta::Command { action });

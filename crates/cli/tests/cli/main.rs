@@ -13,6 +13,7 @@ mod importing;
 mod jobs;
 mod logs;
 mod process;
+mod pushing;
 mod serving;
 mod settings;
 mod throttling;

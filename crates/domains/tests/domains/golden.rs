@@ -7,7 +7,7 @@
 
 use crate::driver::{Driver, ID, TENANT, key_for, meta, names, reservation};
 use crate::invariants::everything;
-use crate::jobs::{Desk, id, job, tight};
+use crate::jobs::{Desk, id, job, pushed, tight};
 use crate::limits::{check, command};
 use crate::schedules;
 use evenkeel_domains::{
@@ -217,8 +217,17 @@ fn told_of_jobs() -> Driver {
     desk.lease(1);
     desk.driver.pass(1_000);
     let settings = Box::new(tight());
-    let put = metas::Action::PutQueue { tenant: TENANT, name: "q".into(), settings, partitions: 1 };
-    desk.driver.ask(meta(put), None).unwrap();
+    let push = |byte| Some(Box::new(pushed("https://a.example:8443/hook?b=c", byte)));
+    let put = |settings, push| {
+        let (tenant, name) = (TENANT, "q".to_owned());
+        meta(metas::Action::PutQueue { tenant, name, settings, push, partitions: 1 })
+    };
+    desk.driver.ask(put(settings.clone(), push(1)), None).unwrap();
+    desk.driver.ask(put(settings, push(2)), None).unwrap();
+    let version = desk.driver.now.0 + 1;
+    let (name, reason) = ("q".to_owned(), "answered 410 Gone".to_owned());
+    let disable = metas::Action::DisablePush { tenant: TENANT, name, version, reason };
+    desk.driver.ask(meta(disable), None).unwrap();
     desk.driver
 }
 

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod places;
+mod pushed;
 mod queues;
 mod requests;
 mod seeing;

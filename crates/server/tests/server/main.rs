@@ -11,6 +11,7 @@ mod limits;
 mod limits_across;
 mod ops;
 mod problems;
+mod push;
 mod reservations;
 mod resp_access;
 mod resp_harness;

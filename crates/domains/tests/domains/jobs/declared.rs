@@ -1,6 +1,6 @@
 //! What the paths of jobs declare about their code, against what the code does.
 
-use super::{NOBODYS, command, id, job, tight};
+use super::{NOBODYS, command, id, job, pushed, tight};
 use crate::{
     driver::{Driver, TENANT, meta},
     facts::Seen,
@@ -8,7 +8,10 @@ use crate::{
 use evenkeel_contract::{Access, Idempotency, PartitionKey, Registry};
 use evenkeel_domains::{
     Query, Reply, Scope,
-    jobs::{self, Action, Cursor, DeadFilter, HeadPolicy, Leased, NewJob, PATHS, Settings, When},
+    jobs::{
+        self, Action, Cursor, DeadFilter, HeadPolicy, Leased, NewJob, PATHS, PushRequest, Settings,
+        When,
+    },
     meta as metas,
     meta::QueueMode,
     path_number,
@@ -174,10 +177,11 @@ fn cancelling(seen: &mut Seen) {
 fn queues(seen: &mut Seen) {
     let driver = &mut Driver::new(Options::default());
     let (tenant, name) = (TENANT, || "q".to_owned());
-    let put = |settings| {
-        let settings = Box::new(settings);
-        meta(metas::Action::PutQueue { tenant, name: name(), settings, partitions: 16 })
+    let put_pushed = |settings, push: Option<PushRequest>| {
+        let (settings, push) = (Box::new(settings), push.map(Box::new));
+        meta(metas::Action::PutQueue { tenant, name: name(), settings, push, partitions: 16 })
     };
+    let put = |settings| put_pushed(settings, None);
     let mode = |mode| meta(metas::Action::SetQueueMode { tenant, name: name(), mode });
     let delete = || meta(metas::Action::DeleteQueue { tenant, name: name() });
     let modes = [QueueMode::Paused, QueueMode::Draining, QueueMode::Open];
@@ -187,6 +191,10 @@ fn queues(seen: &mut Seen) {
     seen.run(driver, put(Settings::of(0))).unwrap();
     seen.run(driver, put(Settings { lease_ms: 0, ..Settings::of(0) })).unwrap_err();
     seen.run(driver, put(Settings::of(2))).unwrap_err();
+    seen.run(driver, put_pushed(Settings::of(0), Some(pushed("http://a", 1)))).unwrap();
+    seen.run(driver, put_pushed(Settings::of(0), Some(pushed("a", 1)))).unwrap_err();
+    seen.run(driver, put(Settings::of(0))).unwrap();
+    seen.run(driver, put_pushed(Settings::of(0), Some(pushed("http://a", 1)))).unwrap();
     for one in modes.map(mode) {
         seen.run(driver, one).unwrap();
     }
