@@ -72,15 +72,15 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
             Ok(Reply::Done)
         }
         Action::PutQueue { tenant, name, settings, push, partitions } => {
-            queues::put(ctx, (*tenant, name.clone()), settings, push.as_deref(), *partitions)
+            queues::put(ctx, &(*tenant, name.clone()), settings, push.as_deref(), *partitions)
         }
         Action::DisablePush { tenant, name, version, reason } => {
-            queues::disable_push(ctx, (*tenant, name.clone()), *version, reason)
+            queues::disable_push(ctx, &(*tenant, name.clone()), *version, reason)
         }
         Action::SetQueueMode { tenant, name, mode } => {
-            queues::set_mode(ctx, (*tenant, name.clone()), *mode)
+            queues::set_mode(ctx, &(*tenant, name.clone()), *mode)
         }
-        Action::DeleteQueue { tenant, name } => queues::delete(ctx, (*tenant, name.clone())),
+        Action::DeleteQueue { tenant, name } => queues::delete(ctx, &(*tenant, name.clone())),
     }
 }
 

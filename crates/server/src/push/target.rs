@@ -114,9 +114,12 @@ mod tests {
             ("HTTP://Example.com?x", "Example.com", 80, "Example.com", "/?x"),
             ("http://[2001:db8::1]:81/", "2001:db8::1", 81, "[2001:db8::1]:81", "/"),
             ("http://[::1]", "::1", 80, "[::1]", "/"),
+            ("http://a:/", "a", 80, "a", "/"),
+            ("http://a//b/../c?d//e", "a", 80, "a", "//b/../c?d//e"),
             ("http://127.0.0.1:1/@", "127.0.0.1", 1, "127.0.0.1:1", "/@"),
         ] {
             assert_eq!(parsed(url), parts(host, port, authority, path), "{url}");
+            assert!(path.parse::<Uri>().is_ok_and(|path| path.authority().is_none()), "{url}");
         }
     }
 
