@@ -263,7 +263,7 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
         Operation::ListContracts => contracts::list(&call),
         Operation::GetContract => contracts::get(&call),
         Operation::Top => top::top(&call),
-        Operation::Metrics => ops::metrics(&call),
+        Operation::Metrics => ops::metrics(call).await,
         Operation::Healthz => ops::healthz(&call),
         Operation::Readyz => ops::readyz(&call),
         Operation::OpenApi => ops::openapi(&call),

@@ -84,6 +84,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
                 meta::ALL_QUEUES_MAX
             ),
         ),
+        meta::Refusal::BadRules(error) => Problem::new(Code::InvalidRequest, error.to_string()),
         meta::Refusal::TooManyLimits => Problem::new(
             Code::TooManyLimits,
             format!(

@@ -158,7 +158,7 @@ routes! {
         Docs::of("200", "Leased").takes("JobLeaseRequest");
     Complete: POST ["v1", "queues", "{}", "jobs", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("CompleteRequest");
-    CompleteMany: POST ["v1", "queues", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
+    CompleteMany: POST ["v1", "queues", "{}", "complete"], Some("jobs.complete_many"), JOBS_WRITE,
         Docs::of("200", "StandingList").takes("CompleteManyRequest");
     Fail: POST ["v1", "queues", "{}", "jobs", "{}", "fail"], Some("jobs.fail"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("FailRequest");
@@ -170,7 +170,7 @@ routes! {
         Docs::of("200", "Standing").takes("ProgressRequest");
     CancelJob: POST ["v1", "queues", "{}", "jobs", "{}", "cancel"], Some("jobs.cancel"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("EmptyRequest");
-    RetryJob: POST ["v1", "queues", "{}", "jobs", "{}", "retry"], Some("jobs.replay"), JOBS_WRITE,
+    RetryJob: POST ["v1", "queues", "{}", "jobs", "{}", "retry"], Some("jobs.retry"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("EmptyRequest");
     GetJob: GET ["v1", "queues", "{}", "jobs", "{}"], Some("jobs.get"), JOBS_READ,
         Docs::of("200", "JobDetail");

@@ -18,6 +18,7 @@ mod commands;
 pub mod contract;
 mod decide;
 mod enqueue;
+mod items;
 mod lease;
 mod lifecycle;
 mod order;
@@ -39,9 +40,10 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
+pub use items::{ITEM_JOBS_MAX, Item, deliver};
 pub use place::{Spread, place, places, position};
 pub use queries::{EventView, Found, Query, QueueView, query};
-pub use ready::{Readiness, all_readiness, readiness, readiness_of};
+pub use ready::{Readiness, all_kinds, all_readiness, readiness, readiness_of};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, SettingsError,

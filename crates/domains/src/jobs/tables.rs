@@ -94,6 +94,11 @@ impl Queue {
         self.count(State::Ready).min(self.slots())
     }
 
+    /// Since when the oldest job is ready that is, at the earliest.
+    pub(super) fn oldest_lane(&self) -> Option<Time> {
+        self.lanes.iter().filter(|lane| lane.count > 0).map(|lane| lane.first.0).min()
+    }
+
     /// When the next job that waits for a time is due, at the earliest.
     pub(super) fn next_due(&self) -> Option<Time> {
         let waits = [State::Scheduled, State::Retry];

@@ -3,6 +3,7 @@
 use crate::{
     jobs::{Settings, SettingsError},
     limits::{Policy, PolicyError},
+    rules::{Rule, RulesError},
 };
 use evenkeel_engine::TenantId;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub enum Action {
     },
     /// Replace all contract settings by these: a path and its settings as JSON.
     SetContracts(Vec<(String, String)>),
+    /// Replace the outbox rules of all tenants by these: a tenant's name, which is created if it is new,
+    /// and its rules.
+    SetRules(Vec<(String, Vec<Rule>)>),
     /// Create a limit, or give an existing one another policy; what it has counted stays.
     PutLimit {
         /// Whose it is.
@@ -166,6 +170,8 @@ pub enum Refusal {
     QueueNotDraining,
     /// There are as many queues as there may be.
     TooManyQueues,
+    /// The outbox rules are not legal.
+    BadRules(RulesError),
 }
 
 impl Refusal {
@@ -184,6 +190,7 @@ impl Refusal {
             Self::QueueFixed => "queue_fixed",
             Self::QueueNotDraining => "queue_in_use",
             Self::TooManyQueues => "too_many_queues",
+            Self::BadRules(_) => "invalid_request",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Key, Keys, Limits, Queues, Tenants};
-use crate::{jobs::Settings, limits::Policy};
+use super::tables::{Contracts, Key, Keys, Limits, OutboxRules, Queues, Tenants};
+use crate::{jobs::Settings, limits::Policy, rules::Rules};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
 use std::{
@@ -26,9 +26,19 @@ pub struct Meta {
     pub limits: HashMap<TenantId, Arc<BTreeMap<String, Policy>>>,
     /// The settings of queues by name, of each tenant that has any; shared like the limits.
     pub queues: HashMap<TenantId, Arc<BTreeMap<String, Settings>>>,
+    /// The outbox rules of each tenant that has any.
+    pub rules: HashMap<TenantId, Arc<Rules>>,
 }
 
 impl Meta {
+    /// What decisions of other partitions need of it ([`Domains::meta`](crate::Domains::meta)): a small
+    /// part, so that every change of the rest costs their copies nothing.
+    #[must_use]
+    pub fn for_decisions(&self) -> Self {
+        let (queues, rules) = (self.queues.clone(), self.rules.clone());
+        Self { queues, rules, ..Self::default() }
+    }
+
     /// What the limit of this name says.
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
@@ -65,6 +75,7 @@ impl Default for Meta {
             contracts: BTreeMap::new(),
             limits: HashMap::new(),
             queues: HashMap::new(),
+            rules: HashMap::new(),
         }
     }
 }
@@ -89,6 +100,19 @@ pub enum Change {
     Limit(TenantId, String, Option<Policy>),
     /// A queue of a tenant, by name.
     Queue(TenantId, String, Option<Settings>),
+    /// The outbox rules of a tenant.
+    Rules(TenantId, Option<Rules>),
+}
+
+impl Change {
+    /// Whether [`Meta::for_decisions`] differs by it.
+    #[must_use]
+    pub const fn is_for_decisions(&self) -> bool {
+        match self {
+            Self::Tenant(..) | Self::Key(..) | Self::Contract(..) | Self::Limit(..) => false,
+            Self::Queue(..) | Self::Rules(..) => true,
+        }
+    }
 }
 
 impl Meta {
@@ -102,6 +126,10 @@ impl Meta {
             Change::Contract(path, None) => drop(self.contracts.remove(&path)),
             Change::Limit(tenant, name, policy) => set(&mut self.limits, tenant, name, policy),
             Change::Queue(tenant, name, settings) => set(&mut self.queues, tenant, name, settings),
+            Change::Rules(tenant, Some(rules)) => {
+                self.rules.insert(tenant, Arc::new(rules));
+            }
+            Change::Rules(tenant, None) => drop(self.rules.remove(&tenant)),
         }
     }
 }
@@ -132,7 +160,12 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Effect::Put { key, row } => (key, Some(row)),
             Effect::Delete { key } => (key, None),
             Effect::DropPrefix { prefix } => match prefix.first()? {
-                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID | Queues::ID) => {
+                &(Tenants::ID
+                | Keys::ID
+                | Contracts::ID
+                | Limits::ID
+                | Queues::ID
+                | OutboxRules::ID) => {
                     return None;
                 }
                 _ => continue,
@@ -159,6 +192,10 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Queues::ID => {
                 let ((tenant, name), queue) = decoded::<Queues>(key, row)?;
                 Change::Queue(tenant, name, queue.map(|queue| queue.0))
+            }
+            OutboxRules::ID => {
+                let (tenant, rules) = decoded::<OutboxRules>(key, row)?;
+                Change::Rules(tenant, rules)
             }
             _ => continue,
         });
@@ -191,6 +228,9 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for ((tenant, name), queue) in read.scan::<Queues>(.., Order::Ascending, usize::MAX)? {
         meta.apply(Change::Queue(tenant, name, Some(queue.0)));
+    }
+    for (tenant, rules) in read.scan::<OutboxRules>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::Rules(tenant, Some(rules)));
     }
     Ok(meta)
 }

@@ -9,6 +9,7 @@
 //! | 0x14 | `LimitCounts` | tenant; `ALL_TENANTS` | how many limits |
 //! | 0x15 | `Queues` | tenant, name | `Queue` |
 //! | 0x16 | `QueueCounts` | tenant; `ALL_TENANTS` | how many queues |
+//! | 0x17 | `OutboxRules` | tenant | `Rules` |
 
 use crate::{jobs, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
@@ -78,6 +79,7 @@ table!(Limits, 0x13, "limits", (TenantId, String), Limit);
 table!(LimitCounts, 0x14, "limit_counts", TenantId, Count);
 table!(Queues, 0x15, "queue_settings", (TenantId, String), Queue);
 table!(QueueCounts, 0x16, "queue_counts", TenantId, Count);
+table!(OutboxRules, 0x17, "outbox_rules", TenantId, crate::rules::Rules);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
@@ -89,6 +91,7 @@ pub(crate) fn table_name(id: u8) -> Option<&'static str> {
         (LimitCounts::ID, LimitCounts::NAME),
         (Queues::ID, Queues::NAME),
         (QueueCounts::ID, QueueCounts::NAME),
+        (OutboxRules::ID, OutboxRules::NAME),
     ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

@@ -122,7 +122,7 @@ fn golden(file: &str, driver: &Driver) -> (Vec<Record>, Partition<Domains, u64, 
     let log = from_lines(&golden, &driver.log);
     let state = State::open(&Store::memory().unwrap(), ID).unwrap();
     let mut follower: Partition<Domains, u64, u64> =
-        Partition::new(ID, Domains, Options::default(), state);
+        Partition::new(ID, Domains::default(), Options::default(), state);
     log.iter().for_each(|record| follower.follow(record).unwrap());
     (log, follower)
 }
@@ -214,6 +214,9 @@ fn told_of_jobs() -> Driver {
     desk.ask(JobAction::Retry { job: leased[1].job, by: "ada".into() }).unwrap();
     desk.lease(1);
     desk.driver.pass(1_000);
+    let settings = Box::new(tight());
+    let put = metas::Action::PutQueue { tenant: TENANT, name: "q".into(), settings, partitions: 1 };
+    desk.driver.ask(meta(put), None).unwrap();
     desk.driver
 }
 

@@ -473,7 +473,7 @@ impl CompleteManyRequest {
 impl FailRequest {
     pub(super) fn action(self, job: u64) -> Result<Action, Problem> {
         // What is wrong with a job is not to be lost because it is told at length.
-        let error = cut(&self.error, ERROR_BYTES_MAX).into_owned();
+        let error = cut(&self.error, ERROR_BYTES_MAX - "…".len()).into_owned();
         let retry = self.retry;
         Ok(Action::Fail { job, lease: lease(&self.lease)?, error, retry })
     }

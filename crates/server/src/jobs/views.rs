@@ -135,7 +135,7 @@ pub(crate) struct ReportBody<'q> {
 impl<'q> ReportBody<'q> {
     pub(crate) fn new(queue: &'q str, settings: &Settings, report: QueueReport, now: Time) -> Self {
         let QueueReport { state, kinds, oldest_ready, leased_at } = report;
-        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s } = state;
+        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s, .. } = state;
         Self {
             settings: QueueBody::new(queue, settings),
             counts: Counts(counts),

@@ -6,6 +6,7 @@ mod access;
 mod events;
 mod harness;
 mod hostile;
+mod jobs;
 mod limits;
 mod limits_across;
 mod ops;

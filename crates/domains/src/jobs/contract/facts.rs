@@ -222,13 +222,18 @@ pub(super) const CANCEL: Facts = write(
         "emits jobs.died",
     ],
 );
-pub(super) const REPLAY: Facts = write(
-    &[
+pub(super) const RETRY: Facts = Facts {
+    partition_key: JOB,
+    refusal_codes: &[
         NO_JOB,
         FULL,
         Refusal::NotDead(State::Ready).code(),
         Refusal::UniqueKeyTaken { job: 0 }.code(),
     ],
+    ..REPLAY
+};
+pub(super) const REPLAY: Facts = write(
+    &[FULL],
     &[
         "puts queues",
         "puts jobs",
