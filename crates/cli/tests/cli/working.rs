@@ -358,9 +358,13 @@ fn once_works_off_everything_that_can_be() {
         let next = json!([{ "kind": "k", "after": [last], "ordering_key": "o2" }]);
         jobs.push(scene.enqueue(&next).remove(0));
     }
+    // It runs for longer than nothing else has to come.
+    jobs.extend(scene.enqueue(&json!([{ "kind": "long", "ordering_key": "l" }])));
+    jobs.extend(scene.enqueue(&json!([{ "kind": "k", "ordering_key": "l" }])));
     let later = scene.enqueue(&json!([{ "kind": "k", "delay_ms": 3_600_000 }])).remove(0);
-    let ended = ended(scene.work("true", &["--once", "--concurrency", "4"])).succeeds();
-    assert_eq!(ended.out.lines().count(), 16, "{ended:?}");
+    let script = r#"[ "$EVENKEEL_KIND" != long ] || sleep 2.5"#;
+    let ended = ended(scene.work(script, &["--once", "--concurrency", "4"])).succeeds();
+    assert_eq!(ended.out.lines().count(), 18, "{ended:?}");
     assert!(jobs.iter().all(|job| scene.show(job)["state"] == "done"));
     assert_eq!(scene.show(&later)["state"], "scheduled");
 }

@@ -44,8 +44,7 @@ fn safe(db: &mut Client, job: &Job, moments: &Moments) -> Outcome {
     let mut transaction = db.transaction()?;
     // Whoever inserts the row has the effect to do. Another worker with the same job waits here until
     // that is committed, and then inserts nothing.
-    let inserted =
-        transaction.execute(CREDITED, &[&job.job, &job.fence, &job.payload.amount])?;
+    let inserted = transaction.execute(CREDITED, &[&job.job, &job.fence, &job.payload.amount])?;
     if inserted == 1 {
         credit(&mut transaction, job)?;
     }
@@ -136,10 +135,8 @@ fn main() -> Outcome {
     let [url, queue, port, form, pause @ ..] = &arguments[..] else {
         return Err("consumer URL QUEUE POSTGRES_PORT safe|broken [MOMENT]".into());
     };
-    let mut db = Client::connect(
-        &format!("host=127.0.0.1 port={port} user=shop dbname=postgres"),
-        NoTls,
-    )?;
+    let mut db =
+        Client::connect(&format!("host=127.0.0.1 port={port} user=shop dbname=postgres"), NoTls)?;
     let queue = Queue::new(url, queue);
     let moments = Moments { pause: pause.first().cloned() };
     let job = queue.lease()?;
