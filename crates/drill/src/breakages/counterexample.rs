@@ -1,5 +1,6 @@
 //! A counterexample in plain words: which promise broke, for whom, and the history that shows it.
 
+mod jobs;
 mod limits;
 
 use super::Breakage;
@@ -44,6 +45,7 @@ impl Counterexample {
                     told.operations.iter().enumerate().map(describe).collect()
                 }
                 Told::Limits(told) => limits::describe(told),
+                Told::Jobs(told) => jobs::describe(told),
             },
             faults: run.trace,
         }

@@ -1,6 +1,10 @@
 //! The plan of a run: who asks for what and which faults strike when. All of it follows from a
 //! seed, and any part of it can be left out, which is how a counterexample is made short.
 
+pub(super) mod jobs;
+
+pub use jobs::{NewWork, Way};
+
 use super::limits::SUBJECTS;
 use crate::history::Capacity;
 use fastrand::Rng;
@@ -25,6 +29,8 @@ pub enum Product {
     Reservations,
     /// Units of limits.
     Limits,
+    /// Work, to be done by workers.
+    Jobs,
 }
 
 /// How much is asked and how much goes wrong.
@@ -110,6 +116,17 @@ pub enum Intent {
     },
     /// Of a limit: give back what the latest check counted.
     Refund,
+    /// Have jobs done.
+    Enqueue(Vec<NewWork>),
+    /// Have the latest job not done.
+    CancelJob,
+    /// Do what jobs are for.
+    Work {
+        /// So many at once, at most.
+        max: usize,
+        /// And how it goes.
+        way: Way,
+    },
 }
 
 /// How much of a limit a check wants.
@@ -181,6 +198,15 @@ impl Plan {
         let subject = rng.usize(0..SUBJECTS);
         let clients = (0..size.clients).map(|_| checks(&mut rng, subject, size.steps)).collect();
         Self::with(rng, seed, (scene, Product::Limits), size, clients)
+    }
+
+    /// The plan of `seed` about jobs.
+    #[must_use]
+    pub fn jobs(seed: u64, scene: Scene, size: Size) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x0b5);
+        let steps = |client| jobs::steps(&mut rng, client, size.steps);
+        let clients = (0..size.clients).map(steps).collect();
+        Self::with(rng, seed, (scene, Product::Jobs), size, clients)
     }
 
     fn with(
