@@ -1,5 +1,5 @@
 //! No job is lost, no two leases of one job or ordering key are live at once, and a stale lease
-//! changes nothing (I9); and what a queue says of order, uniqueness, budgets and bounds is so.
+//! changes nothing (I9); and what a queue says of order, uniqueness, budgets, bounds and waiting is so.
 //!
 //! It is judged from what clients and workers were told, what they did downstream, and what a query
 //! finds in the end. Nothing is held against the queue that may have been otherwise: a word whose
@@ -12,6 +12,7 @@ mod effects;
 mod ends;
 mod leases;
 mod order;
+mod waits;
 
 use super::{Evidence, Violation};
 use crate::history::jobs::JobHistory;
@@ -31,6 +32,8 @@ pub struct JobsReport {
     pub leases: u64,
     /// Effects that were attempted more than once.
     pub duplicates: Duplicates,
+    /// Workers that waited for long, were given nothing, and so were asked whether they should have.
+    pub waits: u64,
 }
 
 /// Judges the history of a queue.
@@ -43,8 +46,10 @@ pub fn check_jobs(history: &JobHistory) -> JobsReport {
     violations.extend(bounds::check(&book));
     let (wrong, duplicates) = effects::check(&book);
     violations.extend(wrong);
+    let (wrong, waits) = waits::check(&book);
+    violations.extend(wrong);
     let (jobs, leases) = (book.jobs.len() as u64, book.leases.len() as u64);
-    JobsReport { violations, jobs, leases, duplicates }
+    JobsReport { violations, jobs, leases, duplicates, waits }
 }
 
 fn violation(

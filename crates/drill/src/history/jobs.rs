@@ -2,7 +2,7 @@
 //! [`check_jobs`](crate::checker::check_jobs). The workers' effects downstream are operations too.
 //!
 //! Times are milliseconds of one clock. Record times that answers carry must be of a clock that shows
-//! the same.
+//! the same; who cannot be sure of that writes calls down a little earlier, and what was heard later.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -89,6 +89,8 @@ pub enum Request {
     Lease {
         /// At most so many.
         max: u32,
+        /// If there are none, wait for so long.
+        wait_ms: u64,
     },
     /// Say something of a job that one has.
     Word {
@@ -185,12 +187,16 @@ pub struct Given {
     pub job: String,
     /// By what its worker names it.
     pub lease: Lease,
+    /// Since when it has that, in record time.
+    pub at_ms: u64,
     /// When that ends.
     pub expires_at_ms: u64,
     /// Its ordering key.
     pub ordering_key: Option<String>,
     /// Attempts that failed before.
     pub failures: u32,
+    /// Leases that ended without a word before.
+    pub crashes: u32,
     /// What is to be done.
     pub kind: Kind,
     /// Whether it kills its worker.
@@ -212,8 +218,6 @@ pub enum Outcome {
     Leased {
         /// The jobs.
         jobs: Vec<Given>,
-        /// When, in record time.
-        at_ms: u64,
     },
     /// What became of the job.
     Stands {
@@ -223,12 +227,12 @@ pub enum Outcome {
         until_ms: u64,
         /// Its worker is to stop.
         cancel: bool,
-        /// When that was decided, in record time; not told by a stored answer.
+        /// When that was decided, in record time, if it says.
         at_ms: Option<u64>,
     },
     /// The lease is not live.
     Stale {
-        /// When that was decided, in record time.
+        /// When that was decided, in record time; or the latest that it can have been.
         at_ms: u64,
     },
     /// As many jobs wait as may.
@@ -258,7 +262,7 @@ pub struct Operation {
     pub request: Request,
     /// When it was sent.
     pub called_ms: u64,
-    /// When an answer came, and which. None: nobody heard it.
+    /// When an answer came, and which. None: nobody heard it, and it may still have its effect.
     pub returned: Option<(u64, Outcome)>,
 }
 
@@ -304,6 +308,8 @@ pub struct Last {
     pub crashes: u32,
     /// Its ordering key.
     pub ordering_key: Option<String>,
+    /// When it was taken in, in record time.
+    pub created_ms: u64,
 }
 
 /// What was there in the end.

@@ -54,7 +54,7 @@ fn asked(request: &Request) -> String {
             }
         },
         Request::Cancel { job } => format!("cancels job {job}"),
-        Request::Lease { max } => format!("asks for {max} jobs"),
+        Request::Lease { max, .. } => format!("asks for {max} jobs"),
         Request::Word { job, lease, word } => {
             let what = match word {
                 Word::Complete => "completes".to_owned(),

@@ -27,7 +27,7 @@ pub(super) struct Known<'h> {
     pub(super) called_ms: u64,
     /// When somebody heard of it first.
     pub(super) heard_ms: u64,
-    /// When it was taken in, in record time, if anybody was told.
+    /// When it was taken in, in record time, if anybody was told or could read it in the end.
     pub(super) at_ms: Option<u64>,
 }
 
@@ -87,19 +87,23 @@ impl<'h> Book<'h> {
                         book.learn(&taken.job, known);
                     }
                 }
-                (Request::Lease { .. }, Some((_, Outcome::Leased { jobs, at_ms }))) => {
+                (Request::Lease { .. }, Some((_, Outcome::Leased { jobs }))) => {
                     for given in jobs {
                         book.leases.push(Held {
                             operation: index,
                             client: operation.client,
                             given,
-                            from_ms: *at_ms,
+                            from_ms: given.at_ms,
                             live_until_ms: 0,
                         });
                     }
                 }
                 _ => {}
             }
+        }
+        let found = history.end.as_ref().map(|end| &end.jobs);
+        for (job, known) in &mut book.jobs {
+            known.at_ms = known.at_ms.or_else(|| Some(found?.get(*job)?.created_ms));
         }
         book.leases.sort_by_key(|held| (held.from_ms, held.given.lease.fence));
         for index in 0..book.leases.len() {

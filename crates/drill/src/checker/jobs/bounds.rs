@@ -65,7 +65,7 @@ fn unheard_leases(book: &Book<'_>, at_ms: u64) -> u64 {
     let operations = book.history.operations.iter();
     let unheard = operations.filter(|one| one.is_unknown() && one.called_ms <= at_ms);
     unheard
-        .map(|one| if let Request::Lease { max } = one.request { u64::from(max) } else { 0 })
+        .map(|one| if let Request::Lease { max, .. } = one.request { u64::from(max) } else { 0 })
         .sum()
 }
 

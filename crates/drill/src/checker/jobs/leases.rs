@@ -61,9 +61,10 @@ fn one_at_a_time<'b>(
 /// Slots of the concurrency limit are live leases.
 fn slots(book: &Book<'_>) -> Option<Violation> {
     let limit = book.history.rules.concurrency_limit?;
+    let mut live: Vec<&Held<'_>> = Vec::new();
     book.leases.iter().find_map(|held| {
-        let live: Vec<&Held<'_>> =
-            book.leases.iter().filter(|other| other.is_live(held.from_ms)).collect();
+        live.push(held);
+        live.retain(|other| other.is_live(held.from_ms));
         (live.len() as u64 > limit).then(|| {
             violation(
                 "whatever the queue's concurrency limit protects",
@@ -110,8 +111,10 @@ fn word(book: &Book<'_>, index: usize, operation: &Operation) -> Option<Violatio
     let Request::Word { job, lease, word } = &operation.request else { return None };
     let held = book.of_job(job).find(|held| held.given.lease == *lease)?;
     match operation.outcome()? {
-        Outcome::Stands { at_ms: Some(at_ms), .. } => {
-            let why = over(book, held, (index, *at_ms))?;
+        Outcome::Stands { at_ms, .. } => {
+            // Not sooner, if it is not said when.
+            let at_ms = at_ms.unwrap_or(operation.called_ms);
+            let why = over(book, held, (index, at_ms))?;
             if is_again(book, held, index, *word) {
                 return None;
             }

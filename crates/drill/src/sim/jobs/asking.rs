@@ -30,7 +30,7 @@ pub(super) fn command(settings: &Settings, client: u64, request: &Request) -> Op
     let action = match request {
         Request::Enqueue(works) => Action::Enqueue(works.iter().map(new_job).collect()),
         Request::Cancel { job } => Action::Cancel { job: number(job) },
-        Request::Lease { max } => {
+        Request::Lease { max, .. } => {
             Action::Lease { worker: format!("worker-{client}"), max: *max, lease_ms: None }
         }
         Request::Word { job, lease, word } => {
@@ -104,7 +104,8 @@ fn replied(reply: jobs::Reply, decided_ms: u64, at_ms: Option<u64>) -> Outcome {
             at_ms,
         },
         jobs::Reply::Leased(leased, _) => {
-            Outcome::Leased { jobs: leased.into_iter().map(given).collect(), at_ms: decided_ms }
+            let given = |leased| given(leased, decided_ms);
+            Outcome::Leased { jobs: leased.into_iter().map(given).collect() }
         }
         jobs::Reply::Job(standing) => Outcome::Stands {
             state: state(standing.state),
@@ -116,12 +117,14 @@ fn replied(reply: jobs::Reply, decided_ms: u64, at_ms: Option<u64>) -> Outcome {
     }
 }
 
-fn given(leased: jobs::Leased) -> Given {
+fn given(leased: jobs::Leased, at_ms: u64) -> Given {
     let payload: serde_json::Value = serde_json::from_str(&leased.payload).unwrap_or_default();
     Given {
         kind: if payload["kind"] == "put" { Kind::Put } else { Kind::Charge },
         poison: payload["poison"] == true,
         job: name(leased.job),
+        at_ms,
+        crashes: leased.crashes,
         lease: Lease { attempt: leased.lease.attempt, fence: leased.lease.fence },
         expires_at_ms: leased.expires_at.0.saturating_sub(BEGIN_MS),
         ordering_key: leased.ordering_key,

@@ -1,7 +1,7 @@
 //! What a query finds: whether anything is left to do, and in the end every job.
 
 use super::{
-    super::{judge, logs::PARTITION},
+    super::{judge, logs::PARTITION, machines::BEGIN_MS},
     QUEUE, World, asking,
 };
 use crate::history::jobs::{End, Last};
@@ -56,8 +56,10 @@ impl World {
         let job = JobId { partition: PARTITION.0, number };
         let found = self.find(jobs::Query::Job { queue: QUEUE.into(), job })?;
         let jobs::Found::Job(detail) = found else { return None };
-        let jobs::JobView { state, attempt, failures, crashes, .. } = detail.job;
+        let jobs::JobView { state, attempt, failures, crashes, created_at, .. } = detail.job;
         let (state, ordering_key) = (asking::state(state), detail.ordering_key);
-        Some((asking::name(number), Last { state, attempt, failures, crashes, ordering_key }))
+        let created_ms = created_at.0.saturating_sub(BEGIN_MS);
+        let last = Last { state, attempt, failures, crashes, ordering_key, created_ms };
+        Some((asking::name(number), last))
     }
 }

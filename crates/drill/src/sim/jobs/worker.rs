@@ -111,12 +111,12 @@ impl World {
             self.worker(client).store = Some(store);
             return self.seek_after(client, pause_ms + 1);
         };
-        self.call(client, Caller::Worker(client), Request::Lease { max }, None);
+        self.call(client, Caller::Worker(client), Request::Lease { max, wait_ms: 0 }, None);
     }
 
     pub(super) fn worker_hears(&mut self, client: usize, outcome: Outcome) {
         let jobs = match outcome {
-            Outcome::Leased { jobs, .. } if !jobs.is_empty() => jobs,
+            Outcome::Leased { jobs } if !jobs.is_empty() => jobs,
             _ => {
                 let pause = self.machines.rng.u64(20..60);
                 return self.seek_after(client, pause);
