@@ -3,6 +3,8 @@
 
 #[path = "drill/checker.rs"]
 mod checker;
+#[path = "drill/checker_jobs.rs"]
+mod checker_jobs;
 #[path = "drill/checker_limits.rs"]
 mod checker_limits;
 #[path = "drill/checker_linear.rs"]

@@ -5,7 +5,7 @@
 //! the same.
 
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// What a queue says, as its users read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -167,6 +167,21 @@ pub enum State {
     Dead,
     /// Over: somebody said so.
     Cancelled,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Scheduled => "scheduled",
+            Self::Retry => "waiting for a retry",
+            Self::Ready => "ready",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        })
+    }
 }
 
 /// A job that was asked to be taken in.

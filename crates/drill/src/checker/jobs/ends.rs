@@ -55,7 +55,7 @@ fn went_back(book: &Book<'_>, job: &str, last: &Last) -> Option<String> {
         _ => None,
     })?;
     let state = last.state;
-    Some(format!("a job that is over stays so, but it was {told:?} and in the end {state:?}."))
+    Some(format!("a job that is over stays so, but it was {told} and in the end {state}."))
 }
 
 /// Somebody or something made it end as it did.
@@ -93,7 +93,7 @@ fn unexplained(book: &Book<'_>, end: &End, job: &str, last: &Last) -> Option<Str
     if !explained {
         let Last { state, failures, crashes, .. } = last;
         return Some(format!(
-            "a job ends by a word or by its budgets, but it is {state:?} with {failures} failures and \
+            "a job ends by a word or by its budgets, but it is {state} with {failures} failures and \
              {crashes} crashes, and nobody said so."
         ));
     }
@@ -170,7 +170,7 @@ fn stuck(book: &Book<'_>, end: &End, job: &str, last: &Last) -> Option<String> {
     let state = last.state;
     (!explained).then(|| {
         format!(
-            "a job that can run does, but in the end it was {state:?}, though workers had nothing \
+            "a job that can run does, but in the end it was {state}, though workers had nothing \
              else to do and nothing was in its way."
         )
     })

@@ -2,7 +2,7 @@
 
 use super::{
     super::{judge, logs::PARTITION},
-    QUEUE, World, asking,
+    QUEUE, QUIET_LOOKS, World, asking,
 };
 use crate::history::jobs::{End, Last};
 use evenkeel_domains::{
@@ -47,7 +47,8 @@ impl World {
             }
             after = next;
             if after.is_none() {
-                return Some(End { jobs: found, drained: self.rests() });
+                let drained = self.quiet >= QUIET_LOOKS && self.rests();
+                return Some(End { jobs: found, drained });
             }
         }
     }
