@@ -319,6 +319,8 @@ pub struct Last {
     pub crashes: u32,
     /// Its ordering key.
     pub ordering_key: Option<String>,
+    /// Jobs that must be done before.
+    pub after: Vec<String>,
 }
 
 /// What was there in the end.

@@ -102,7 +102,8 @@ impl Told {
         let last = |(job, state, counts): &(&str, State, [u32; 3])| {
             let [attempt, failures, crashes] = *counts;
             let ordering_key = None;
-            let last = Last { state: *state, attempt, failures, crashes, ordering_key };
+            let after = Vec::new();
+            let last = Last { state: *state, attempt, failures, crashes, ordering_key, after };
             ((*job).to_owned(), last)
         };
         let jobs: BTreeMap<String, Last> = jobs.iter().map(last).collect();

@@ -148,25 +148,22 @@ fn stuck(book: &Book<'_>, end: &End, job: &str, last: &Last) -> Option<String> {
     if !end.drained || matches!(last.state, State::Done | State::Dead | State::Cancelled) {
         return None;
     }
-    let known = book.jobs.get(job)?;
-    let waits = |cause: &String| end.jobs.get(cause).is_none_or(|last| last.state != State::Done);
-    let blocked = book.history.rules.head == Head::Block
-        && last.ordering_key.is_some()
-        && end.jobs.iter().any(|(other, dead)| {
-            other != job && dead.state == State::Dead && dead.ordering_key == last.ordering_key
-        });
-    // Who waits for such a one, or is behind it, waits too.
-    let behind = end.jobs.iter().any(|(other, other_last)| {
+    let waits = |of: &Last| {
+        of.after.iter().any(|job| end.jobs.get(job).is_none_or(|last| last.state != State::Done))
+    };
+    // Of its ordering key: a dead head, or one that waits for what will not be.
+    let blocks = |other: &Last| match other.state {
+        State::Dead => book.history.rules.head == Head::Block,
+        State::Waiting => waits(other),
+        _ => false,
+    };
+    let blocked = end.jobs.iter().any(|(other, other_last)| {
         other != job
             && last.ordering_key.is_some()
             && other_last.ordering_key == last.ordering_key
-            && other_last.state == State::Waiting
-            && book.jobs.get(other.as_str()).is_some_and(|other| {
-                !other.work.after.is_empty() && other.work.after.iter().any(waits)
-            })
+            && blocks(other_last)
     });
-    let explained =
-        last.state == State::Waiting && (blocked || behind || known.work.after.iter().any(waits));
+    let explained = last.state == State::Waiting && (blocked || waits(last));
     let state = last.state;
     (!explained).then(|| {
         format!(

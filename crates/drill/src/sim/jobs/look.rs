@@ -59,6 +59,8 @@ impl World {
         let jobs::Found::Job(detail) = found else { return None };
         let jobs::JobView { state, attempt, failures, crashes, .. } = detail.job;
         let (state, ordering_key) = (asking::state(state), detail.ordering_key);
-        Some((asking::name(number), Last { state, attempt, failures, crashes, ordering_key }))
+        let after = detail.after.iter().map(ToString::to_string).collect();
+        let last = Last { state, attempt, failures, crashes, ordering_key, after };
+        Some((asking::name(number), last))
     }
 }
