@@ -45,7 +45,7 @@ fn every_group_lists_its_own() {
         ("config", &["init", "check", "show", "schema", "help"]),
         ("log", &["inspect", "verify", "help"]),
         ("bench", &["reservations", "limits", "help"]),
-        ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "help"]),
+        ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "plot", "help"]),
     ] {
         assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");
     }

@@ -39,14 +39,14 @@ impl Counterexample {
             takes_away: breakage.takes_away,
             protects: breakage.protects,
             seed,
-            violations: run.verdict.violations,
             history: match &run.told {
                 Told::Reservations(told) => {
                     told.operations.iter().enumerate().map(describe).collect()
                 }
                 Told::Limits(told) => limits::describe(told),
-                Told::Jobs(told) => jobs::describe(told),
+                Told::Jobs(told) => jobs::describe(told, run.verdict.violations.first()),
             },
+            violations: run.verdict.violations,
             faults: run.trace,
         }
     }

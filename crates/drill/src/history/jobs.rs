@@ -5,7 +5,7 @@
 //! the same; who cannot be sure of that writes calls down a little earlier, and what was heard later.
 
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// What a queue says, as its users read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -171,6 +171,21 @@ pub enum State {
     Cancelled,
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Scheduled => "scheduled",
+            Self::Retry => "waiting for a retry",
+            Self::Ready => "ready",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
 /// A job that was asked to be taken in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taken {
@@ -310,6 +325,8 @@ pub struct Last {
     pub ordering_key: Option<String>,
     /// When it was taken in, in record time.
     pub created_ms: u64,
+    /// Jobs that must be done before.
+    pub after: Vec<String>,
 }
 
 /// What was there in the end.

@@ -1,8 +1,9 @@
 //! Jobs in the simulator: clients that enqueue and cancel, workers that lease and do, and what those
 //! write to.
 //!
-//! Every second client is a worker. When its steps are used up a worker goes on with good days until
-//! nothing is left that anybody could do: then every job must have ended, or have something in its way.
+//! Two of three clients are workers, unless they have no steps. When they are used up one goes on with good
+//! days until nothing is left that anybody could do: then every job must have ended, or have something
+//! in its way.
 
 mod asking;
 mod downstream;
@@ -15,7 +16,7 @@ use super::{
     judge::{self, Verdict},
     machines::{Answered, BEGIN_MS, Machines, Workload},
     node::{Asker, Ticket},
-    plan::{FAULTS_END_MS, Intent, Plan, Step},
+    plan::{FAULTS_END_MS, Intent, Plan, Step, jobs::enqueues},
     run::{Broken, Run, Told},
     world::CLIENT_TIMEOUT_MS,
 };
@@ -128,7 +129,8 @@ impl Workload for World {
             Event::Seek { client, life } => self.seek(client, life),
             Event::Act(hand) => self.act(hand),
             Event::Look => {
-                self.quiet = if self.is_drained() { self.quiet + 1 } else { 0 };
+                let drained = self.all_is_enqueued() && self.is_drained();
+                self.quiet = if drained { self.quiet + 1 } else { 0 };
                 self.machines.later(LOOK_EVERY_MS, Event::Look);
             }
         }
@@ -163,7 +165,7 @@ impl World {
             step_number: 0,
             node: 0,
             known: Vec::new(),
-            worker: (number % 2 == 1).then(Worker::default),
+            worker: (!enqueues(number) && !steps.is_empty()).then(Worker::default),
         };
         let mut world = Self {
             machines: Machines::new(plan, broken, Vec::new()),
@@ -192,13 +194,18 @@ impl World {
         self.machines.now_ms - BEGIN_MS
     }
 
-    /// Whoever enqueues has done so, and workers find nothing more.
-    fn rests(&self) -> bool {
-        let done = |client: &Client| {
+    fn all_is_enqueued(&self) -> bool {
+        self.clients.iter().all(|client| {
             client.worker.is_some()
                 || client.current.is_none() && client.steps.as_slice().is_empty()
-        };
-        self.quiet >= QUIET_LOOKS && self.hands.is_empty() && self.clients.iter().all(done)
+        })
+    }
+
+    /// Whoever enqueues has done so, and workers find nothing more.
+    fn rests(&self) -> bool {
+        let works = self.clients.iter().any(|client| client.worker.is_some());
+        let quiet = self.quiet >= QUIET_LOOKS || !works;
+        quiet && self.hands.is_empty() && self.all_is_enqueued()
     }
 
     fn next_step(&mut self, client: usize) {

@@ -83,6 +83,15 @@ pub struct Step {
     pub keyed: bool,
 }
 
+impl Step {
+    fn len(&self) -> usize {
+        match &self.intent {
+            Intent::Enqueue(jobs) => jobs.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// What a client wants. `Confirm` and what follows it mean its latest hold on the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
@@ -205,7 +214,8 @@ impl Plan {
     pub fn jobs(seed: u64, scene: Scene, size: Size) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x0b5);
         let steps = |client| jobs::steps(&mut rng, client, size.steps);
-        let clients = (0..size.clients).map(steps).collect();
+        // At least two of them work, so that one can be late and the other have its job.
+        let clients = (0..=size.clients).map(steps).collect();
         Self::with(rng, seed, (scene, Product::Jobs), size, clients)
     }
 
@@ -226,7 +236,8 @@ impl Plan {
     /// How much there is in it, for telling which of two is the shorter.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.clients.iter().map(Vec::len).sum::<usize>() + self.faults.len()
+        let steps = self.clients.iter().flatten().map(Step::len).sum::<usize>();
+        steps + self.faults.len() + usize::from(self.lossy)
     }
 
     /// Whether nothing is left in it.

@@ -36,7 +36,7 @@ fn backlog(book: &Book<'_>) -> Option<Violation> {
         let unheard = unheard_leases(book, *at_ms);
         let waiting = (waits.len() as u64).saturating_sub(unheard);
         if waiting >= *max {
-            return Some(violation(
+            let wrong = violation(
                 "everybody who shares the queue's memory and its disk",
                 format!(
                     "a job of priority {} is refused once {max} jobs wait, but job {job} was taken \
@@ -44,7 +44,8 @@ fn backlog(book: &Book<'_>) -> Option<Violation> {
                     known.work.priority
                 ),
                 waits.into_iter().chain([*operation]),
-            ));
+            );
+            return Some(Violation { invariant: "I14", ..wrong });
         }
     }
     None

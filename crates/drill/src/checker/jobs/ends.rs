@@ -55,7 +55,7 @@ fn went_back(book: &Book<'_>, job: &str, last: &Last) -> Option<String> {
         _ => None,
     })?;
     let state = last.state;
-    Some(format!("a job that is over stays so, but it was {told:?} and in the end {state:?}."))
+    Some(format!("a job that is over stays so, but it was {told} and in the end {state}."))
 }
 
 /// Somebody or something made it end as it did.
@@ -93,7 +93,7 @@ fn unexplained(book: &Book<'_>, end: &End, job: &str, last: &Last) -> Option<Str
     if !explained {
         let Last { state, failures, crashes, .. } = last;
         return Some(format!(
-            "a job ends by a word or by its budgets, but it is {state:?} with {failures} failures and \
+            "a job ends by a word or by its budgets, but it is {state} with {failures} failures and \
              {crashes} crashes, and nobody said so."
         ));
     }
@@ -148,29 +148,26 @@ fn stuck(book: &Book<'_>, end: &End, job: &str, last: &Last) -> Option<String> {
     if !end.drained || matches!(last.state, State::Done | State::Dead | State::Cancelled) {
         return None;
     }
-    let known = book.jobs.get(job)?;
-    let waits = |cause: &String| end.jobs.get(cause).is_none_or(|last| last.state != State::Done);
-    let blocked = book.history.rules.head == Head::Block
-        && last.ordering_key.is_some()
-        && end.jobs.iter().any(|(other, dead)| {
-            other != job && dead.state == State::Dead && dead.ordering_key == last.ordering_key
-        });
-    // Who waits for such a one, or is behind it, waits too.
-    let behind = end.jobs.iter().any(|(other, other_last)| {
+    let waits = |of: &Last| {
+        of.after.iter().any(|job| end.jobs.get(job).is_none_or(|last| last.state != State::Done))
+    };
+    // Of its ordering key: a dead head, or one that waits for what will not be.
+    let blocks = |other: &Last| match other.state {
+        State::Dead => book.history.rules.head == Head::Block,
+        State::Waiting => waits(other),
+        _ => false,
+    };
+    let blocked = end.jobs.iter().any(|(other, other_last)| {
         other != job
             && last.ordering_key.is_some()
             && other_last.ordering_key == last.ordering_key
-            && other_last.state == State::Waiting
-            && book.jobs.get(other.as_str()).is_some_and(|other| {
-                !other.work.after.is_empty() && other.work.after.iter().any(waits)
-            })
+            && blocks(other_last)
     });
-    let explained =
-        last.state == State::Waiting && (blocked || behind || known.work.after.iter().any(waits));
+    let explained = last.state == State::Waiting && (blocked || waits(last));
     let state = last.state;
     (!explained).then(|| {
         format!(
-            "a job that can run does, but in the end it was {state:?}, though workers had nothing \
+            "a job that can run does, but in the end it was {state}, though workers had nothing \
              else to do and nothing was in its way."
         )
     })

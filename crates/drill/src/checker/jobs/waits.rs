@@ -152,7 +152,8 @@ fn again(book: &Book<'_>, held: &Held<'_>) -> Option<(usize, u64)> {
                 };
                 return Some((*index, due_ms.max(*heard_ms)));
             }
-            Outcome::Unknown => return None,
+            // Nobody knows when that one ended.
+            Outcome::Unknown | Outcome::Stands { at_ms: None, .. } => return None,
             _ => {}
         }
     }

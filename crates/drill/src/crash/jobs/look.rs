@@ -125,7 +125,10 @@ fn last(
     let strange = || CrashError::Answer(format!("job {job} is {state:?} since {created_at:?}"));
     let (state, created_ms) = answers::state(&state).zip(ms(&created_at)).ok_or_else(strange)?;
     let ordering_key = ordering_keys.get(job.as_str()).copied().flatten().cloned();
-    Ok((job, Last { state, attempt, failures, crashes, ordering_key, created_ms }))
+    Ok((
+        job,
+        Last { state, attempt, failures, crashes, ordering_key, created_ms, after: Vec::new() },
+    ))
 }
 
 /// None if there is no such thing.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{judge, logs::PARTITION, machines::BEGIN_MS},
-    QUEUE, World, asking,
+    QUEUE, QUIET_LOOKS, World, asking,
 };
 use crate::history::jobs::{End, Last};
 use evenkeel_domains::{
@@ -47,7 +47,8 @@ impl World {
             }
             after = next;
             if after.is_none() {
-                return Some(End { jobs: found, drained: self.rests() });
+                let drained = self.quiet >= QUIET_LOOKS && self.rests();
+                return Some(End { jobs: found, drained });
             }
         }
     }
@@ -59,7 +60,8 @@ impl World {
         let jobs::JobView { state, attempt, failures, crashes, created_at, .. } = detail.job;
         let (state, ordering_key) = (asking::state(state), detail.ordering_key);
         let created_ms = created_at.0.saturating_sub(BEGIN_MS);
-        let last = Last { state, attempt, failures, crashes, ordering_key, created_ms };
+        let after = detail.after.iter().map(ToString::to_string).collect();
+        let last = Last { state, attempt, failures, crashes, ordering_key, created_ms, after };
         Some((asking::name(number), last))
     }
 }

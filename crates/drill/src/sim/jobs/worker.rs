@@ -118,7 +118,7 @@ impl World {
         let jobs = match outcome {
             Outcome::Leased { jobs } if !jobs.is_empty() => jobs,
             _ => {
-                let pause = self.machines.rng.u64(20..60);
+                let pause = self.machines.rng.u64(40..200);
                 return self.seek_after(client, pause);
             }
         };

@@ -58,13 +58,17 @@ pub enum Way {
     SpeaksAgain,
 }
 
-/// What the client of this number does: one enqueues, the next works.
+/// What the client of this number does: one enqueues, the next two work.
 pub(super) fn steps(rng: &mut Rng, client: usize, count: usize) -> Vec<Step> {
-    let produces = client.is_multiple_of(2);
-    (0..count).map(|_| if produces { enqueues(rng) } else { works(rng) }).collect()
+    (0..count).map(|_| if enqueues(client) { asks(rng) } else { works(rng) }).collect()
 }
 
-fn enqueues(rng: &mut Rng) -> Step {
+/// Whether the client of this number enqueues; else it is a worker.
+pub(crate) const fn enqueues(client: usize) -> bool {
+    client.is_multiple_of(3)
+}
+
+fn asks(rng: &mut Rng) -> Step {
     let plain = NewWork {
         kind: Kind::Charge,
         poison: false,
