@@ -86,6 +86,15 @@ impl Subject<'_, '_, '_> {
                 self.queue.over = 0;
                 break;
             };
+            if over == Over::Passed {
+                if is_enough(self, before) {
+                    return Ok(elsewhere);
+                }
+                self.told_all(number);
+                self.pass(number)?;
+                left -= 1;
+                continue;
+            }
             let of = JobId { partition: self.queue.partition, number };
             let waiters = (number, 0, 0)..=(number, u16::MAX, u64::MAX);
             let waiters = self.ctx.tx.scan::<JobWaiters>(waiters, Order::Ascending, left)?;
@@ -98,14 +107,18 @@ impl Subject<'_, '_, '_> {
                 elsewhere.extend(self.tell_waiter(waiter, of, over)?);
             }
             if waiters.len() < left {
-                self.ctx.tx.delete::<JobsOver>(&(self.queue.id, number));
-                self.queue.over -= 1;
-                self.queue.over_from = number;
+                self.told_all(number);
             }
             // At least one: a job that nobody waits for any more is work too.
             left -= waiters.len().clamp(1, left);
         }
         Ok(elsewhere)
+    }
+
+    fn told_all(&mut self, number: u64) {
+        self.ctx.tx.delete::<JobsOver>(&(self.queue.id, number));
+        self.queue.over -= 1;
+        self.queue.over_from = number;
     }
 
     fn tell_waiter(
@@ -144,6 +157,7 @@ impl Subject<'_, '_, '_> {
                 job.pending -= 1;
                 self.start(number, job)
             }
+            Over::Passed => Ok(()),
         }
     }
 }

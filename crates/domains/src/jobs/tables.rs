@@ -251,13 +251,15 @@ pub(super) struct OrderKey {
 }
 row!(OrderKey, version = 1);
 
-/// How a job that others wait for was over.
+/// How a job that others wait for was over; or that its line goes on after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Over {
     /// Done.
     Done,
     /// It will never be.
     Cancelled,
+    /// It was a dead letter before its turn came, and its line is to pass it.
+    Passed,
 }
 row!(Over, version = 1);
 
