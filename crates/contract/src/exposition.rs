@@ -27,6 +27,12 @@ pub mod metric {
     pub const BATCH_SIZE: &str = "evenkeel_partition_batch_commands";
     /// Rows of a partition that are not in the state file yet, in bytes.
     pub const MEMTABLE: &str = "evenkeel_partition_memtable_bytes";
+    /// Work for other partitions that they have not acknowledged, by partition.
+    pub const OUTBOX_ROWS: &str = "evenkeel_partition_outbox_rows";
+    /// How long the oldest of it has waited, in ms.
+    pub const OUTBOX_AGE: &str = "evenkeel_partition_outbox_age_ms";
+    /// Work of other partitions that could not be done, by partition.
+    pub const DEAD_DELIVERIES: &str = "evenkeel_partition_dead_deliveries";
     /// Timers that are due and not yet turned into effects, by partition.
     pub const TIMERS_DUE: &str = "evenkeel_partition_timers_due";
     /// The time of one group sync of the log.

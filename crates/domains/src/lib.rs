@@ -11,15 +11,19 @@ pub mod meta;
 mod names;
 pub mod reservations;
 mod route;
+pub mod rules;
+mod time;
 
 pub use names::path_number;
 pub use route::{KeyParts, Scope, route};
+pub use time::Rfc3339;
 
 use evenkeel_contract::Path;
 use evenkeel_engine::{App, Context, Stop, TenantId, Time};
 use evenkeel_log::Incarnation;
 use evenkeel_state::{Read, StateError};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Every path of every domain that can be asked. Those of [`jobs`] have no address yet.
 #[must_use]
@@ -111,14 +115,48 @@ pub enum Found {
     Jobs(jobs::Found),
 }
 
-/// All domains, as the engine runs them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Domains;
+/// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
+/// the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Item {
+    /// To jobs.
+    Jobs(jobs::Item),
+}
+
+/// All domains, as the engine runs them, and what their decisions know beyond the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domains {
+    /// How many data partitions there are: what places jobs.
+    pub partitions: u16,
+    /// What decisions need of meta. The rest of it is empty.
+    pub meta: Arc<meta::Meta>,
+}
+
+impl Domains {
+    /// Partitions, unless somebody says otherwise.
+    pub const PARTITIONS: u16 = 16;
+
+    /// What is to be enqueued for `tenant` when something happens; `None` if nothing ever is.
+    pub(crate) fn rules(&self, tenant: TenantId) -> Option<rules::InForce<'_>> {
+        if self.meta.rules.is_empty() {
+            return None;
+        }
+        let rules = self.meta.rules.get(&tenant)?;
+        Some(rules::InForce { domains: self, tenant, rules })
+    }
+}
+
+impl Default for Domains {
+    fn default() -> Self {
+        Self { partitions: Self::PARTITIONS, meta: Arc::default() }
+    }
+}
 
 impl App for Domains {
     type Command = Command;
     type Reply = Reply;
     type Refusal = Refusal;
+    type Item = Item;
 
     fn expire(
         &self,
@@ -127,7 +165,7 @@ impl App for Domains {
         command: &Command,
     ) -> Result<bool, StateError> {
         match command {
-            Command::Reservations(command) => reservations::expire(ctx, tenant, command),
+            Command::Reservations(command) => reservations::expire(ctx, self, tenant, command),
             Command::Meta(_) => Ok(false),
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
@@ -141,7 +179,7 @@ impl App for Domains {
         command: &Command,
     ) -> Result<Reply, Stop<Refusal>> {
         match command {
-            Command::Reservations(command) => reservations::decide(ctx, tenant, command)
+            Command::Reservations(command) => reservations::decide(ctx, self, tenant, command)
                 .map(Reply::Reservations)
                 .map_err(|stop| refusal(stop, Refusal::Reservations)),
             Command::Meta(command) => meta::decide(ctx, command)
@@ -150,7 +188,7 @@ impl App for Domains {
             Command::Limits(command) => limits::decide(ctx, tenant, command)
                 .map(Reply::Limits)
                 .map_err(|stop| refusal(stop, Refusal::Limits)),
-            Command::Jobs(command) => jobs::decide(ctx, tenant, command)
+            Command::Jobs(command) => jobs::decide(ctx, self.partitions, tenant, command)
                 .map(Reply::Jobs)
                 .map_err(|stop| refusal(stop, Refusal::Jobs)),
         }
@@ -162,10 +200,21 @@ impl App for Domains {
 
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
         match domain {
-            reservations::DOMAIN => reservations::timer(ctx, entity),
+            reservations::DOMAIN => reservations::timer(ctx, self, entity),
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),
+        }
+    }
+
+    fn deliver(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        item: &Item,
+    ) -> Result<(), StateError> {
+        match item {
+            Item::Jobs(item) => jobs::deliver(ctx, self.partitions, tenant, item),
         }
     }
 }

@@ -20,7 +20,8 @@ impl Command {
             Self::Meta(command) => match command.action {
                 meta::Action::CreateKey { .. } => "keys.create",
                 meta::Action::RevokeKey { .. } => "keys.revoke",
-                meta::Action::SetContracts(_) => "contracts.set",
+                // Both are what the config file says, stored when a server starts.
+                meta::Action::SetContracts(_) | meta::Action::SetRules(_) => "contracts.set",
                 meta::Action::PutLimit { .. } => "limits.put",
                 meta::Action::DeleteLimit { .. } => "limits.delete",
             },

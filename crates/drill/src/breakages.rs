@@ -41,6 +41,7 @@ const NOTHING: Switches = Switches {
     no_idempotency_row: false,
     unfenced_refusal: false,
     absent_means_not_appended: false,
+    no_outbox_dedup: false,
 };
 const INTACT: Broken = Broken {
     engine: NOTHING,

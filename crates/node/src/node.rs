@@ -261,8 +261,9 @@ impl<F: Files> Node<F> {
         let damaged: HashMap<_, _> = self.0.log.quarantined().into_iter().collect();
         let mut partitions: Vec<_> = self.0.owners.iter().collect();
         partitions.sort_by_key(|(id, _)| **id);
+        let now = self.now();
         let partitions = partitions.into_iter().map(|(id, owner)| {
-            let mut stats = owner.gauges.snapshot(*id);
+            let mut stats = owner.gauges.snapshot(*id, now);
             // Damage that was found since it was opened.
             stats.quarantined = stats.quarantined.or_else(|| damaged.get(id).cloned());
             stats

@@ -4,9 +4,9 @@ use crate::{
     Clock, Node, NodeOptions, OpenError,
     archive::{self, Archive},
     flush::{Budget, Flusher},
-    host::{Host, Letter, Mailbag, Slot},
+    host::{Couriers, Host, Letter, Mailbag, Slot},
     limits::{Leases, Underway},
-    meta::{MetaCell, MetaKeeper},
+    meta::MetaCell,
     node::{Handle, Inner},
     owner::Owner,
     recovery,
@@ -157,25 +157,31 @@ impl<F: Files> Crew<F> {
         data: u16,
     ) -> Result<Self, OpenError> {
         let engine = Options { writer: draw_writer(), ..options.engine.clone() };
+        let domains = Domains { partitions: data, ..Domains::default() };
         let ids = || (0..data).map(PartitionId).chain([PartitionId::META]);
         let count = usize::from(data) + 1;
         let budget =
             Budget::new(store.clone(), Arc::clone(counters), options.memtable_bytes, count);
         let (bags, inboxes): (Vec<_>, Vec<_>) =
             (0..options.hosts.clamp(1, count)).map(|_| mpsc::channel(CHANNEL_MAX)).unzip();
+        let mailbags = ids().enumerate().map(|(index, id)| {
+            let letters = bags[index % bags.len()].clone();
+            (id, Mailbag { letters, slot: index / bags.len() })
+        });
+        let mailbags: Vec<(PartitionId, Mailbag)> = mailbags.collect();
+        let couriers = Couriers::new(mailbags.iter().map(|(id, mailbag)| (*id, mailbag)));
         let mut owners = Vec::new();
         let mut handles = HashMap::new();
-        for (index, id) in ids().enumerate() {
+        for (id, mailbag) in mailbags {
             let state = State::open(store, id).map_err(|e| OpenError::State(e.to_string()))?;
             let owner = Owner::new(
-                Partition::new(id, Domains, engine.clone(), state),
+                Partition::new(id, domains.clone(), engine.clone(), state),
                 Arc::clone(log),
                 clock,
                 Flusher::new(Arc::clone(&budget)),
-                (id == PartitionId::META).then(|| MetaKeeper::new(meta.clone())),
+                meta.clone(),
+                couriers.clone(),
             );
-            let letters = bags[index % bags.len()].clone();
-            let mailbag = Mailbag { letters, slot: index / bags.len() };
             handles.insert(id, Handle { mailbag, gauges: Arc::clone(&owner.gauges) });
             owners.push(owner);
         }
@@ -193,7 +199,12 @@ impl<F: Files> Crew<F> {
         let count = self.inboxes.len();
         let mut shares: Vec<_> =
             self.inboxes.into_iter().map(|inbox| (Vec::new(), inbox)).collect();
-        for (index, owner) in replay(log, self.owners).await.into_iter().enumerate() {
+        let mut owners = replay(log, self.owners).await;
+        // What time does to data, it does by what meta says.
+        for owner in &mut owners {
+            owner.read_meta_ahead().await;
+        }
+        for (index, owner) in owners.into_iter().enumerate() {
             shares[index % count].0.push(Slot::new(owner));
         }
         for (slots, letters) in shares {

@@ -6,14 +6,15 @@ use crate::{
     call::{NodeError, SessionToken},
     flush::Flusher,
     heavy::Heavy,
-    meta::MetaKeeper,
+    host::Couriers,
+    meta::{Decisive, MetaCell, MetaKeeper},
     stats::Gauges,
     ticket::CommandTicket,
 };
 use evenkeel_domains::{Domains, Found, Query};
 use evenkeel_engine::{
-    Answer, Delivered, Entity, Failure, Outcome, Output, Partition, Request, Role, Stop, TenantId,
-    Time,
+    Answer, Delivered, Delivery, Entity, Failure, Mark, Outcome, Output, Partition, Request, Role,
+    Stop, TenantId, Time,
 };
 use evenkeel_log::{Hash, Log, Offset, PartitionId, Record, Tail};
 use std::{
@@ -61,6 +62,13 @@ pub(crate) enum Message {
     Hash {
         reply: oneshot::Sender<Result<(Offset, Hash), NodeError>>,
     },
+    /// Work of another partition, of the same node.
+    Deliver(Delivery),
+    /// Another partition has done this one's work, as far as this.
+    Acknowledge {
+        by: PartitionId,
+        through: Mark,
+    },
     /// Flush everything, and say when that is done.
     Flush {
         done: oneshot::Sender<()>,
@@ -79,6 +87,9 @@ pub(crate) struct Owner<L> {
     flusher: Flusher,
     /// Of the owner of `meta`: what publishes its copy.
     meta: Option<MetaKeeper>,
+    /// What decisions need of that.
+    decisive: Decisive,
+    couriers: Couriers,
     appends: Appends,
     watchers: HashMap<Entity, watch::Sender<()>>,
     watchers_swept_at: usize,
@@ -102,15 +113,19 @@ impl<L: Log> Owner<L> {
         log: Arc<L>,
         clock: Clock,
         flusher: Flusher,
-        meta: Option<MetaKeeper>,
+        meta: MetaCell,
+        couriers: Couriers,
     ) -> Self {
+        let is_meta = partition.id() == PartitionId::META;
         Self {
+            decisive: meta.decisive(),
+            couriers,
             partition,
             gauges: Arc::default(),
             log,
             clock,
             flusher,
-            meta,
+            meta: is_meta.then(|| MetaKeeper::new(meta)),
             appends: Appends::default(),
             watchers: HashMap::new(),
             watchers_swept_at: WATCHERS_SWEPT_AT,
@@ -158,6 +173,9 @@ impl<L: Log> Owner<L> {
         if self.partition.take_store_failure() | std::mem::take(&mut self.read_failed) {
             self.flusher.demand_reopening();
         }
+        if let Some(meta) = self.decisive.newer() {
+            self.partition.app_mut().meta = meta;
+        }
         if !resting {
             self.flusher.consider(&mut self.partition);
             self.partition.poll(now);
@@ -204,6 +222,10 @@ impl<L: Log> Owner<L> {
                 }
             }
             Message::Watch { entity, reply } => self.watch(entity, reply),
+            // It will come again, here or in the next life.
+            Message::Deliver(_) if self.stopping.is_some() || self.flusher.is_behind() => {}
+            Message::Deliver(delivery) => self.partition.deliver(delivery),
+            Message::Acknowledge { by, through } => self.partition.acknowledged(by, through),
             Message::Hash { reply } => {
                 let hash = self.partition.state_hash();
                 let hash = hash.map(|hash| (self.partition.tail().offset, hash));
@@ -242,6 +264,13 @@ impl<L: Log> Owner<L> {
                 Output::Answer(ticket, answer) => ticket.send(answer),
                 Output::Read(ticket) => self.answer_read(ticket),
                 Output::Changed(entity) => self.notify(entity),
+                Output::Deliver { to, delivery } => {
+                    self.couriers.carry(to, Message::Deliver(delivery));
+                }
+                Output::Acknowledge { to, through } => {
+                    let by = self.partition.id();
+                    self.couriers.carry(to, Message::Acknowledge { by, through });
+                }
                 Output::Flush(frozen) => self.flusher.start(frozen),
                 Output::SteppedDown(why) => {
                     tracing::warn!(partition = %self.partition.id(), why, "stepped down");
@@ -333,6 +362,18 @@ impl<L: Log> Owner<L> {
         self
     }
 
+    /// Of the owner of `meta`: what decisions need of it, before anybody decides.
+    pub(crate) async fn read_meta_ahead(&mut self) {
+        let Some(keeper) = &self.meta else { return };
+        let cell = keeper.cell();
+        // Why it cannot be read to the end is said when it is to be led.
+        let _ = self.catch_up().await;
+        match evenkeel_domains::meta::load(&self.partition.view()) {
+            Ok(meta) => cell.set_decisive(&meta),
+            Err(error) => tracing::error!(%error, "meta cannot be read"),
+        }
+    }
+
     /// Follows the log to its end, then announces; the log decides whether that counts.
     pub(crate) async fn take_over(&mut self) {
         self.deposed = false;
@@ -376,6 +417,7 @@ impl<L: Log> Owner<L> {
             self.partition.memtable_bytes(),
         );
         self.count_late_timers(now);
+        self.publish_outbox();
         if let Some(heaviest) = self.heavy.turn(now) {
             self.gauges.set_heaviest(heaviest);
         }
@@ -383,6 +425,16 @@ impl<L: Log> Owner<L> {
             for done in self.flush_waiters.drain(..) {
                 let _ = done.send(());
             }
+        }
+    }
+
+    fn publish_outbox(&mut self) {
+        let stats = self.partition.outbox_stats();
+        let dead_before = self.gauges.set_outbox(&stats);
+        // Not each of many.
+        if stats.dead.checked_ilog2() > dead_before.checked_ilog2() {
+            let (partition, dead) = (self.partition.id(), stats.dead);
+            tracing::error!(%partition, dead, "deliveries could not be done");
         }
     }
 

@@ -88,7 +88,7 @@ codes! {
     ResultTooLarge, "result_too_large", 409, "The queue keeps no result so large", false,
         "Keep it elsewhere and complete the job with where that is; at most `max_bytes`.";
     NoAfter, "no_after", 409, "The job cannot run after that one", false,
-        "Name jobs of the same partition that are neither cancelled nor forgotten.";
+        "Name jobs that are neither cancelled nor forgotten.";
     JobOver, "job_over", 409, "The job is over", false,
         "It was done before it could be cancelled.";
     NotDead, "not_dead", 409, "The job is no dead letter", false,

@@ -68,7 +68,7 @@ fn of_jobs(refusal: &jobs::Refusal) -> Problem {
         ),
         No::NoAfter(job) => Problem::new(
             Code::NoAfter,
-            format!("{job} is not in this partition, was cancelled or is forgotten"),
+            format!("{job} was cancelled or is forgotten, or there is no such job"),
         ),
         No::Over(state) => Problem::new(Code::JobOver, format!("the job is {}", state.name()))
             .with("state", state.name()),
@@ -103,6 +103,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
             format!("{field} decides where and how the limit counts, so it cannot change"),
         )
         .with("field", *field),
+        meta::Refusal::BadRules(error) => Problem::new(Code::InvalidRequest, error.to_string()),
         meta::Refusal::TooManyLimits => Problem::new(
             Code::TooManyLimits,
             format!(

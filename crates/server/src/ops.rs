@@ -166,7 +166,7 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
 type Field = fn(&PartitionStats) -> u64;
 
 fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
-    let gauges: [(&str, &str, Field); 6] = [
+    let gauges: [(&str, &str, Field); 9] = [
         ("evenkeel_partition_leads", "Whether this node leads the partition.", |stats| {
             u64::from(stats.leads)
         }),
@@ -177,6 +177,19 @@ fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
             metric::TIMERS_DUE,
             "Timers that are due and not yet turned into effects; not counted beyond 1,000.",
             |stats| stats.timers_due,
+        ),
+        (
+            metric::OUTBOX_ROWS,
+            "Work for other partitions that they have not acknowledged.",
+            |stats| stats.outbox_rows,
+        ),
+        (metric::OUTBOX_AGE, "How long the oldest of it has waited, in ms.", |stats| {
+            stats.outbox_age_ms
+        }),
+        (
+            metric::DEAD_DELIVERIES,
+            "Work of other partitions that could not be done; kept for 7 days.",
+            |stats| stats.dead_deliveries,
         ),
         (
             "evenkeel_partition_quarantined",

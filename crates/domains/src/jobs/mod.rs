@@ -18,6 +18,7 @@ mod commands;
 pub mod contract;
 mod decide;
 mod enqueue;
+mod items;
 mod lease;
 mod lifecycle;
 mod order;
@@ -38,6 +39,7 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
+pub use items::{ITEM_JOBS_MAX, Item, deliver};
 pub use place::{Spread, place, places, position};
 pub use queries::{EventView, Found, Query, QueueView, query};
 pub use settings::{

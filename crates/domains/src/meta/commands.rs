@@ -1,6 +1,7 @@
 //! What can be asked of `meta`.
 
 use crate::limits::{Policy, PolicyError};
+use crate::rules::{Rule, RulesError};
 use evenkeel_engine::TenantId;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,9 @@ pub enum Action {
     },
     /// Replace all contract settings by these: a path and its settings as JSON.
     SetContracts(Vec<(String, String)>),
+    /// Replace the outbox rules of all tenants by these: a tenant's name, which is created if it is new,
+    /// and its rules.
+    SetRules(Vec<(String, Vec<Rule>)>),
     /// Create a limit, or give an existing one another policy; what it has counted stays.
     PutLimit {
         /// Whose it is.
@@ -107,6 +111,8 @@ pub enum Refusal {
     },
     /// There are as many limits as there may be.
     TooManyLimits,
+    /// The outbox rules are not legal.
+    BadRules(RulesError),
 }
 
 impl Refusal {
@@ -121,6 +127,7 @@ impl Refusal {
             Self::BadPolicy(_) => "invalid_policy",
             Self::LimitFixed { .. } => "limit_fixed",
             Self::TooManyLimits => "too_many_limits",
+            Self::BadRules(_) => "invalid_request",
         }
     }
 }

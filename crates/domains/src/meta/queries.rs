@@ -1,7 +1,7 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Key, Keys, Limits, Tenants};
-use crate::limits::Policy;
+use super::tables::{Contracts, Key, Keys, Limits, OutboxRules, Tenants};
+use crate::{jobs::Settings, limits::Policy, rules::Rules};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
 use std::{
@@ -24,13 +24,31 @@ pub struct Meta {
     /// The policies of limits by name, of each tenant that has any. Copies share those that have not
     /// changed.
     pub limits: HashMap<TenantId, Arc<BTreeMap<String, Policy>>>,
+    /// The settings of queues by name, of each tenant that has any; shared like the limits.
+    pub queues: HashMap<TenantId, Arc<BTreeMap<String, Settings>>>,
+    /// The outbox rules of each tenant that has any.
+    pub rules: HashMap<TenantId, Arc<Rules>>,
 }
 
 impl Meta {
+    /// What decisions of other partitions need of it ([`Domains::meta`](crate::Domains::meta)): a small
+    /// part, so that every change of the rest costs their copies nothing.
+    #[must_use]
+    pub fn for_decisions(&self) -> Self {
+        let (queues, rules) = (self.queues.clone(), self.rules.clone());
+        Self { queues, rules, ..Self::default() }
+    }
+
     /// What the limit of this name says.
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
         self.limits.get(&tenant)?.get(name)
+    }
+
+    /// The settings of the queue of this name.
+    #[must_use]
+    pub fn queue(&self, tenant: TenantId, name: &str) -> Option<&Settings> {
+        self.queues.get(&tenant)?.get(name)
     }
 }
 
@@ -56,6 +74,8 @@ impl Default for Meta {
             keys: BTreeMap::new(),
             contracts: BTreeMap::new(),
             limits: HashMap::new(),
+            queues: HashMap::new(),
+            rules: HashMap::new(),
         }
     }
 }
@@ -78,6 +98,19 @@ pub enum Change {
     Contract(String, Option<String>),
     /// A limit of a tenant, by name.
     Limit(TenantId, String, Option<Policy>),
+    /// The outbox rules of a tenant.
+    Rules(TenantId, Option<Rules>),
+}
+
+impl Change {
+    /// Whether [`Meta::for_decisions`] differs by it.
+    #[must_use]
+    pub const fn is_for_decisions(&self) -> bool {
+        match self {
+            Self::Tenant(..) | Self::Key(..) | Self::Contract(..) | Self::Limit(..) => false,
+            Self::Rules(..) => true,
+        }
+    }
 }
 
 impl Meta {
@@ -89,6 +122,10 @@ impl Meta {
             Change::Key(id, None) => drop(self.keys.remove(&id)),
             Change::Contract(path, Some(settings)) => drop(self.contracts.insert(path, settings)),
             Change::Contract(path, None) => drop(self.contracts.remove(&path)),
+            Change::Rules(tenant, Some(rules)) => {
+                self.rules.insert(tenant, Arc::new(rules));
+            }
+            Change::Rules(tenant, None) => drop(self.rules.remove(&tenant)),
             Change::Limit(tenant, name, policy) => {
                 let limits = Arc::make_mut(self.limits.entry(tenant).or_default());
                 match policy {
@@ -112,7 +149,9 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Effect::Put { key, row } => (key, Some(row)),
             Effect::Delete { key } => (key, None),
             Effect::DropPrefix { prefix } => match prefix.first()? {
-                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID) => return None,
+                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID | OutboxRules::ID) => {
+                    return None;
+                }
                 _ => continue,
             },
         };
@@ -133,6 +172,10 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Limits::ID => {
                 let ((tenant, name), limit) = decoded::<Limits>(key, row)?;
                 Change::Limit(tenant, name, limit.map(|limit| limit.0))
+            }
+            OutboxRules::ID => {
+                let (tenant, rules) = decoded::<OutboxRules>(key, row)?;
+                Change::Rules(tenant, rules)
             }
             _ => continue,
         });
@@ -162,6 +205,9 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for ((tenant, name), limit) in read.scan::<Limits>(.., Order::Ascending, usize::MAX)? {
         meta.apply(Change::Limit(tenant, name, Some(limit.0)));
+    }
+    for (tenant, rules) in read.scan::<OutboxRules>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::Rules(tenant, Some(rules)));
     }
     Ok(meta)
 }

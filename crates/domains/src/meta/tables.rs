@@ -7,6 +7,7 @@
 //! | 0x12 | `Contracts` | path | its settings, JSON |
 //! | 0x13 | `Limits` | tenant, name | `Limit` |
 //! | 0x14 | `LimitCounts` | tenant; `ALL_TENANTS` | how many limits |
+//! | 0x17 | `OutboxRules` | tenant | `Rules` |
 
 use crate::limits::Policy;
 use evenkeel_engine::{TenantId, Time};
@@ -69,6 +70,7 @@ table!(Keys, 0x11, "keys", String, Key);
 table!(Contracts, 0x12, "contracts", String, Contract);
 table!(Limits, 0x13, "limits", (TenantId, String), Limit);
 table!(LimitCounts, 0x14, "limit_counts", TenantId, Count);
+table!(OutboxRules, 0x17, "outbox_rules", TenantId, crate::rules::Rules);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
@@ -78,6 +80,7 @@ pub(crate) fn table_name(id: u8) -> Option<&'static str> {
         (Contracts::ID, Contracts::NAME),
         (Limits::ID, Limits::NAME),
         (LimitCounts::ID, LimitCounts::NAME),
+        (OutboxRules::ID, OutboxRules::NAME),
     ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

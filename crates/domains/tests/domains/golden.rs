@@ -122,7 +122,7 @@ fn golden(file: &str, driver: &Driver) -> (Vec<Record>, Partition<Domains, u64, 
     let log = from_lines(&golden, &driver.log);
     let state = State::open(&Store::memory().unwrap(), ID).unwrap();
     let mut follower: Partition<Domains, u64, u64> =
-        Partition::new(ID, Domains, Options::default(), state);
+        Partition::new(ID, Domains::default(), Options::default(), state);
     log.iter().for_each(|record| follower.follow(record).unwrap());
     (log, follower)
 }

@@ -13,3 +13,4 @@ mod limits;
 mod model;
 mod plan;
 mod properties;
+mod rules;

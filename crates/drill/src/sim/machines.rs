@@ -335,7 +335,7 @@ impl<E> Machines<E> {
                     self.answers.push_back(Answered::Found(asker, found));
                 }
             }
-            Output::Changed(_) => {}
+            Output::Changed(_) | Output::Deliver { .. } | Output::Acknowledge { .. } => {}
             Output::Flush(frozen) => {
                 let delay = self.rng.u64(1..60);
                 self.after(delay, Event::Flush { node, life, frozen });

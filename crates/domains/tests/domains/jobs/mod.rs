@@ -1,6 +1,7 @@
 //! Jobs, through the engine that runs them.
 
 mod declared;
+mod elsewhere;
 mod heavy;
 mod model;
 mod order;

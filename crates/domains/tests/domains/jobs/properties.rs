@@ -409,7 +409,7 @@ proptest! {
         // And a follower that has only read the log is at the same state.
         let state = evenkeel_state::State::open(&Store::memory().unwrap(), ID).unwrap();
         let mut follower: Partition<evenkeel_domains::Domains, u64, u64> =
-            Partition::new(ID, evenkeel_domains::Domains, Options::default(), state);
+            Partition::new(ID, evenkeel_domains::Domains::default(), Options::default(), state);
         run.driver.log.iter().for_each(|record| follower.follow(record).unwrap());
         prop_assert_eq!(
             follower.state_hash().unwrap(),

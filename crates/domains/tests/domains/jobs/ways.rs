@@ -1,7 +1,6 @@
 //! A job's ways through its states, one at a time.
 
 use super::{Desk, NOBODYS, id, job, standing, tight};
-use crate::driver::ID;
 use evenkeel_domains::jobs::{
     Action, Cursor, DeadFilter, EVENT_RETENTION_MS, Found, JobId, LeaseId, Leased, NewJob, Query,
     QueueEvent, Refusal, Reply, Settings, State, WaitingFor, When,
@@ -358,8 +357,8 @@ fn a_job_runs_after_those_that_it_names() {
 fn what_can_never_be_done_is_not_waited_for() {
     let mut desk = Desk::new(tight());
     let after = |id| Action::Enqueue(vec![NewJob { after: vec![id], ..job("next") }]);
-    let elsewhere = JobId { partition: ID.0 + 1, number: 1 };
-    for unknown in [id(1), elsewhere] {
+    let nowhere = JobId { partition: 16, number: 1 };
+    for unknown in [id(1), nowhere] {
         assert_eq!(desk.ask(after(unknown)), Err(Refusal::NoAfter(unknown)));
     }
     let first = desk.enqueue(job("first"));
