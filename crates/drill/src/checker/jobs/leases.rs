@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     checker::Violation,
-    history::jobs::{Operation, Outcome, Request, Word},
+    history::jobs::{Operation, Outcome, Request, Word, place_of},
 };
 use std::collections::BTreeMap;
 
@@ -61,9 +61,13 @@ fn one_at_a_time<'b>(
 /// Slots of the concurrency limit are live leases.
 fn slots(book: &Book<'_>) -> Option<Violation> {
     let limit = book.history.rules.concurrency_limit?;
+    let queue = |held: &Held<'_>| {
+        let place = place_of(held.job());
+        book.leases.iter().filter(move |other| place_of(other.job()) == place)
+    };
     book.leases.iter().find_map(|held| {
         let live: Vec<&Held<'_>> =
-            book.leases.iter().filter(|other| other.is_live(held.from_ms)).collect();
+            queue(held).filter(|other| other.is_live(held.from_ms)).collect();
         (live.len() as u64 > limit).then(|| {
             violation(
                 "whatever the queue's concurrency limit protects",
@@ -80,12 +84,11 @@ fn slots(book: &Book<'_>) -> Option<Violation> {
 
 /// Later leases have higher fences, of one partition; and of one job, higher attempts.
 fn fences(book: &Book<'_>) -> Option<Violation> {
-    let mut highest: BTreeMap<&str, &Held<'_>> = BTreeMap::new();
+    let mut highest: BTreeMap<u16, &Held<'_>> = BTreeMap::new();
     let mut attempts: BTreeMap<&str, &Held<'_>> = BTreeMap::new();
     for held in &book.leases {
-        let partition = held.given.job.split('.').next().unwrap_or_default();
         let lease = |held: &Held<'_>| held.given.lease;
-        let before = highest.insert(partition, held);
+        let before = highest.insert(place_of(held.job()), held);
         let before = before.filter(|before| lease(before).fence >= lease(held).fence);
         let attempt = attempts.insert(&held.given.job, held);
         let attempt = attempt.filter(|before| lease(before).attempt >= lease(held).attempt);
