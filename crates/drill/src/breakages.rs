@@ -155,6 +155,16 @@ pub const BREAKAGES: &[Breakage] = &[
         kind: jobs(Scene::Cluster, BrokenJobs { check_outside: true, ..WELL }),
     },
     Breakage {
+        name: "no-outbox-dedup",
+        takes_away: "what one partition is delivered from another again, it does again",
+        protects: "work for another partition has one effect (I12)",
+        kind: Kind::Simulated {
+            product: Product::Jobs,
+            scene: Scene::Cluster,
+            broken: Broken { engine: Switches { no_outbox_dedup: true, ..NOTHING }, ..INTACT },
+        },
+    },
+    Breakage {
         name: "check-then-act",
         takes_away: "clients read what is free and then write, without holding anything",
         protects: "a seat is sold once (I3)",

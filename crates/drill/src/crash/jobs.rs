@@ -181,7 +181,8 @@ impl Told {
     fn call(&self, client: u64, retry_key: Option<&str>, request: Request) -> usize {
         let retry_key = retry_key.map(str::to_owned);
         let called_ms = self.now_ms() - CLOCKS_DIFFER_MS;
-        let operation = Operation { client, retry_key, request, called_ms, returned: None };
+        let operation =
+            Operation { client, place: 0, retry_key, request, called_ms, returned: None };
         self.history().call(operation)
     }
 

@@ -65,6 +65,11 @@ pub struct Work {
     pub after: Vec<String>,
 }
 
+/// The queue of a job: its id begins with the partition.
+pub(crate) fn place_of(job: &str) -> u16 {
+    job.split('.').next().and_then(|place| place.parse().ok()).unwrap_or_default()
+}
+
 /// By what a worker names its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Lease {
@@ -271,6 +276,8 @@ pub enum Outcome {
 pub struct Operation {
     /// Who.
     pub client: u64,
+    /// Of which queue: it is named after the partition that has it, and so are its jobs.
+    pub place: u16,
     /// The idempotency key.
     pub retry_key: Option<String>,
     /// What.
@@ -338,10 +345,10 @@ pub struct End {
     pub drained: bool,
 }
 
-/// What all asked, did and were told, of one queue.
+/// What all asked, did and were told, of queues that say the same. Each is in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobHistory {
-    /// What the queue says.
+    /// What each queue says.
     pub rules: Rules,
     /// In the order of calls.
     pub operations: Vec<Operation>,

@@ -22,15 +22,16 @@ use super::{
 };
 use crate::{
     checker,
-    history::jobs::{JobHistory, Operation, Outcome, Request},
+    history::jobs::{JobHistory, Operation, Outcome, Request, place_of},
 };
 use downstream::Downstream;
 use evenkeel_domains::jobs::Settings;
 use std::collections::BTreeMap;
 use worker::{Hand, Worker};
 
-/// The queue of every run.
-const QUEUE: &str = "mail";
+/// The queues of every run. The jobs of the second are named as if it were in another partition: so jobs of
+/// one that wait for jobs of the other do so by the outbox.
+const QUEUES: [&str; 2] = ["mail", "bills"];
 const LOOK_EVERY_MS: u64 = 50;
 /// Looks in a row that must find nothing left to do.
 const QUIET_LOOKS: u32 = 4;
@@ -76,6 +77,8 @@ struct Client {
     steps: std::vec::IntoIter<Step>,
     /// What it asks, under which key, and how often it has.
     current: Option<(Request, Option<String>, u32)>,
+    /// Of which queue.
+    place: u16,
     step_number: u64,
     node: usize,
     /// Jobs that it knows of.
@@ -138,7 +141,8 @@ impl Workload for World {
 
     fn answered(&mut self, answered: Answered) {
         if let Answered::Decided(Asker::Client(ticket), answer) = answered {
-            let outcome = asking::outcome(answer);
+            let place = self.history.operations[ticket.operation].place;
+            let outcome = asking::outcome(place, answer);
             if matches!(outcome, Outcome::TurnedAway(_)) {
                 self.clients[ticket.client].node += 1;
             }
@@ -162,6 +166,7 @@ impl World {
         let client = |(number, steps): (usize, &Vec<Step>)| Client {
             steps: steps.clone().into_iter(),
             current: None,
+            place: 0,
             step_number: 0,
             node: 0,
             known: Vec::new(),
@@ -216,7 +221,7 @@ impl World {
             client.step_number += 1;
             match &step.intent {
                 Intent::Enqueue(jobs) => {
-                    let request = asking::enqueue(jobs, client.known.last());
+                    let request = asking::enqueue(jobs, step.resource, &client.known);
                     break (step, request);
                 }
                 Intent::CancelJob => {
@@ -230,6 +235,10 @@ impl World {
         // To cancel is the same however often it is said.
         let keyed = step.keyed && matches!(request, Request::Enqueue(_));
         let retry_key = keyed.then(|| format!("c{id}-{}", client.step_number));
+        client.place = match &request {
+            Request::Cancel { job } => place_of(job),
+            _ => u16::try_from(step.resource).unwrap_or_default(),
+        };
         client.current = Some((request, retry_key, 0));
         self.machines.later(step.pause_ms + 1, Event::Next(id));
     }
@@ -252,9 +261,13 @@ impl World {
         retry_key: Option<String>,
     ) -> usize {
         let called_ms = self.now_ms();
-        let client_number = client as u64;
+        let place = match &request {
+            Request::Word { job, .. } | Request::Cancel { job } => place_of(job),
+            _ => self.clients[client].place,
+        };
         let operation = self.history.call(Operation {
-            client: client_number,
+            client: client as u64,
+            place,
             retry_key,
             request,
             called_ms,
@@ -271,9 +284,9 @@ impl World {
     }
 
     fn arrive(&mut self, node: usize, operation: usize) {
-        let Operation { client, retry_key, request, .. } = &self.history.operations[operation];
-        let Some(command) = asking::command(&self.settings, *client, request) else { return };
-        let (retry_key, client) = (retry_key.clone(), *client as usize);
+        let asked = &self.history.operations[operation];
+        let Some(command) = asking::command(&self.settings, asked) else { return };
+        let (retry_key, client) = (asked.retry_key.clone(), asked.client as usize);
         let asker = Asker::Client(Ticket { client, operation });
         self.machines.submit(node, asker, command, retry_key.as_deref());
     }

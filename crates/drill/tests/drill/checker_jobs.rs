@@ -47,7 +47,8 @@ impl Told {
 
     fn does(&mut self, client: u64, at_ms: u64, request: Request, outcome: Outcome) -> usize {
         let (retry_key, called_ms) = (None, at_ms);
-        let operation = Operation { client, retry_key, request, called_ms, returned: None };
+        let (place, returned) = (0, None);
+        let operation = Operation { client, place, retry_key, request, called_ms, returned };
         let operation = self.0.call(operation);
         self.0.returns(operation, at_ms + 5, outcome);
         operation

@@ -32,7 +32,8 @@ impl Told {
 
     fn does(&mut self, ms: std::ops::Range<u64>, request: Request, outcome: Outcome) {
         let (client, retry_key, called_ms) = (1, None, ms.start);
-        let operation = Operation { client, retry_key, request, called_ms, returned: None };
+        let operation =
+            Operation { client, place: 0, retry_key, request, called_ms, returned: None };
         let operation = self.0.call(operation);
         self.0.returns(operation, ms.end, outcome);
     }

@@ -91,7 +91,10 @@ impl Shown<'_> {
         say: impl Fn(&T) -> String,
     ) -> String {
         let matters = |one: &&T| self.jobs.is_empty() || self.jobs.contains(job(one));
-        let mut said: Vec<String> = all.iter().filter(matters).map(say).collect();
+        let mut said: Vec<String> = all.iter().filter(matters).map(&say).collect();
+        if said.is_empty() {
+            said = all.iter().map(&say).collect();
+        }
         let others = all.len() - said.len();
         if others > 0 {
             said.push(format!("{others} others"));
@@ -100,7 +103,7 @@ impl Shown<'_> {
     }
 
     fn line(&self, (index, operation): (usize, &Operation)) -> String {
-        let Operation { client, retry_key, request, called_ms, returned } = operation;
+        let Operation { client, place: _, retry_key, request, called_ms, returned } = operation;
         let key = retry_key.as_ref().map_or(String::new(), |key| format!(" (key {key})"));
         let who = match request {
             Request::Enqueue(_) | Request::Cancel { .. } => "client",

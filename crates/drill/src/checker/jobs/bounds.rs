@@ -3,7 +3,7 @@
 use super::{book::Book, violation};
 use crate::{
     checker::Violation,
-    history::jobs::{Outcome, Request, State, Word},
+    history::jobs::{Outcome, Request, State, Word, place_of},
 };
 
 /// Jobs that fail at once are a burst if they are so many.
@@ -30,6 +30,7 @@ fn backlog(book: &Book<'_>) -> Option<Violation> {
             .iter()
             // What was decided in the same record may have come behind it, unless it is of one request.
             .filter(|(before_ms, before, ..)| before_ms < at_ms || before == operation)
+            .filter(|(_, _, before, _)| place_of(before) == place_of(job))
             .filter(|(_, _, before, _)| waits_at(book, before, *at_ms))
             .map(|(_, before, ..)| *before)
             .collect();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     checker::Violation,
-    history::jobs::{Operation, Outcome, Request, Word},
+    history::jobs::{Operation, Outcome, Request, Word, place_of},
 };
 use std::collections::BTreeMap;
 
@@ -61,8 +61,9 @@ fn one_at_a_time<'b>(
 /// Slots of the concurrency limit are live leases.
 fn slots(book: &Book<'_>) -> Option<Violation> {
     let limit = book.history.rules.concurrency_limit?;
-    let mut live: Vec<&Held<'_>> = Vec::new();
+    let mut live: BTreeMap<_, Vec<&Held<'_>>> = BTreeMap::new();
     book.leases.iter().find_map(|held| {
+        let live = live.entry(place_of(held.job())).or_default();
         live.push(held);
         live.retain(|other| other.is_live(held.from_ms));
         (live.len() as u64 > limit).then(|| {
@@ -81,12 +82,11 @@ fn slots(book: &Book<'_>) -> Option<Violation> {
 
 /// Later leases have higher fences, of one partition; and of one job, higher attempts.
 fn fences(book: &Book<'_>) -> Option<Violation> {
-    let mut highest: BTreeMap<&str, &Held<'_>> = BTreeMap::new();
+    let mut highest: BTreeMap<u16, &Held<'_>> = BTreeMap::new();
     let mut attempts: BTreeMap<&str, &Held<'_>> = BTreeMap::new();
     for held in &book.leases {
-        let partition = held.given.job.split('.').next().unwrap_or_default();
         let lease = |held: &Held<'_>| held.given.lease;
-        let before = highest.insert(partition, held);
+        let before = highest.insert(place_of(held.job()), held);
         let before = before.filter(|before| lease(before).fence >= lease(held).fence);
         let attempt = attempts.insert(&held.given.job, held);
         let attempt = attempt.filter(|before| lease(before).attempt >= lease(held).attempt);

@@ -1,8 +1,8 @@
 //! Requests as commands, and answers in the words of a history.
 
-use super::{super::logs::PARTITION, QUEUE};
+use super::QUEUES;
 use crate::{
-    history::jobs::{Given, Kind, Lease, Outcome, Request, State, Taken, Word, Work},
+    history::jobs::{Given, Kind, Lease, Operation, Outcome, Request, State, Taken, Word, Work},
     sim::{machines::BEGIN_MS, plan::NewWork},
 };
 use evenkeel_domains::{
@@ -11,22 +11,23 @@ use evenkeel_domains::{
 };
 use evenkeel_engine::{Answer, Failure};
 
-/// What a client asks that wants these jobs done, and knows of an earlier one.
-pub(super) fn enqueue(jobs: &[NewWork], latest: Option<&String>) -> Request {
+/// What a client asks that wants these jobs done in the queue of this place, and knows of earlier ones.
+pub(super) fn enqueue(jobs: &[NewWork], place: usize, known: &[String]) -> Request {
     let work = |new: &NewWork| Work {
         kind: new.kind,
         poison: new.poison,
-        unique_key: new.unique.map(|unique| format!("u{unique}")),
-        ordering_key: new.ordering.map(|ordering| format!("o{ordering}")),
+        unique_key: new.unique.map(|unique| format!("{}{unique}", ["u", "v"][place])),
+        ordering_key: new.ordering.map(|ordering| format!("{}{ordering}", ["o", "p"][place])),
         priority: new.priority,
         delay_ms: new.delay_ms,
-        after: latest.filter(|_| new.after).cloned().into_iter().collect(),
+        after: known.iter().rev().take(new.after).cloned().collect(),
     };
     Request::Enqueue(jobs.iter().map(work).collect())
 }
 
 /// The command that asks for `request`; none of what is not asked of the queue.
-pub(super) fn command(settings: &Settings, client: u64, request: &Request) -> Option<Command> {
+pub(super) fn command(settings: &Settings, operation: &Operation) -> Option<Command> {
+    let Operation { client, place, request, .. } = operation;
     let action = match request {
         Request::Enqueue(works) => Action::Enqueue(works.iter().map(new_job).collect()),
         Request::Cancel { job } => Action::Cancel { job: number(job) },
@@ -46,8 +47,9 @@ pub(super) fn command(settings: &Settings, client: u64, request: &Request) -> Op
         }
         Request::Effect { .. } | Request::Dies => return None,
     };
-    let (queue, settings) = (QUEUE.to_owned(), Box::new(*settings));
-    Some(Command::Jobs(jobs::Command { queue, partition: PARTITION.0, settings, action }))
+    let queue = QUEUES[usize::from(*place)].to_owned();
+    let (partition, settings) = (*place, Box::new(*settings));
+    Some(Command::Jobs(jobs::Command { queue, partition, settings, action }))
 }
 
 fn new_job(work: &Work) -> NewJob {
@@ -73,16 +75,16 @@ fn number(job: &str) -> u64 {
 }
 
 /// The name of a job.
-pub(super) fn name(number: u64) -> String {
-    JobId { partition: PARTITION.0, number }.to_string()
+pub(super) fn name(place: u16, number: u64) -> String {
+    JobId { partition: place, number }.to_string()
 }
 
 /// What an answer says, in the words of a history.
-pub(super) fn outcome(answer: Answer<Domains>) -> Outcome {
+pub(super) fn outcome(place: u16, answer: Answer<Domains>) -> Outcome {
     let decided_ms = answer.delivered.at.0.saturating_sub(BEGIN_MS);
     let at_ms = (!answer.delivered.replayed).then_some(decided_ms);
     match answer.outcome {
-        Ok(Reply::Jobs(reply)) => replied(reply, decided_ms, at_ms),
+        Ok(Reply::Jobs(reply)) => replied(place, reply, decided_ms, at_ms),
         Ok(_) => unreachable!("only jobs are asked for"),
         Err(Failure::Refused(Refusal::Jobs(refusal))) => match refusal {
             jobs::Refusal::StaleLease(_) => Outcome::Stale { at_ms: decided_ms },
@@ -94,17 +96,17 @@ pub(super) fn outcome(answer: Answer<Domains>) -> Outcome {
     }
 }
 
-fn replied(reply: jobs::Reply, decided_ms: u64, at_ms: Option<u64>) -> Outcome {
+fn replied(place: u16, reply: jobs::Reply, decided_ms: u64, at_ms: Option<u64>) -> Outcome {
     match reply {
         jobs::Reply::Enqueued(taken) => Outcome::Enqueued {
             jobs: taken
                 .into_iter()
-                .map(|taken| Taken { job: name(taken.job), duplicate: taken.duplicate })
+                .map(|taken| Taken { job: name(place, taken.job), duplicate: taken.duplicate })
                 .collect(),
             at_ms,
         },
         jobs::Reply::Leased(leased, _) => {
-            let given = |leased| given(leased, decided_ms);
+            let given = |leased| given(place, leased, decided_ms);
             Outcome::Leased { jobs: leased.into_iter().map(given).collect() }
         }
         jobs::Reply::Job(standing) => Outcome::Stands {
@@ -117,12 +119,12 @@ fn replied(reply: jobs::Reply, decided_ms: u64, at_ms: Option<u64>) -> Outcome {
     }
 }
 
-fn given(leased: jobs::Leased, at_ms: u64) -> Given {
+fn given(place: u16, leased: jobs::Leased, at_ms: u64) -> Given {
     let payload: serde_json::Value = serde_json::from_str(&leased.payload).unwrap_or_default();
     Given {
         kind: if payload["kind"] == "put" { Kind::Put } else { Kind::Charge },
         poison: payload["poison"] == true,
-        job: name(leased.job),
+        job: name(place, leased.job),
         at_ms,
         crashes: leased.crashes,
         lease: Lease { attempt: leased.lease.attempt, fence: leased.lease.fence },

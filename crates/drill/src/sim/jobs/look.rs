@@ -1,8 +1,8 @@
 //! What a query finds: whether anything is left to do, and in the end every job.
 
 use super::{
-    super::{judge, logs::PARTITION, machines::BEGIN_MS},
-    QUEUE, QUIET_LOOKS, World, asking,
+    super::{judge, machines::BEGIN_MS},
+    QUEUES, QUIET_LOOKS, World, asking,
 };
 use crate::history::jobs::{End, Last};
 use evenkeel_domains::{
@@ -26,42 +26,54 @@ impl World {
 
     /// Whether no job can be had, now or later.
     pub(super) fn is_drained(&self) -> bool {
-        let query = jobs::Query::Queue { queue: QUEUE.into(), after: None };
-        let Some(jobs::Found::Queue(view)) = self.find(query) else { return false };
         let can_run = [State::Scheduled, State::Retry, State::Ready, State::Leased];
-        can_run.iter().all(|state| view.counts[*state as usize] == 0)
+        let owner = judge::owner(&self.machines).and_then(|owner| owner.partition.as_ref());
+        let all_is_told = owner.is_some_and(|owner| owner.outbox_stats().rows == 0);
+        all_is_told
+            && QUEUES.iter().all(|queue| {
+                let query = jobs::Query::Queue { queue: (*queue).into(), after: None };
+                let Some(jobs::Found::Queue(view)) = self.find(query) else { return false };
+                can_run.iter().all(|state| view.counts[*state as usize] == 0)
+            })
     }
 
     /// Every job that there is.
     pub(super) fn end(&self) -> Option<End> {
-        let mut found = BTreeMap::new();
+        let mut jobs = BTreeMap::new();
+        for place in 0..QUEUES.len() {
+            self.list(place, &mut jobs)?;
+        }
+        Some(End { jobs, drained: self.quiet >= QUIET_LOOKS && self.rests() })
+    }
+
+    fn list(&self, place: usize, found: &mut BTreeMap<String, Last>) -> Option<()> {
         let mut after = None;
         loop {
-            let (queue, limit) = (QUEUE.to_owned(), usize::MAX);
+            let (queue, limit) = (QUEUES[place].to_owned(), usize::MAX);
             let page =
                 self.find(jobs::Query::Jobs { queue, state: None, kind: None, after, limit });
             let Some(jobs::Found::Jobs(page, next)) = page else { return None };
             for view in page {
-                let (name, last) = self.last(view.job)?;
+                let (name, last) = self.last(place, view.job)?;
                 found.insert(name, last);
             }
             after = next;
             if after.is_none() {
-                let drained = self.quiet >= QUIET_LOOKS && self.rests();
-                return Some(End { jobs: found, drained });
+                return Some(());
             }
         }
     }
 
-    fn last(&self, number: u64) -> Option<(String, Last)> {
-        let job = JobId { partition: PARTITION.0, number };
-        let found = self.find(jobs::Query::Job { queue: QUEUE.into(), job })?;
+    fn last(&self, place: usize, number: u64) -> Option<(String, Last)> {
+        let (queue, place) = (QUEUES[place].to_owned(), u16::try_from(place).ok()?);
+        let job = JobId { partition: place, number };
+        let found = self.find(jobs::Query::Job { queue, job })?;
         let jobs::Found::Job(detail) = found else { return None };
         let jobs::JobView { state, attempt, failures, crashes, created_at, .. } = detail.job;
         let (state, ordering_key) = (asking::state(state), detail.ordering_key);
         let created_ms = created_at.0.saturating_sub(BEGIN_MS);
         let after = detail.after.iter().map(ToString::to_string).collect();
         let last = Last { state, attempt, failures, crashes, ordering_key, created_ms, after };
-        Some((asking::name(number), last))
+        Some((asking::name(place, number), last))
     }
 }

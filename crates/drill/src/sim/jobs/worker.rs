@@ -118,7 +118,9 @@ impl World {
         let jobs = match outcome {
             Outcome::Leased { jobs } if !jobs.is_empty() => jobs,
             _ => {
-                let pause = self.machines.rng.u64(40..200);
+                // Perhaps the other queue has some.
+                self.clients[client].place ^= 1;
+                let pause = self.machines.rng.u64(40..150);
                 return self.seek_after(client, pause);
             }
         };
@@ -196,7 +198,8 @@ impl World {
     /// Records what is not asked of the queue.
     fn records(&mut self, client: u64, request: Request, outcome: Outcome) {
         let called_ms = self.now_ms();
-        let operation = Operation { client, retry_key: None, request, called_ms, returned: None };
+        let (place, retry_key, returned) = (0, None, None);
+        let operation = Operation { client, place, retry_key, request, called_ms, returned };
         let operation = self.history.call(operation);
         self.history.returns(operation, called_ms, outcome);
     }

@@ -26,8 +26,8 @@ pub struct NewWork {
     pub priority: u8,
     /// Not to be started sooner.
     pub delay_ms: u64,
-    /// Whether it is to run after the latest one of its client.
-    pub after: bool,
+    /// It is to run after so many of the latest of its client.
+    pub after: usize,
 }
 
 /// How a worker fares with the jobs of one lease.
@@ -76,7 +76,7 @@ fn asks(rng: &mut Rng) -> Step {
         ordering: None,
         priority: 5,
         delay_ms: 0,
-        after: false,
+        after: 0,
     };
     let intent = match rng.u8(0..12) {
         0 => Intent::CancelJob,
@@ -86,7 +86,8 @@ fn asks(rng: &mut Rng) -> Step {
             Intent::Enqueue((0..jobs).map(|_| work(rng, &plain)).collect())
         }
     };
-    Step { pause_ms: rng.u64(0..200), resource: 0, intent, keyed: rng.u8(0..8) != 0 }
+    let resource = usize::from(rng.u8(0..3) == 0);
+    Step { pause_ms: rng.u64(0..200), resource, intent, keyed: rng.u8(0..8) != 0 }
 }
 
 fn work(rng: &mut Rng, plain: &NewWork) -> NewWork {
@@ -98,7 +99,7 @@ fn work(rng: &mut Rng, plain: &NewWork) -> NewWork {
         ordering,
         priority: if rng.bool() { plain.priority } else { rng.u8(0..10) },
         delay_ms: if rng.u8(0..5) == 0 { rng.u64(1..400) } else { 0 },
-        after: rng.u8(0..8) == 0,
+        after: if rng.u8(0..4) == 0 { rng.usize(1..=2) } else { 0 },
     }
 }
 
