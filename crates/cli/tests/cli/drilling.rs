@@ -20,6 +20,17 @@ fn killed_again_and_again_it_keeps_what_it_said() {
         assert_eq!(number("over_admission_max") > 0, leased, "{found}");
         assert!(number("over_admission") <= number("over_admission_max"), "{found}");
     }
+    for queue in ["orders", "mails", "bell"] {
+        let queues = report["queues"].as_array().unwrap();
+        let found = queues.iter().find(|one| one["queue"] == queue).unwrap();
+        let number = |name: &str| found[name].as_u64().unwrap();
+        assert!(number("jobs") > 5 && number("attempts") > 5 && number("done") > 3, "{found}");
+        assert_eq!(
+            number("jobs"),
+            number("done") + number("dead") + number("cancelled"),
+            "none is left: {found}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Workers that wait, and words whose times are not told: histories known to be good and known to be
-//! bad.
+//! Workers that wait, words whose times are not told, ids that are given out twice: histories known to
+//! be good and known to be bad.
 
 use evenkeel_drill::{
     checker::{JobsReport, check_jobs},
@@ -223,5 +223,24 @@ fn a_stale_word_is_one_that_was_sent_too_late() {
         let violations = told.report().violations;
         let stale = violations.iter().any(|one| one.promise.contains("stale lease"));
         assert_eq!(stale, !valid, "{called_ms}: {violations:#?}");
+    }
+}
+
+#[test]
+fn two_requests_do_not_have_one_job() {
+    let keyed = |keys: [Option<&str>; 2]| {
+        let mut told = Told::new();
+        for (heard_ms, key) in [500, 600].into_iter().zip(keys) {
+            told.enqueue(heard_ms, "0.1", 0, None);
+            if let Some(operation) = told.0.operations.last_mut() {
+                operation.retry_key = key.map(str::to_owned);
+            }
+        }
+        told.report().violations
+    };
+    assert_eq!(keyed([Some("k"), Some("k")]), []);
+    for keys in [[None, None], [Some("k"), Some("l")], [None, Some("k")]] {
+        let violations = keyed(keys);
+        assert!(violations[0].promise.contains("one of them has none"), "{violations:#?}");
     }
 }

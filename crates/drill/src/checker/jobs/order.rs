@@ -11,10 +11,36 @@ use crate::{
 use std::collections::BTreeMap;
 
 pub(super) fn check(book: &Book<'_>) -> Vec<Violation> {
-    let mut violations = keys(book);
+    let mut violations = ids(book);
+    violations.extend(keys(book));
     violations.extend(ordering(book));
     violations.extend(after(book));
     violations.extend(unique(book));
+    violations
+}
+
+/// Whoever is told that a job was taken in has one that is nobody else's.
+fn ids(book: &Book<'_>) -> Vec<Violation> {
+    let mut whose: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
+    let mut violations = Vec::new();
+    for (index, operation) in book.history.operations.iter().enumerate() {
+        let Some(Outcome::Enqueued { jobs, .. }) = operation.outcome() else { continue };
+        let retry_key = operation.retry_key.as_deref();
+        for taken in jobs.iter().filter(|taken| !taken.duplicate) {
+            let Some((first, key)) = whose.insert(&taken.job, (index, retry_key)) else { continue };
+            if retry_key.is_none() || retry_key != key {
+                violations.push(violation(
+                    format!("client {}", book.operation(first).client),
+                    format!(
+                        "no job is lost, but two requests were told that job {} was taken in for \
+                         them, and one of them has none.",
+                        taken.job
+                    ),
+                    [first, index],
+                ));
+            }
+        }
+    }
     violations
 }
 
