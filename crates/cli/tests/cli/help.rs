@@ -44,7 +44,7 @@ fn every_group_lists_its_own() {
         ("key", &["create", "list", "revoke", "help"][..]),
         ("config", &["init", "check", "show", "schema", "help"]),
         ("log", &["inspect", "verify", "help"]),
-        ("bench", &["reservations", "limits", "help"]),
+        ("bench", &["reservations", "limits", "jobs", "help"]),
         ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "help"]),
     ] {
         assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");
