@@ -119,7 +119,7 @@ impl JobsBench {
                 return Ok(JobsReport::Backlog(Box::new(report)));
             }
             JobsWorkload::IdlePolls { polls } => {
-                let process = process.ok_or_else(|| missing_pid())?;
+                let process = process.ok_or_else(missing_pid)?;
                 let report = IdlePolls { queue, settings, polls, process }.run(plan).await?;
                 return Ok(JobsReport::IdlePolls(report));
             }
