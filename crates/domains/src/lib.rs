@@ -21,10 +21,11 @@ use evenkeel_log::Incarnation;
 use evenkeel_state::{Read, StateError};
 use serde::{Deserialize, Serialize};
 
-/// Every path of every domain that can be asked. Those of [`jobs`] have no address yet.
+/// Every path of every domain.
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
-    reservations::PATHS.into_iter().chain(limits::PATHS).chain(meta::PATHS).collect()
+    let products = reservations::PATHS.into_iter().chain(limits::PATHS).chain(jobs::PATHS);
+    products.chain(meta::PATHS).collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.

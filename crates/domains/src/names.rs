@@ -23,6 +23,11 @@ impl Command {
                 meta::Action::SetContracts(_) => "contracts.set",
                 meta::Action::PutLimit { .. } => "limits.put",
                 meta::Action::DeleteLimit { .. } => "limits.delete",
+                meta::Action::PutQueue { .. } => "jobs.put_queue",
+                meta::Action::SetQueueMode { mode: meta::QueueMode::Open, .. } => "jobs.resume",
+                meta::Action::SetQueueMode { mode: meta::QueueMode::Paused, .. } => "jobs.pause",
+                meta::Action::SetQueueMode { mode: meta::QueueMode::Draining, .. } => "jobs.drain",
+                meta::Action::DeleteQueue { .. } => "jobs.delete_queue",
             },
             Self::Limits(command) => match command.action {
                 limits::Action::Check { .. } | limits::Action::Lease { .. } => "limits.check",

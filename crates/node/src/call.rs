@@ -115,6 +115,9 @@ pub enum NodeError {
     /// A session token names what this node's log has never held: it is of another life of it.
     #[error("the session token is of another life of the log")]
     SessionReset,
+    /// There is no queue of this name.
+    #[error("there is no such queue")]
+    NoQueue,
     /// The tenant's name is not known.
     #[error("there is no such tenant")]
     NoTenant,

@@ -99,6 +99,7 @@ impl<L: Log> Slot<L> {
         self.gauges.quarantine(PANICKED.into());
         if let Some(owner) = self.owner.take() {
             tracing::error!(partition = %owner.partition.id(), "{PANICKED}");
+            owner.give_up_ready();
             // Whoever waits is told by their tickets' end.
             drop(owner);
         }

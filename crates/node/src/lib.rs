@@ -12,6 +12,7 @@ mod clock;
 mod flush;
 mod heavy;
 mod host;
+mod jobs;
 mod limits;
 mod meta;
 mod node;
@@ -26,6 +27,10 @@ mod ticket;
 pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant};
 pub use clock::Clock;
 pub use heavy::{Heaviest, HeavyHitter, SHOWN_MAX, SLOTS, WINDOW_MS};
+pub use jobs::{
+    JobsOf, JobsPage, LeaseRequest, QueueEvents, QueueReport, QueueState, Replay, ReplayPage,
+    ReplayPlace, Taken, Told,
+};
 pub use limits::{Answered, Ask, CheckFailure, Checked, Verdict};
 pub use meta::MetaView;
 pub use node::Node;

@@ -435,7 +435,7 @@ fn command_of(checks: Vec<Check>, action: Action) -> limits::Command {
 }
 
 /// Runs all of `work` side by side, in this task; answers in its order.
-async fn together<W: Future>(work: impl Iterator<Item = W>) -> Vec<W::Output> {
+pub(crate) async fn together<W: Future>(work: impl Iterator<Item = W>) -> Vec<W::Output> {
     let mut running: Vec<Pin<Box<W>>> = work.map(Box::pin).collect();
     let mut done: Vec<Option<W::Output>> = running.iter().map(|_| None).collect();
     poll_fn(|context| {

@@ -5,6 +5,7 @@ use crate::{
     CallOptions, Called, Clock, MetaView, NodeError, NodeStats, ReadOptions, SessionToken, Tenant,
     archive::Archive,
     host::Mailbag,
+    jobs::ReadyMap,
     limits::{Leases, Underway},
     meta::MetaCell,
     owner::{Message, ReadTicket},
@@ -47,6 +48,8 @@ pub(crate) struct Inner<F: Files> {
     pub(crate) incarnation: Incarnation,
     pub(crate) owners: HashMap<PartitionId, Handle>,
     pub(crate) leases: Leases,
+    /// Where jobs are ready, and who waits for some.
+    pub(crate) ready: ReadyMap,
     pub(crate) counters: Arc<Counters>,
     pub(crate) archive: Archive,
     /// Checks of limits over several partitions.
@@ -249,6 +252,12 @@ impl<F: Files> Node<F> {
         Ok(Tenant { id, name: name.into() })
     }
 
+    /// Data partitions, which routing counts.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.0.partitions
+    }
+
     /// Record time now.
     #[must_use]
     pub fn now(&self) -> Time {
@@ -361,7 +370,7 @@ impl<F: Files> Node<F> {
         owner.mailbag.try_send(message)
     }
 
-    async fn read(
+    pub(crate) async fn read(
         &self,
         id: PartitionId,
         tenant: TenantId,
@@ -432,6 +441,13 @@ impl<F: Files> Node<F> {
         Ok(Called { answer: found, replayed: false, as_of, staleness_ms: 0, at })
     }
 
+    /// How fresh an answer of `path` must be whose caller asks for `asked`.
+    pub(crate) fn level_of(&self, path: &str, asked: Option<Level>) -> Level {
+        let meta = self.meta();
+        let contract = meta.registry.get(path).expect("it is a declared path");
+        asked.or(contract.settings.consistency).unwrap_or(Level::Linearizable)
+    }
+
     /// How long a caller of `path` waits who asks for `asked`.
     pub(crate) fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
         let meta = self.meta();
@@ -457,6 +473,13 @@ impl<F: Files> Node<F> {
                 && owner.is_some_and(|owner| owner.gauges.may_have_shown(token.offset))
         });
         if known { Ok(()) } else { Err(NodeError::SessionReset) }
+    }
+
+    /// What a partition is known to have shown.
+    pub(crate) fn shown(&self, partition: PartitionId) -> SessionToken {
+        let owner = self.0.owners.get(&partition);
+        let offset = owner.map_or(Offset(0), |owner| owner.gauges.offset());
+        self.token(partition, offset)
     }
 
     fn token(&self, partition: PartitionId, offset: Offset) -> SessionToken {

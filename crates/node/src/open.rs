@@ -5,6 +5,7 @@ use crate::{
     archive::{self, Archive},
     flush::{Budget, Flusher},
     host::{Host, Letter, Mailbag, Slot},
+    jobs::ReadyMap,
     limits::{Leases, Underway},
     meta::{MetaCell, MetaKeeper},
     node::{Handle, Inner},
@@ -92,7 +93,9 @@ impl<F: Files> Node<F> {
         let data = recovery::bootstrap(&log, &stored, &options, clock.now()).await?;
         let counters = Arc::new(Counters::default());
         let meta = MetaCell::new();
-        let crew = Crew::new(&log, &store, &options, clock, &meta, &counters, data)?;
+        let ready = ReadyMap::default();
+        let shared = Shared { meta: &meta, ready: &ready, counters: &counters };
+        let crew = Crew::new(&log, &store, &options, clock, &shared, data)?;
         let (owners, tasks) = tokio::select! {
             started = crew.start(&log, clock) => started,
             why = log.failed() => return Err(OpenError::Log(why)),
@@ -105,6 +108,7 @@ impl<F: Files> Node<F> {
             incarnation: incarnation.max(recovery::FIRST_INCARNATION),
             owners,
             leases: Leases::default(),
+            ready,
             counters,
             archive: Archive::new(store, options.data.join(recovery::SNAPSHOT_DIRECTORY)),
             underway: Underway::new(options.across_max),
@@ -113,6 +117,7 @@ impl<F: Files> Node<F> {
             log_failed: OnceLock::new(),
         }));
         node.spawn_watches(&options, &recovered);
+        node.tell_older_settings().await;
         Ok(node)
     }
 
@@ -139,6 +144,13 @@ impl<F: Files> Node<F> {
     }
 }
 
+/// What all owners have in common.
+struct Shared<'s> {
+    meta: &'s MetaCell,
+    ready: &'s ReadyMap,
+    counters: &'s Arc<Counters>,
+}
+
 /// The owners, shared out among hosts.
 struct Crew<F: Files> {
     handles: HashMap<PartitionId, Handle>,
@@ -152,15 +164,14 @@ impl<F: Files> Crew<F> {
         store: &Store,
         options: &NodeOptions,
         clock: Clock,
-        meta: &MetaCell,
-        counters: &Arc<Counters>,
+        shared: &Shared<'_>,
         data: u16,
     ) -> Result<Self, OpenError> {
         let engine = Options { writer: draw_writer(), ..options.engine.clone() };
         let ids = || (0..data).map(PartitionId).chain([PartitionId::META]);
         let count = usize::from(data) + 1;
         let budget =
-            Budget::new(store.clone(), Arc::clone(counters), options.memtable_bytes, count);
+            Budget::new(store.clone(), Arc::clone(shared.counters), options.memtable_bytes, count);
         let (bags, inboxes): (Vec<_>, Vec<_>) =
             (0..options.hosts.clamp(1, count)).map(|_| mpsc::channel(CHANNEL_MAX)).unzip();
         let mut owners = Vec::new();
@@ -172,7 +183,8 @@ impl<F: Files> Crew<F> {
                 Arc::clone(log),
                 clock,
                 Flusher::new(Arc::clone(&budget)),
-                (id == PartitionId::META).then(|| MetaKeeper::new(meta.clone())),
+                (id == PartitionId::META).then(|| MetaKeeper::new(shared.meta.clone())),
+                shared.ready.clone(),
             );
             let letters = bags[index % bags.len()].clone();
             let mailbag = Mailbag { letters, slot: index / bags.len() };

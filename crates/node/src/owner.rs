@@ -6,16 +6,18 @@ use crate::{
     call::{NodeError, SessionToken},
     flush::Flusher,
     heavy::Heavy,
+    jobs::ReadyMap,
     meta::MetaKeeper,
     stats::Gauges,
     ticket::CommandTicket,
 };
-use evenkeel_domains::{Domains, Found, Query};
+use evenkeel_domains::{Domains, Found, Query, jobs};
 use evenkeel_engine::{
     Answer, Delivered, Entity, Failure, Outcome, Output, Partition, Request, Role, Stop, TenantId,
     Time,
 };
 use evenkeel_log::{Hash, Log, Offset, PartitionId, Record, Tail};
+use evenkeel_state::StateError;
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -79,6 +81,10 @@ pub(crate) struct Owner<L> {
     flusher: Flusher,
     /// Of the owner of `meta`: what publishes its copy.
     meta: Option<MetaKeeper>,
+    /// What is told how much there is to lease.
+    ready: ReadyMap,
+    /// Whether that was told all there is since this node leads.
+    ready_told: bool,
     appends: Appends,
     watchers: HashMap<Entity, watch::Sender<()>>,
     watchers_swept_at: usize,
@@ -103,6 +109,7 @@ impl<L: Log> Owner<L> {
         clock: Clock,
         flusher: Flusher,
         meta: Option<MetaKeeper>,
+        ready: ReadyMap,
     ) -> Self {
         Self {
             partition,
@@ -111,6 +118,8 @@ impl<L: Log> Owner<L> {
             clock,
             flusher,
             meta,
+            ready,
+            ready_told: false,
             appends: Appends::default(),
             watchers: HashMap::new(),
             watchers_swept_at: WATCHERS_SWEPT_AT,
@@ -225,6 +234,7 @@ impl<L: Log> Owner<L> {
     fn carry_out(&mut self) {
         let outputs = self.partition.outputs();
         let published = self.publish_meta();
+        self.tell_all_ready();
         let decided = outputs.iter().filter(|output| is_decision(output)).count();
         if decided > 0 {
             self.gauges.count_batch(decided);
@@ -246,6 +256,8 @@ impl<L: Log> Owner<L> {
                 Output::SteppedDown(why) => {
                     tracing::warn!(partition = %self.partition.id(), why, "stepped down");
                     self.deposed = true;
+                    self.ready_told = false;
+                    self.give_up_ready();
                 }
             }
         }
@@ -314,7 +326,46 @@ impl<L: Log> Owner<L> {
         let _ = reply.send(sender.subscribe());
     }
 
+    /// Whoever begins to lead says how much there is to lease of every queue; from then on, of those
+    /// that change.
+    fn tell_all_ready(&mut self) {
+        if self.ready_told || self.partition.role() != Role::Owner {
+            return;
+        }
+        match jobs::all_readiness(&self.partition.view()) {
+            Ok(queues) => {
+                self.ready_told = true;
+                let (id, now) = (self.partition.id(), self.clock.now());
+                queues.into_iter().for_each(|queue| self.ready.learn(id, queue, now));
+            }
+            Err(error) => self.not_ready(&error),
+        }
+    }
+
+    /// Nothing is leased here any more.
+    pub(crate) fn give_up_ready(&self) {
+        self.ready.forget(self.partition.id());
+    }
+
+    fn tell_ready(&mut self, entity: Entity) {
+        match jobs::readiness(&self.partition.view(), entity) {
+            Ok(Some(queue)) => self.ready.learn(self.partition.id(), queue, self.clock.now()),
+            Ok(None) => {}
+            Err(error) => self.not_ready(&error),
+        }
+    }
+
+    /// All of it is told again once the store can be read.
+    fn not_ready(&mut self, error: &StateError) {
+        tracing::error!(partition = %self.partition.id(), %error, "queues cannot be read");
+        self.ready_told = false;
+        self.read_failed |= error.is_store_failure();
+    }
+
     fn notify(&mut self, entity: Entity) {
+        if entity.domain == jobs::DOMAIN {
+            self.tell_ready(entity);
+        }
         if let Some(sender) = self.watchers.get(&entity)
             && sender.send(()).is_err()
         {

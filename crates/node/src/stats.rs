@@ -81,6 +81,10 @@ impl Gauges {
         self.offset.store(offset.0, Ordering::Release);
     }
 
+    pub(crate) fn offset(&self) -> Offset {
+        Offset(self.offset.load(Ordering::Acquire))
+    }
+
     /// Whether an answer may have named `offset`. Of a partition that is out of service nobody
     /// can tell: its log may have ended before that was read.
     pub(crate) fn may_have_shown(&self, offset: Offset) -> bool {

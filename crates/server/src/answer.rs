@@ -2,7 +2,7 @@
 
 use crate::{code::Code, connection::InFlight, text::push_decimal};
 use bytes::Bytes;
-use evenkeel_node::{Called, SessionToken};
+use evenkeel_node::{Called, MetaView, SessionToken};
 use hyper::{
     Response, StatusCode,
     body::{Frame, SizeHint},
@@ -57,6 +57,16 @@ impl Delivered {
         let Called { answer, replayed, as_of, staleness_ms, .. } = called;
         (answer, Self { as_of, staleness_ms, replayed })
     }
+
+    /// It rests on these too: of a partition on the newest.
+    pub(crate) fn see(&mut self, tokens: &[SessionToken]) {
+        for token in tokens {
+            match self.as_of.iter_mut().find(|seen| seen.partition == token.partition) {
+                Some(seen) => seen.offset = seen.offset.max(token.offset),
+                None => self.as_of.push(*token),
+            }
+        }
+    }
 }
 
 impl Answer {
@@ -81,6 +91,12 @@ impl Answer {
     pub(crate) fn delivered(mut self, delivered: Delivered) -> Self {
         self.delivered = Some(delivered);
         self
+    }
+
+    /// The same, read from the node's copy of `meta`.
+    pub(crate) fn resting(self, view: &MetaView) -> Self {
+        let as_of = view.as_of.into_iter().collect();
+        self.delivered(Delivered { as_of, staleness_ms: 0, replayed: false })
     }
 
     pub(crate) fn counted_as(mut self, code: Option<Code>) -> Self {

@@ -12,8 +12,15 @@ use hyper::{
 /// The scope that stands for every other of its tenant.
 pub(crate) const ADMIN: &str = "admin";
 /// Every scope that a key may have.
-pub(crate) const SCOPES: [&str; 5] =
-    [ADMIN, "reservations:read", "reservations:write", "limits:read", "limits:write"];
+pub(crate) const SCOPES: [&str; 7] = [
+    ADMIN,
+    "reservations:read",
+    "reservations:write",
+    "limits:read",
+    "limits:write",
+    "jobs:read",
+    "jobs:write",
+];
 /// The tenant that exists from the start; its administrators may make keys for others.
 pub(crate) const DEFAULT_TENANT: &str = "default";
 

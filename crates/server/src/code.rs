@@ -45,6 +45,8 @@ codes! {
         "Use a key with the scope that the detail names, or the host name that the server expects.";
     InvalidPolicy, "invalid_policy", 400, "The limit's policy is not legal", false,
         "Change the policy; the detail says which rule it breaks.";
+    InvalidQueue, "invalid_queue", 400, "The queue's settings are not legal", false,
+        "Change the settings; the detail says which rule they break.";
     NotFound, "not_found", 404, "Not found", false,
         "It was never there, or it was resolved longer ago than its retention.";
     MethodNotAllowed, "method_not_allowed", 405, "Not a method of this address", false,
@@ -81,6 +83,14 @@ codes! {
         "It was released, or its time is over: stop what it was for, or check again for another.";
     WrongAlgorithm, "wrong_algorithm", 409, "Not for a limit of this algorithm", false,
         "Slots of a concurrency limit are given back by releasing their leases.";
+    QueueFixed, "queue_fixed", 409, "This of a queue cannot change", false,
+        "Keep `field` as it is, or put another queue.";
+    QueueInUse, "queue_in_use", 409, "The queue is in use", true,
+        "Drain the queue, and delete it when nothing waits or runs in it.";
+    TooManyQueues, "too_many_queues", 409, "There are as many queues as there may be", false,
+        "Delete queues that are not used.";
+    QueueDraining, "queue_draining", 409, "The queue takes nothing in", false,
+        "Put the job into another queue, or resume this one.";
     StaleLease, "stale_lease", 409, "The lease is not the job's any more", false,
         "Stop what it was for: its time was over, or the job has moved on; `state` says where. Nothing was changed.";
     LeaseTooLong, "lease_too_long", 409, "The queue has no lease so long", false,

@@ -1,7 +1,7 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
-use crate::{code::Code, problem::Problem, reservations};
-use evenkeel_domains::{Refusal, jobs, limits, meta};
+use crate::{code::Code, jobs, problem::Problem, reservations};
+use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
 
@@ -15,6 +15,7 @@ pub(crate) fn problem(error: NodeError) -> Problem {
         NodeError::Failed(failure) => failed(failure),
         NodeError::Partly(error) => problem(*error).effects_unknown(),
         NodeError::SessionReset => Problem::new(Code::SessionReset, error.to_string()),
+        NodeError::NoQueue => Problem::new(Code::NotFound, error.to_string()),
         NodeError::NoTenant => Problem::new(Code::Forbidden, "the key's tenant does not exist"),
     }
 }
@@ -39,46 +40,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Reservations(refusal) => reservations::refused(refusal),
         Refusal::Meta(refusal) => of_meta(&refusal),
         Refusal::Limits(refusal) => of_limits(&refusal),
-        Refusal::Jobs(refusal) => of_jobs(&refusal),
-    }
-}
-
-fn of_jobs(refusal: &jobs::Refusal) -> Problem {
-    use jobs::Refusal as No;
-    match refusal {
-        No::NoJob => Problem::new(
-            Code::NotFound,
-            "there is no such job, or it was over longer ago than its queue keeps jobs",
-        ),
-        No::StaleLease(standing) => {
-            Problem::new(Code::StaleLease, "the job is not this lease's, and nothing was changed")
-                .with("state", standing.state.name())
-        }
-        No::LeaseTooLong { max_ms } => {
-            Problem::new(Code::LeaseTooLong, format!("a lease lasts at most {max_ms} ms"))
-                .with("max_ms", *max_ms)
-        }
-        No::ResultTooLarge { max_bytes } => {
-            Problem::new(Code::ResultTooLarge, format!("a result has at most {max_bytes} bytes"))
-                .with("max_bytes", *max_bytes)
-        }
-        No::BacklogFull { backlog, max } => Problem::new(
-            Code::BacklogFull,
-            format!("{backlog} jobs wait in this partition; of this priority, {max} may"),
-        ),
-        No::NoAfter(job) => Problem::new(
-            Code::NoAfter,
-            format!("{job} is not in this partition, was cancelled or is forgotten"),
-        ),
-        No::Over(state) => Problem::new(Code::JobOver, format!("the job is {}", state.name()))
-            .with("state", state.name()),
-        No::NotDead(state) => Problem::new(Code::NotDead, format!("the job is {}", state.name()))
-            .with("state", state.name()),
-        No::UniqueKeyTaken { job } => Problem::new(
-            Code::UniqueKeyTaken,
-            "another job with the same unique key has been taken in since",
-        )
-        .with("job", *job),
+        Refusal::Jobs(refusal) => jobs::refused(&refusal),
     }
 }
 
@@ -103,6 +65,25 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
             format!("{field} decides where and how the limit counts, so it cannot change"),
         )
         .with("field", *field),
+        meta::Refusal::NoQueue => Problem::new(Code::NotFound, "there is no such queue"),
+        meta::Refusal::BadSettings(error) => Problem::new(Code::InvalidQueue, error.to_string()),
+        meta::Refusal::QueueFixed => Problem::new(
+            Code::QueueFixed,
+            "spread decides where the queue's jobs are, so it cannot change",
+        )
+        .with("field", "spread"),
+        meta::Refusal::QueueNotDraining => Problem::new(
+            Code::QueueInUse,
+            "the queue still takes jobs in: drain it first, POST /v1/queues/{q}/drain",
+        ),
+        meta::Refusal::TooManyQueues => Problem::new(
+            Code::TooManyQueues,
+            format!(
+                "there may be at most {} queues a tenant, and {} in all",
+                meta::QUEUES_MAX,
+                meta::ALL_QUEUES_MAX
+            ),
+        ),
         meta::Refusal::TooManyLimits => Problem::new(
             Code::TooManyLimits,
             format!(

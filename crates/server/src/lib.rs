@@ -18,6 +18,7 @@ mod failure;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod headers;
+mod jobs;
 mod json;
 mod keys;
 mod limits;

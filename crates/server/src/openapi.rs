@@ -4,6 +4,12 @@
 use crate::{
     auth::Needs,
     code::Code,
+    jobs::{
+        CompleteManyRequest, CompleteRequest, EnqueueRequest, EnqueuedBody,
+        ExtendRequest as JobExtend, FailRequest, JobBody, JobDetailBody, JobList, LeaseRequest,
+        LeasedBody, ProgressRequest, QueueBody, QueueEventList, QueueList, QueueRequest,
+        ReplayRequest, ReplayedBody, ReportBody, SnoozeRequest, StandingBody, StandingList,
+    },
     keys::{CreatedKeyBody, KeyList, KeyRequest},
     limits::{
         CheckRequest, CheckedBody, LimitBody, LimitList, LimitRequest, RefundRequest,
@@ -153,7 +159,7 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
             .map(|name| json!({ "name": name, "in": "header", "schema": { "type": "string" } })),
     );
     let mut operation = json!({
-        "operationId": declared.map_or_else(|| format!("{:?}", route.operation), |path| path.name.to_owned()),
+        "operationId": operation_id(route, declared),
         "parameters": parameters,
         "responses": responses(route),
     });
@@ -163,7 +169,10 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
     }
     if let Some(schema) = route.docs.takes {
         operation["requestBody"] = json!({
-            "required": !matches!(schema, "ConfirmRequest" | "EmptyRequest"),
+            "required": !matches!(
+                schema,
+                "ConfirmRequest" | "EmptyRequest" | "QueueRequest" | "ReplayRequest"
+            ),
             "content": { "application/json": { "schema": reference(schema) } },
         });
     }
@@ -173,6 +182,17 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
         Needs::Scope(scope) => json!([{ "key": [scope] }]),
     };
     operation
+}
+
+/// The path's name; of a second address of the same path, with what is done there.
+fn operation_id(route: &Route, declared: Option<&Path>) -> String {
+    match declared {
+        Some(path) if path.route.matches('/').count() == route.segments.len() => {
+            path.name.to_owned()
+        }
+        Some(path) => format!("{}.{:?}", path.name, route.operation),
+        None => format!("{:?}", route.operation),
+    }
 }
 
 /// The headers that steer a request, as far as its path listens to them.
@@ -266,6 +286,28 @@ fn schemas() -> Value {
         SubjectsBody<'_>,
         ReleasedBody<'_>,
         RenewedBody<'_>,
+        QueueRequest,
+        EnqueueRequest,
+        LeaseRequest,
+        CompleteRequest,
+        CompleteManyRequest,
+        FailRequest,
+        JobExtend,
+        SnoozeRequest,
+        ProgressRequest,
+        ReplayRequest,
+        QueueBody<'_>,
+        QueueList<'_>,
+        ReportBody<'_>,
+        EnqueuedBody,
+        LeasedBody<'_>,
+        StandingBody,
+        StandingList,
+        JobBody<'_>,
+        JobList<'_>,
+        JobDetailBody<'_>,
+        ReplayedBody,
+        QueueEventList,
         KeyRequest,
         CreatedKeyBody<'_>,
         KeyList<'_>,

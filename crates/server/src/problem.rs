@@ -99,7 +99,8 @@ impl Problem {
         self
     }
 
-    fn retry_after(self, seconds: u64) -> Self {
+    /// The same, with when to come back.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
         self.header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 

@@ -33,6 +33,28 @@ pub(crate) enum Operation {
     GetLimit,
     ListLimits,
     DeleteLimit,
+    Enqueue,
+    LeaseJobs,
+    Complete,
+    CompleteMany,
+    Fail,
+    ExtendJob,
+    Snooze,
+    Progress,
+    CancelJob,
+    RetryJob,
+    GetJob,
+    ListJobs,
+    GetQueue,
+    ListDead,
+    ReplayDead,
+    QueueEvents,
+    PutQueue,
+    PauseQueue,
+    ResumeQueue,
+    DrainQueue,
+    DeleteQueue,
+    ListQueues,
     CreateKey,
     ListKeys,
     RevokeKey,
@@ -66,6 +88,8 @@ const READ: Needs = Needs::Scope("reservations:read");
 const WRITE: Needs = Needs::Scope("reservations:write");
 const LIMITS_READ: Needs = Needs::Scope("limits:read");
 const LIMITS_WRITE: Needs = Needs::Scope("limits:write");
+const JOBS_READ: Needs = Needs::Scope("jobs:read");
+const JOBS_WRITE: Needs = Needs::Scope("jobs:write");
 
 macro_rules! routes {
     ($($operation:ident: $method:ident $segments:expr, $path:expr, $needs:expr, $docs:expr;)*) => {
@@ -128,6 +152,51 @@ routes! {
         Docs::of("200", "LimitList").query(&["limit", "cursor"]);
     DeleteLimit: DELETE ["v1", "limits", "{}"], Some("limits.delete"), LIMITS_WRITE,
         Docs::nothing();
+    Enqueue: POST ["v1", "queues", "{}", "jobs"], Some("jobs.enqueue"), JOBS_WRITE,
+        Docs::of("201", "Enqueued").takes("EnqueueRequest");
+    LeaseJobs: POST ["v1", "queues", "{}", "lease"], Some("jobs.lease"), JOBS_WRITE,
+        Docs::of("200", "Leased").takes("JobLeaseRequest");
+    Complete: POST ["v1", "queues", "{}", "jobs", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("CompleteRequest");
+    CompleteMany: POST ["v1", "queues", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
+        Docs::of("200", "StandingList").takes("CompleteManyRequest");
+    Fail: POST ["v1", "queues", "{}", "jobs", "{}", "fail"], Some("jobs.fail"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("FailRequest");
+    ExtendJob: POST ["v1", "queues", "{}", "jobs", "{}", "extend"], Some("jobs.extend"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("JobExtendRequest");
+    Snooze: POST ["v1", "queues", "{}", "jobs", "{}", "snooze"], Some("jobs.snooze"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("SnoozeRequest");
+    Progress: POST ["v1", "queues", "{}", "jobs", "{}", "progress"], Some("jobs.progress"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("ProgressRequest");
+    CancelJob: POST ["v1", "queues", "{}", "jobs", "{}", "cancel"], Some("jobs.cancel"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("EmptyRequest");
+    RetryJob: POST ["v1", "queues", "{}", "jobs", "{}", "retry"], Some("jobs.replay"), JOBS_WRITE,
+        Docs::of("200", "Standing").takes("EmptyRequest");
+    GetJob: GET ["v1", "queues", "{}", "jobs", "{}"], Some("jobs.get"), JOBS_READ,
+        Docs::of("200", "JobDetail");
+    ListJobs: GET ["v1", "queues", "{}", "jobs"], Some("jobs.list"), JOBS_READ,
+        Docs::of("200", "JobList").query(&["state", "kind", "limit", "cursor"]);
+    GetQueue: GET ["v1", "queues", "{}"], Some("jobs.queue"), JOBS_READ,
+        Docs::of("200", "QueueReport");
+    ListDead: GET ["v1", "queues", "{}", "dead"], Some("jobs.dead"), JOBS_READ,
+        Docs::of("200", "JobList")
+            .query(&["kind", "error", "from", "until", "limit", "cursor"]);
+    ReplayDead: POST ["v1", "queues", "{}", "dead", "replay"], Some("jobs.replay"), JOBS_WRITE,
+        Docs::of("200", "Replayed").takes("ReplayRequest");
+    QueueEvents: GET ["v1", "queues", "{}", "events"], Some("jobs.events"), JOBS_READ,
+        Docs::of("200", "QueueEventList").query(&["after", "limit"]);
+    PutQueue: PUT ["v1", "queues", "{}"], Some("jobs.put_queue"), JOBS_WRITE,
+        Docs::of("200", "Queue").takes("QueueRequest").also("201");
+    PauseQueue: POST ["v1", "queues", "{}", "pause"], Some("jobs.pause"), JOBS_WRITE,
+        Docs::of("200", "Queue").takes("EmptyRequest");
+    ResumeQueue: POST ["v1", "queues", "{}", "resume"], Some("jobs.resume"), JOBS_WRITE,
+        Docs::of("200", "Queue").takes("EmptyRequest");
+    DrainQueue: POST ["v1", "queues", "{}", "drain"], Some("jobs.drain"), JOBS_WRITE,
+        Docs::of("200", "Queue").takes("EmptyRequest");
+    DeleteQueue: DELETE ["v1", "queues", "{}"], Some("jobs.delete_queue"), JOBS_WRITE,
+        Docs::nothing();
+    ListQueues: GET ["v1", "queues"], Some("jobs.queues"), JOBS_READ,
+        Docs::of("200", "QueueList").query(&["limit", "cursor"]);
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");
     ListKeys: GET ["v1", "keys"], Some("keys.list"), Needs::Scope(ADMIN),

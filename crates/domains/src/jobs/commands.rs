@@ -123,6 +123,8 @@ pub enum Action {
         max: u32,
         /// Only say which they would be.
         dry_run: bool,
+        /// When the first of them is due and how much later each next one; at once without it.
+        pace: Option<Pace>,
         /// Who asks.
         by: String,
     },
@@ -287,6 +289,23 @@ pub struct DeadFilter {
     pub until: Option<Time>,
 }
 
+/// How jobs that come back are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// When the first is due: so much from now.
+    pub first_ms: u64,
+    /// Microseconds between one and the next.
+    pub every_us: u64,
+}
+
+impl Pace {
+    /// How much from now the job is due that comes back after `before` others.
+    #[must_use]
+    pub fn delay_ms(&self, before: u64) -> u64 {
+        self.first_ms.saturating_add(before.saturating_mul(self.every_us) / 1_000)
+    }
+}
+
 /// A place in a list of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -401,6 +420,8 @@ pub enum Refusal {
         /// The largest.
         max_bytes: u32,
     },
+    /// The queue takes nothing in.
+    Draining,
     /// As many jobs wait as may, of this priority.
     BacklogFull {
         /// So many wait.
@@ -431,6 +452,7 @@ impl Refusal {
             Self::StaleLease(_) => "stale_lease",
             Self::LeaseTooLong { .. } => "lease_too_long",
             Self::ResultTooLarge { .. } => "result_too_large",
+            Self::Draining => "queue_draining",
             Self::BacklogFull { .. } => "backlog_full",
             Self::NoAfter(_) => "no_after",
             Self::Over(_) => "job_over",

@@ -1,17 +1,18 @@
 //! What the paths of jobs promise, and why: the prose. What the code knows is in `facts`.
 //!
 //! The paths of whoever has work done are in `asking`, those of workers in `working`, those of
-//! whoever looks, or brings dead letters back, in `seeing`.
+//! whoever looks, or brings dead letters back, in `seeing`, those of what queues say in `queues`.
 
 mod asking;
 mod facts;
+mod queues;
 mod seeing;
 mod working;
 
 use evenkeel_contract::{Access, BlastRadius, Level, Path, Settings, metric};
 
 /// Every path of this domain.
-pub static PATHS: [&Path; 14] = [
+pub static PATHS: [&Path; 20] = [
     &asking::ENQUEUE,
     &working::LEASE,
     &working::COMPLETE,
@@ -26,6 +27,12 @@ pub static PATHS: [&Path; 14] = [
     &seeing::EVENTS,
     &seeing::DEAD,
     &seeing::REPLAY,
+    &queues::PUT,
+    &queues::PAUSE,
+    &queues::RESUME,
+    &queues::DRAIN,
+    &queues::DELETE,
+    &queues::LIST,
 ];
 
 /// What the writes about one job have in common. Not a path of its own.

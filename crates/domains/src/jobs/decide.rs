@@ -73,9 +73,9 @@ fn decide_about(subject: &mut Subject<'_, '_, '_>, action: &Action) -> Decided {
     let standing = match action {
         Action::Enqueue(jobs) => return enqueue(subject, jobs),
         Action::Lease { worker, max, lease_ms } => return lease(subject, worker, *max, *lease_ms),
-        Action::Replay { filter, after, max, dry_run, by } => {
-            let (after, max, dry_run) = (*after, *max, *dry_run);
-            return replay(subject, &replay::Request { filter, after, max, dry_run, by });
+        Action::Replay { filter, after, max, dry_run, pace, by } => {
+            let (after, max, dry_run, pace) = (*after, *max, *dry_run, *pace);
+            return replay(subject, &replay::Request { filter, after, max, dry_run, pace, by });
         }
         Action::Retry { job, by } => return retry(subject, *job, by),
         Action::Complete { job, lease, result } => {
@@ -139,7 +139,8 @@ fn complete(
         subject.note(number, &mut job, NoteKind::Result, result.clone());
     }
     job.ended = Ended::Completed;
-    subject.queue.totals.completed += 1;
+    subject.total(&job, |totals| &mut totals.completed);
+    subject.ran(&job);
     subject.end(number, &mut job, State::Done)?;
     Ok(standing(number, &job))
 }
@@ -184,6 +185,7 @@ fn snooze(
         Held::Live(job) => job,
         Held::Again(standing) => return Ok(standing),
     };
+    subject.ran(&job);
     job.ended = Ended::Snoozed;
     job.worker = None;
     if job.cancel {

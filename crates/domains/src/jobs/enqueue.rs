@@ -15,6 +15,9 @@ pub(super) fn enqueue(
     subject: &mut Subject<'_, '_, '_>,
     jobs: &[NewJob],
 ) -> Result<Reply, Stop<Refusal>> {
+    if subject.queue.settings.draining {
+        return Err(Stop::Refused(Refusal::Draining));
+    }
     let taken: Result<_, _> = jobs.iter().map(|job| take_in(subject, job)).collect();
     Ok(Reply::Enqueued(taken?))
 }
@@ -45,6 +48,7 @@ fn take_in(subject: &mut Subject<'_, '_, '_>, new: &NewJob) -> Result<Enqueued, 
         crashes: 0,
         fence: 0,
         ended: Ended::Not,
+        leased_at: Time(0),
         worker: None,
         pending,
         waited_for: false,
@@ -68,7 +72,7 @@ fn take_in(subject: &mut Subject<'_, '_, '_>, new: &NewJob) -> Result<Enqueued, 
     let turn = subject.join(number, &mut job)?;
     let (state, at) = subject.belongs(&job, turn);
     subject.put_in(number, &mut job, state, at);
-    subject.queue.totals.enqueued += 1;
+    subject.total(&job, |totals| &mut totals.enqueued);
     Ok(Enqueued { job: number, state, duplicate: false })
 }
 

@@ -100,7 +100,12 @@ fn give(
         return Ok(None);
     };
     assert!(job.state == State::Ready, "I9: only a job that is ready is leased");
-    let expires_at = subject.ctx.now().plus_ms(lease_ms);
+    let now = subject.ctx.now();
+    let expires_at = now.plus_ms(lease_ms);
+    let kind = subject.kind(&job);
+    kind.leases += 1;
+    kind.wait_ms += now.0.saturating_sub(job.at.0);
+    job.leased_at = now;
     job.attempt += 1;
     job.fence = subject.ctx.fence(subject.queue.next_fence);
     subject.queue.next_fence += 1;

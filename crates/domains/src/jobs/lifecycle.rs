@@ -40,7 +40,8 @@ impl Subject<'_, '_, '_> {
     ) -> Result<(), StateError> {
         job.ended = Ended::Failed;
         job.failures += 1;
-        self.queue.totals.failed += 1;
+        self.total(job, |totals| &mut totals.failed);
+        self.ran(job);
         let settings = self.queue.settings;
         if job.cancel {
             self.note(number, job, NoteKind::Error, error);
@@ -59,7 +60,8 @@ impl Subject<'_, '_, '_> {
     pub(super) fn crash(&mut self, number: u64, job: &mut Job) -> Result<(), StateError> {
         job.ended = Ended::Crashed;
         job.crashes += 1;
-        self.queue.totals.crashed += 1;
+        self.total(job, |totals| &mut totals.crashed);
+        self.ran(job);
         let settings = self.queue.settings;
         if job.cancel {
             return self.end(number, job, State::Cancelled);
@@ -112,7 +114,7 @@ impl Subject<'_, '_, '_> {
         job: &mut Job,
         error: String,
     ) -> Result<(), StateError> {
-        self.queue.totals.died += 1;
+        self.total(job, |totals| &mut totals.died);
         job.worker = None;
         self.release_unique_key(number, job)?;
         let kind = job.kind.clone();

@@ -23,6 +23,7 @@ mod lifecycle;
 mod order;
 mod place;
 mod queries;
+mod ready;
 mod replay;
 mod settings;
 mod settle;
@@ -33,19 +34,20 @@ mod views;
 pub use commands::{
     AFTER_MAX, Action, Command, Cursor, DeadFilter, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX,
     ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobId, LEASE_BYTES_MAX, LEASE_JOBS_MAX, LeaseId,
-    Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX, REPLAY_JOBS_MAX, Refusal,
+    Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX, Pace, REPLAY_JOBS_MAX, Refusal,
     Replayed, Reply, Standing, State, When,
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
 pub use place::{Spread, place, places, position};
 pub use queries::{EventView, Found, Query, QueueView, query};
+pub use ready::{Readiness, all_readiness, readiness, readiness_of};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, SettingsError,
 };
 pub(crate) use tables::table_name;
-pub use tables::{EVENT_RETENTION_MS, Note, QueueEvent, Totals};
+pub use tables::{ByState, EVENT_RETENTION_MS, Kind, Note, QueueEvent, Totals};
 pub use views::{JobDetail, JobView, WaitingFor};
 
 /// The number by which the engine knows this domain. Never reused.

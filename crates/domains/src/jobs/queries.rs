@@ -5,7 +5,7 @@ use super::{
     State, Totals, WaitingFor,
     replay::is_meant,
     tables::{
-        ByState, Job, JobBodies, JobCounts, JobIndex, JobNotes, Jobs, KeyHash, LANE_SLOTS,
+        ByState, Job, JobBodies, JobIndex, JobKinds, JobNotes, Jobs, KeyHash, Kind, LANE_SLOTS,
         NoteKind, OrderKeys, Queue, Queues, lane_slot,
     },
 };
@@ -92,8 +92,8 @@ pub struct QueueView {
     pub entity: Option<Entity>,
     /// How many jobs are in each state, in the order of [`State::ALL`].
     pub counts: ByState,
-    /// The same of each kind, by name.
-    pub kinds: Vec<(String, ByState)>,
+    /// Each kind, by name.
+    pub kinds: Vec<(String, Kind)>,
     /// The last kind, if there may be more.
     pub next_kind: Option<String>,
     /// Since when the oldest job is ready that is.
@@ -346,7 +346,7 @@ fn describe(
 ) -> Result<QueueView, StateError> {
     let from = Bound::Excluded((queue.id, after.cloned().unwrap_or_default()));
     let to = Bound::Excluded((queue.id.saturating_add(1), String::new()));
-    let rows = read.scan::<JobCounts>((from, to), Order::Ascending, PAGE_ROWS_MAX)?;
+    let rows = read.scan::<JobKinds>((from, to), Order::Ascending, PAGE_ROWS_MAX)?;
     let next_kind =
         (rows.len() == PAGE_ROWS_MAX).then(|| rows.last().map(|(key, _)| key.1.clone())).flatten();
     let mut oldest_ready: Option<Time> = None;
@@ -360,7 +360,7 @@ fn describe(
     Ok(QueueView {
         entity: Some(queue.entity()),
         counts: queue.counts,
-        kinds: rows.into_iter().map(|((_, kind), counts)| (kind, counts.0)).collect(),
+        kinds: rows.into_iter().map(|((_, name), kind)| (name, kind)).collect(),
         next_kind,
         oldest_ready,
         next: Some(Next { leasable: queue.leasable(), due: queue.next_due() }),

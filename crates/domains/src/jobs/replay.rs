@@ -1,7 +1,7 @@
 //! Dead letters that come back: as they were, with their budgets full, as if they had never failed.
 
 use super::{
-    Cursor, DeadFilter, REPLAY_JOBS_MAX, Refusal, Replayed, Reply, State,
+    Cursor, DeadFilter, Pace, REPLAY_JOBS_MAX, Refusal, Replayed, Reply, State,
     enqueue::check_backlog,
     lifecycle::standing,
     subject::Subject,
@@ -23,6 +23,7 @@ pub(super) struct Request<'a> {
     pub(super) after: Option<Cursor>,
     pub(super) max: u32,
     pub(super) dry_run: bool,
+    pub(super) pace: Option<Pace>,
     pub(super) by: &'a str,
 }
 
@@ -51,7 +52,9 @@ pub(super) fn replay(subject: &mut Subject<'_, '_, '_>, request: &Request<'_>) -
                 replayed.skipped += 1;
             } else {
                 if !request.dry_run {
-                    revive(subject, number, &mut job)?;
+                    let before = replayed.jobs.len() as u64;
+                    let delay_ms = request.pace.map_or(0, |pace| pace.delay_ms(before));
+                    revive(subject, number, &mut job, delay_ms)?;
                 }
                 replayed.jobs.push(number);
             }
@@ -78,7 +81,7 @@ pub(super) fn retry(subject: &mut Subject<'_, '_, '_>, number: u64, by: &str) ->
         return Err(Stop::Refused(Refusal::UniqueKeyTaken { job }));
     }
     check_backlog(subject, job.priority)?;
-    revive(subject, number, &mut job)?;
+    revive(subject, number, &mut job, 0)?;
     audit(subject, by, &[number]);
     Ok(Reply::Job(standing(number, &job)))
 }
@@ -146,7 +149,12 @@ fn other_job(
 
 /// It keeps its place if it is still in its line, else it joins that again. What it was to run after
 /// is not waited for any more: who brings it back knows better.
-fn revive(subject: &mut Subject<'_, '_, '_>, number: u64, job: &mut Job) -> Result<(), StateError> {
+fn revive(
+    subject: &mut Subject<'_, '_, '_>,
+    number: u64,
+    job: &mut Job,
+    delay_ms: u64,
+) -> Result<(), StateError> {
     if let Some(hash) = job.unique {
         subject.ctx.tx.put::<UniqueJobs>(&(subject.queue.id, hash), &Unique(number));
     }
@@ -155,7 +163,7 @@ fn revive(subject: &mut Subject<'_, '_, '_>, number: u64, job: &mut Job) -> Resu
     job.pending = 0;
     job.cancel = false;
     job.ended = Ended::Not;
-    job.run_at = subject.ctx.now();
+    job.run_at = subject.ctx.now().plus_ms(delay_ms);
     let turn = if job.in_line { subject.turn(number, job)? } else { subject.join(number, job)? };
     let (state, at) = subject.belongs(job, turn);
     subject.shift(number, job, state, at);

@@ -38,6 +38,8 @@ pub struct Settings {
     pub spread: u16,
     /// Nothing is leased.
     pub paused: bool,
+    /// Nothing is taken in; what is there is worked off.
+    pub draining: bool,
     /// Live leases at most.
     pub concurrency_limit: Option<u64>,
     /// Jobs that wait, for whatever, at most.
@@ -123,6 +125,7 @@ impl Settings {
             version: 0,
             spread,
             paused: false,
+            draining: false,
             concurrency_limit: None,
             max_backlog: 1_000_000,
             max_attempts: 25,

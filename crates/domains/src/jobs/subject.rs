@@ -4,8 +4,8 @@
 use super::{
     Next, PRIORITY_MAX, Settings, State,
     tables::{
-        ByState, Counters, Counts, EVENT_RETENTION_MS, Job, JobBodies, JobCounters, JobCounts,
-        JobIndex, JobNotes, Jobs, Lane, Note, NoteKind, Queue, QueueEvent, QueueName, QueueNames,
+        ByState, Counters, EVENT_RETENTION_MS, Job, JobBodies, JobCounters, JobIndex, JobKinds,
+        JobNotes, Jobs, Kind, Lane, Note, NoteKind, Queue, QueueEvent, QueueName, QueueNames,
         Queues, Totals, lane_slot,
     },
 };
@@ -20,9 +20,9 @@ pub(super) struct Subject<'s, 'c, 't> {
     pub(super) queue: Queue,
     /// Whether there is anything to write back: a lease that finds nothing costs no append.
     pub(super) changed: bool,
-    leasable_before: u64,
-    /// By how much the counts of each kind differ.
-    kinds: BTreeMap<String, ByState>,
+    before: (u64, Totals),
+    /// By how much each kind differs.
+    kinds: BTreeMap<String, Kind>,
 }
 
 impl<'s, 'c, 't> Subject<'s, 'c, 't> {
@@ -80,14 +80,15 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
     }
 
     fn of(ctx: &'s mut Context<'c, 't>, key: (TenantId, String), queue: Queue) -> Self {
-        let leasable_before = queue.leasable();
-        Self { ctx, key, queue, changed: false, leasable_before, kinds: BTreeMap::new() }
+        let before = (queue.leasable(), queue.totals);
+        Self { ctx, key, queue, changed: false, before, kinds: BTreeMap::new() }
     }
 
-    /// Writes it back; whoever watches the queue is told if there is more to lease.
+    /// Writes it back; whoever watches the queue is told if there is more or less to lease, or if jobs
+    /// came or went.
     pub(super) fn save(mut self) -> Result<&'s mut Context<'c, 't>, StateError> {
         for (kind, difference) in std::mem::take(&mut self.kinds) {
-            self.count_kind(kind, &difference)?;
+            self.change_kind(kind, &difference)?;
         }
         if !self.changed {
             return Ok(self.ctx);
@@ -98,7 +99,7 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
             self.rearm(Some(at));
         }
         self.ctx.tx.put::<Queues>(&self.key, &self.queue);
-        if self.queue.leasable() > self.leasable_before {
+        if (self.queue.leasable(), self.queue.totals) != self.before {
             self.ctx.touch(self.queue.entity());
         }
         Ok(self.ctx)
@@ -114,21 +115,39 @@ impl Subject<'_, '_, '_> {
         }
     }
 
-    fn count_kind(&mut self, kind: String, difference: &ByState) -> Result<(), StateError> {
-        if difference.iter().all(|count| *count == 0) {
+    fn change_kind(&mut self, name: String, difference: &Kind) -> Result<(), StateError> {
+        if *difference == Kind::default() {
             return Ok(());
         }
-        let key = (self.queue.id, kind);
-        let mut counts = self.ctx.tx.get::<JobCounts>(&key)?.unwrap_or_default();
-        for (count, difference) in counts.0.iter_mut().zip(difference) {
-            *count = count.wrapping_add(*difference);
-        }
-        if counts == Counts::default() {
-            self.ctx.tx.delete::<JobCounts>(&key);
+        let key = (self.queue.id, name);
+        let mut kind = self.ctx.tx.get::<JobKinds>(&key)?.unwrap_or_default();
+        kind.join(difference);
+        if kind.counts == ByState::default() {
+            self.ctx.tx.delete::<JobKinds>(&key);
         } else {
-            self.ctx.tx.put::<JobCounts>(&key, &counts);
+            self.ctx.tx.put::<JobKinds>(&key, &kind);
         }
         Ok(())
+    }
+
+    /// By how much the kind of `job` differs, so far.
+    pub(super) fn kind(&mut self, job: &Job) -> &mut Kind {
+        if !self.kinds.contains_key(&job.kind) {
+            self.kinds.insert(job.kind.clone(), Kind::default());
+        }
+        self.kinds.get_mut(&job.kind).expect("it was put there if it was not")
+    }
+
+    /// Counts something that happened to `job`, of its queue and of its kind.
+    pub(super) fn total(&mut self, job: &Job, total: fn(&mut Totals) -> &mut u64) {
+        *total(&mut self.queue.totals) += 1;
+        *total(&mut self.kind(job).totals) += 1;
+    }
+
+    /// Counts the end of a lease.
+    pub(super) fn ran(&mut self, job: &Job) {
+        let run_ms = self.ctx.now().0.saturating_sub(job.leased_at.0);
+        self.kind(job).run_ms += run_ms;
     }
 
     pub(super) fn next(&self) -> Next {
@@ -197,14 +216,8 @@ impl Subject<'_, '_, '_> {
 
     fn count(&mut self, job: &Job, difference: u64) {
         self.changed = true;
-        let index = job.state as usize;
-        if let Some(counts) = self.kinds.get_mut(&job.kind) {
-            counts[index] = counts[index].wrapping_add(difference);
-            return;
-        }
-        let mut counts = ByState::default();
-        counts[index] = difference;
-        self.kinds.insert(job.kind.clone(), counts);
+        let count = &mut self.kind(job).counts[job.state as usize];
+        *count = count.wrapping_add(difference);
     }
 
     /// Says something about a job, whose row is yet to be written.

@@ -14,7 +14,7 @@
 //! | 0x49 | `JobWaiters` | job number, partition and number of the job that waits for it | — |
 //! | 0x4a | `JobsOver` | queue id, job number | what is to be told to those that waited |
 //! | 0x4b | `JobNotes` | job number, what | `Note` |
-//! | 0x4c | `JobCounts` | queue id, kind | `Counts`, while it has jobs |
+//! | 0x4c | `JobKinds` | queue id, kind | `Kind`, while it has jobs |
 //!
 //! A job is in `JobIndex` once, in the slot of its state, so that whatever is done next (lease, wake,
 //! expire, forget) is at the front of a range. A slot is the state's number; a job that is ready is in
@@ -33,7 +33,7 @@ pub(super) const LANES: usize = PRIORITY_MAX as usize + 1;
 pub(super) const LANE_SLOTS: u8 = 0x10;
 
 /// How many of something are in each state, by its number.
-pub(super) type ByState = [u64; State::ALL.len()];
+pub type ByState = [u64; State::ALL.len()];
 /// Names an ordering key, or a unique one within it.
 pub(super) type KeyHash = [u8; 16];
 
@@ -160,6 +160,8 @@ pub(super) struct Job {
     pub(super) fence: u64,
     /// How the last lease ended.
     pub(super) ended: Ended,
+    /// When the last lease began.
+    pub(super) leased_at: Time,
     /// Who has the lease.
     pub(super) worker: Option<String>,
     /// Jobs that it waits for.
@@ -280,10 +282,45 @@ impl NoteKind {
     }
 }
 
-/// How many jobs of a kind are in each state.
+/// The jobs of a kind that are kept, and what has happened to those and to earlier ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counts(pub(super) ByState);
-row!(Counts, version = 1);
+pub struct Kind {
+    /// How many are in each state, in the order of [`State::ALL`].
+    pub counts: ByState,
+    /// What has happened.
+    pub totals: Totals,
+    /// Leases that were given out.
+    pub leases: u64,
+    /// How long jobs were ready before those, in all.
+    pub wait_ms: u64,
+    /// How long those were held that have ended, in all.
+    pub run_ms: u64,
+}
+row!(Kind, version = 1);
+
+impl Kind {
+    /// Adds another's numbers: those of another partition, or a difference, which may be below zero
+    /// (modulo 2⁶⁴).
+    pub fn join(&mut self, difference: &Self) {
+        let Self { counts, totals, leases, wait_ms, run_ms } = difference;
+        let Totals { enqueued, completed, failed, crashed, died } = totals;
+        for (count, difference) in self.counts.iter_mut().zip(counts) {
+            *count = count.wrapping_add(*difference);
+        }
+        for (total, difference) in [
+            (&mut self.totals.enqueued, enqueued),
+            (&mut self.totals.completed, completed),
+            (&mut self.totals.failed, failed),
+            (&mut self.totals.crashed, crashed),
+            (&mut self.totals.died, died),
+            (&mut self.leases, leases),
+            (&mut self.wait_ms, wait_ms),
+            (&mut self.run_ms, run_ms),
+        ] {
+            *total = total.wrapping_add(*difference);
+        }
+    }
+}
 
 /// What happened to a queue that somebody may ask about later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -355,5 +392,5 @@ tables! {
     JobWaiters, 0x49, "job_waiters", (u64, u16, u64), ();
     JobsOver, 0x4a, "jobs_over", (u32, u64), Over;
     JobNotes, 0x4b, "job_notes", (u64, u8), Note;
-    JobCounts, 0x4c, "job_counts", (u32, String), Counts;
+    JobKinds, 0x4c, "job_kinds", (u32, String), Kind;
 }

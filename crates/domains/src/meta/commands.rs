@@ -1,6 +1,9 @@
 //! What can be asked of `meta`.
 
-use crate::limits::{Policy, PolicyError};
+use crate::{
+    jobs::{Settings, SettingsError},
+    limits::{Policy, PolicyError},
+};
 use evenkeel_engine::TenantId;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +15,11 @@ pub const TENANTS_MAX: usize = 10_000;
 pub const LIMITS_MAX: u64 = 10_000;
 /// Limits that may exist at once, over all tenants.
 pub const ALL_LIMITS_MAX: u64 = 50_000;
+
+/// Queues that a tenant may have.
+pub const QUEUES_MAX: u64 = 1_000;
+/// Queues that may exist at once, over all tenants.
+pub const ALL_QUEUES_MAX: u64 = 10_000;
 
 /// A change to `meta`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +71,45 @@ pub enum Action {
         /// Its name.
         name: String,
     },
+    /// Create a queue, or give an existing one other settings. Its version, and whether it is paused or
+    /// draining, are not for these settings to say.
+    PutQueue {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        name: String,
+        /// What it says; a spread of 0 is that which it has, or all partitions.
+        settings: Box<Settings>,
+        /// So many partitions there are.
+        partitions: u16,
+    },
+    /// Say whether a queue gives jobs out and takes any in.
+    SetQueueMode {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        name: String,
+        /// What it does from now on.
+        mode: QueueMode,
+    },
+    /// Delete a queue. Whoever asks has made sure that nothing waits in it.
+    DeleteQueue {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What a queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueMode {
+    /// Jobs come and go; ends both others.
+    Open,
+    /// Nothing is leased.
+    Paused,
+    /// Nothing is taken in.
+    Draining,
 }
 
 /// A yes.
@@ -83,6 +130,8 @@ pub enum Reply {
     Done,
     /// The limit says this now; and whether it is new.
     Limit(Policy, bool),
+    /// The queue says this now; and whether it is new.
+    Queue(Box<Settings>, bool),
 }
 
 /// A no.
@@ -107,6 +156,16 @@ pub enum Refusal {
     },
     /// There are as many limits as there may be.
     TooManyLimits,
+    /// There is no such queue.
+    NoQueue,
+    /// The settings are not legal.
+    BadSettings(SettingsError),
+    /// The spread of an existing queue cannot change: it decides where its jobs are.
+    QueueFixed,
+    /// A queue is deleted when it takes nothing in any more.
+    QueueNotDraining,
+    /// There are as many queues as there may be.
+    TooManyQueues,
 }
 
 impl Refusal {
@@ -114,13 +173,17 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NoKey | Self::NoLimit => "not_found",
+            Self::NoKey | Self::NoLimit | Self::NoQueue => "not_found",
             Self::KeyExists => "key_exists",
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyTenants => "too_many_tenants",
             Self::BadPolicy(_) => "invalid_policy",
             Self::LimitFixed { .. } => "limit_fixed",
             Self::TooManyLimits => "too_many_limits",
+            Self::BadSettings(_) => "invalid_queue",
+            Self::QueueFixed => "queue_fixed",
+            Self::QueueNotDraining => "queue_in_use",
+            Self::TooManyQueues => "too_many_queues",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Decisions of meta.
 
 use super::{
-    ALL_LIMITS_MAX, Action, Command, KEYS_MAX, LIMITS_MAX, Refusal, Reply, TENANTS_MAX,
+    ALL_LIMITS_MAX, Action, Command, KEYS_MAX, LIMITS_MAX, Refusal, Reply, TENANTS_MAX, queues,
     tables::{
         ALL_TENANTS, Contract, Contracts, Count, Key, Keys, Limit, LimitCounts, Limits, Tenant,
         Tenants,
@@ -69,6 +69,13 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
             }
             Ok(Reply::Done)
         }
+        Action::PutQueue { tenant, name, settings, partitions } => {
+            queues::put(ctx, (*tenant, name.clone()), settings, *partitions)
+        }
+        Action::SetQueueMode { tenant, name, mode } => {
+            queues::set_mode(ctx, (*tenant, name.clone()), *mode)
+        }
+        Action::DeleteQueue { tenant, name } => queues::delete(ctx, (*tenant, name.clone())),
     }
 }
 

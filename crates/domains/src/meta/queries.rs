@@ -1,7 +1,7 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Key, Keys, Limits, Tenants};
-use crate::limits::Policy;
+use super::tables::{Contracts, Key, Keys, Limits, Queues, Tenants};
+use crate::{jobs::Settings, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
 use std::{
@@ -24,6 +24,8 @@ pub struct Meta {
     /// The policies of limits by name, of each tenant that has any. Copies share those that have not
     /// changed.
     pub limits: HashMap<TenantId, Arc<BTreeMap<String, Policy>>>,
+    /// The settings of queues by name, of each tenant that has any; shared like the limits.
+    pub queues: HashMap<TenantId, Arc<BTreeMap<String, Settings>>>,
 }
 
 impl Meta {
@@ -31,6 +33,12 @@ impl Meta {
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
         self.limits.get(&tenant)?.get(name)
+    }
+
+    /// The settings of the queue of this name.
+    #[must_use]
+    pub fn queue(&self, tenant: TenantId, name: &str) -> Option<&Settings> {
+        self.queues.get(&tenant)?.get(name)
     }
 }
 
@@ -56,6 +64,7 @@ impl Default for Meta {
             keys: BTreeMap::new(),
             contracts: BTreeMap::new(),
             limits: HashMap::new(),
+            queues: HashMap::new(),
         }
     }
 }
@@ -78,6 +87,8 @@ pub enum Change {
     Contract(String, Option<String>),
     /// A limit of a tenant, by name.
     Limit(TenantId, String, Option<Policy>),
+    /// A queue of a tenant, by name.
+    Queue(TenantId, String, Option<Settings>),
 }
 
 impl Meta {
@@ -89,17 +100,26 @@ impl Meta {
             Change::Key(id, None) => drop(self.keys.remove(&id)),
             Change::Contract(path, Some(settings)) => drop(self.contracts.insert(path, settings)),
             Change::Contract(path, None) => drop(self.contracts.remove(&path)),
-            Change::Limit(tenant, name, policy) => {
-                let limits = Arc::make_mut(self.limits.entry(tenant).or_default());
-                match policy {
-                    Some(policy) => drop(limits.insert(name, policy)),
-                    None => drop(limits.remove(&name)),
-                }
-                if limits.is_empty() {
-                    self.limits.remove(&tenant);
-                }
-            }
+            Change::Limit(tenant, name, policy) => set(&mut self.limits, tenant, name, policy),
+            Change::Queue(tenant, name, settings) => set(&mut self.queues, tenant, name, settings),
         }
+    }
+}
+
+/// Sets or removes what has this name; a tenant who has nothing is not there.
+fn set<T: Clone>(
+    all: &mut HashMap<TenantId, Arc<BTreeMap<String, T>>>,
+    tenant: TenantId,
+    name: String,
+    value: Option<T>,
+) {
+    let named = Arc::make_mut(all.entry(tenant).or_default());
+    match value {
+        Some(value) => drop(named.insert(name, value)),
+        None => drop(named.remove(&name)),
+    }
+    if named.is_empty() {
+        all.remove(&tenant);
     }
 }
 
@@ -112,7 +132,9 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Effect::Put { key, row } => (key, Some(row)),
             Effect::Delete { key } => (key, None),
             Effect::DropPrefix { prefix } => match prefix.first()? {
-                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID) => return None,
+                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID | Queues::ID) => {
+                    return None;
+                }
                 _ => continue,
             },
         };
@@ -133,6 +155,10 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Limits::ID => {
                 let ((tenant, name), limit) = decoded::<Limits>(key, row)?;
                 Change::Limit(tenant, name, limit.map(|limit| limit.0))
+            }
+            Queues::ID => {
+                let ((tenant, name), queue) = decoded::<Queues>(key, row)?;
+                Change::Queue(tenant, name, queue.map(|queue| queue.0))
             }
             _ => continue,
         });
@@ -162,6 +188,9 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for ((tenant, name), limit) in read.scan::<Limits>(.., Order::Ascending, usize::MAX)? {
         meta.apply(Change::Limit(tenant, name, Some(limit.0)));
+    }
+    for ((tenant, name), queue) in read.scan::<Queues>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::Queue(tenant, name, Some(queue.0)));
     }
     Ok(meta)
 }

@@ -7,8 +7,10 @@
 //! | 0x12 | `Contracts` | path | its settings, JSON |
 //! | 0x13 | `Limits` | tenant, name | `Limit` |
 //! | 0x14 | `LimitCounts` | tenant; `ALL_TENANTS` | how many limits |
+//! | 0x15 | `Queues` | tenant, name | `Queue` |
+//! | 0x16 | `QueueCounts` | tenant; `ALL_TENANTS` | how many queues |
 
-use crate::limits::Policy;
+use crate::{jobs, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Table, row};
 use serde::{Deserialize, Serialize};
@@ -43,7 +45,12 @@ row!(Contract, version = 1);
 pub(super) struct Limit(pub(super) Policy);
 row!(Limit, version = 1);
 
-/// How many limits there are.
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Queue(pub(super) jobs::Settings);
+row!(Queue, version = 1);
+
+/// How many limits, or queues, there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Count(pub(super) u64);
 row!(Count, version = 1);
@@ -69,6 +76,8 @@ table!(Keys, 0x11, "keys", String, Key);
 table!(Contracts, 0x12, "contracts", String, Contract);
 table!(Limits, 0x13, "limits", (TenantId, String), Limit);
 table!(LimitCounts, 0x14, "limit_counts", TenantId, Count);
+table!(Queues, 0x15, "queue_settings", (TenantId, String), Queue);
+table!(QueueCounts, 0x16, "queue_counts", TenantId, Count);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
@@ -78,6 +87,8 @@ pub(crate) fn table_name(id: u8) -> Option<&'static str> {
         (Contracts::ID, Contracts::NAME),
         (Limits::ID, Limits::NAME),
         (LimitCounts::ID, LimitCounts::NAME),
+        (Queues::ID, Queues::NAME),
+        (QueueCounts::ID, QueueCounts::NAME),
     ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

@@ -6,13 +6,12 @@ use super::{
     views::{LimitBody, LimitList},
 };
 use crate::{
-    answer::{Answer, Delivered},
+    answer::Answer,
     call::{Call, Filled, Page},
     cursor::List,
     problem::Problem,
 };
 use evenkeel_domains::{Command, Reply, meta};
-use evenkeel_node::MetaView;
 use hyper::StatusCode;
 use std::ops::Bound;
 
@@ -39,7 +38,7 @@ pub(crate) fn get(call: &Call) -> Answered {
     let name = call.name(0)?;
     let tenant = call.caller.tenant.id;
     let policy = view.meta.limit(tenant, &name).ok_or_else(|| unknown(&view, tenant, &name))?;
-    Ok(resting(Answer::json(StatusCode::OK, &LimitBody::new(&name, policy)), &view))
+    Ok(Answer::json(StatusCode::OK, &LimitBody::new(&name, policy)).resting(&view))
 }
 
 /// `GET /v1/limits`
@@ -54,7 +53,7 @@ pub(crate) fn list(call: &Call) -> Answered {
     let bodies = rest.into_iter().flatten().map(|(name, policy)| LimitBody::new(name, policy));
     let Filled { items, more } = page.fill(bodies);
     let cursor = items.last().filter(|_| more).map(|last| list.cursor(last.limit));
-    Ok(resting(Answer::json(StatusCode::OK, &LimitList { items, cursor }), &view))
+    Ok(Answer::json(StatusCode::OK, &LimitList { items, cursor }).resting(&view))
 }
 
 /// `DELETE /v1/limits/{limit}`
@@ -63,14 +62,4 @@ pub(crate) async fn delete(call: Call) -> Answered {
     let action = meta::Action::DeleteLimit { tenant: call.caller.tenant.id, name };
     let (_, delivered) = call.command(Command::Meta(meta::Command { action })).await?;
     Ok(Answer::empty().delivered(delivered))
-}
-
-/// The same, as an answer from the copy.
-fn resting(answer: Answer, view: &MetaView) -> Answer {
-    match view.as_of {
-        Some(as_of) => {
-            answer.delivered(Delivered { as_of: vec![as_of], staleness_ms: 0, replayed: false })
-        }
-        None => answer,
-    }
 }

@@ -2,8 +2,11 @@
 //! from the engine's and this domain's limits. What a constant cannot be computed from (the rows and
 //! events that a command writes) is compared with what the code does in `tests/domains/jobs`.
 
-use super::super::{JobId, Refusal, Standing, State};
-use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
+use super::super::{JobId, Refusal, SettingsError, Standing, State};
+use crate::{
+    meta,
+    reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX},
+};
 use evenkeel_contract::{
     Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
 };
@@ -60,11 +63,41 @@ pub(super) const QUEUE: Facts = read(PartitionKey::All, Order::ByName, PAGE_ROWS
 pub(super) const EVENTS: Facts =
     Facts { levels: &[Level::Session], ..read(PartitionKey::All, Order::Dense, PAGE_ROWS_MAX) };
 
+/// Of a queue that was never put: answered where it is resolved.
+const NO_QUEUE: &str = meta::Refusal::NoQueue.code();
+
+pub(super) const PUT_QUEUE: Facts = Facts {
+    partition_key: PartitionKey::Meta,
+    ..write(
+        &[
+            meta::Refusal::BadSettings(SettingsError::Lease).code(),
+            meta::Refusal::QueueFixed.code(),
+            meta::Refusal::TooManyQueues.code(),
+        ],
+        &["puts queue_settings", "puts queue_counts"],
+    )
+};
+pub(super) const SET_MODE: Facts =
+    Facts { partition_key: PartitionKey::Meta, ..write(&[NO_QUEUE], &["puts queue_settings"]) };
+pub(super) const DELETE_QUEUE: Facts = Facts {
+    partition_key: PartitionKey::Meta,
+    ..write(
+        &[NO_QUEUE, meta::Refusal::QueueNotDraining.code()],
+        &["deletes queue_settings", "puts queue_counts"],
+    )
+};
+pub(super) const QUEUES: Facts = read(PartitionKey::Meta, Order::ByName, PAGE_ROWS_MAX);
+
 pub(super) const ENQUEUE: Facts = Facts {
     partition_key: PartitionKey::Key("queue and ordering key, else unique key, else any"),
     idempotency: Idempotency::Keyed,
     ..write(
-        &[FULL, Refusal::NoAfter(JobId { partition: 0, number: 0 }).code()],
+        &[
+            NO_QUEUE,
+            FULL,
+            Refusal::Draining.code(),
+            Refusal::NoAfter(JobId { partition: 0, number: 0 }).code(),
+        ],
         &[
             "puts queues",
             "puts queue_names",
@@ -76,7 +109,7 @@ pub(super) const ENQUEUE: Facts = Facts {
             "puts order_keys",
             "puts order_lines",
             "puts job_waiters",
-            "puts job_counts",
+            "puts job_kinds",
             "puts timers",
             "puts idempotency",
             "puts idempotency_usage",
@@ -87,13 +120,13 @@ pub(super) const LEASE: Facts = Facts {
     partition_key: PartitionKey::Key("queue; the partition where jobs are ready"),
     idempotency: Idempotency::Exempt,
     ..write(
-        &[TOO_LONG],
+        &[NO_QUEUE, TOO_LONG],
         &[
             "puts queues",
             "puts jobs",
             "puts job_index",
             "deletes job_index",
-            "puts job_counts",
+            "puts job_kinds",
             "puts timers",
             "deletes timers",
         ],
@@ -117,8 +150,8 @@ pub(super) const COMPLETE: Facts = write(
         "deletes job_waiters",
         "puts jobs_over",
         "deletes jobs_over",
-        "puts job_counts",
-        "deletes job_counts",
+        "puts job_kinds",
+        "deletes job_kinds",
         "puts timers",
         "deletes timers",
     ],
@@ -135,7 +168,7 @@ pub(super) const FAIL: Facts = write(
         "puts order_keys",
         "deletes order_keys",
         "deletes order_lines",
-        "puts job_counts",
+        "puts job_kinds",
         "puts timers",
         "deletes timers",
         "emits jobs.died",
@@ -159,7 +192,7 @@ pub(super) const SNOOZE: Facts = write(
         "puts jobs",
         "puts job_index",
         "deletes job_index",
-        "puts job_counts",
+        "puts job_kinds",
         "puts timers",
         "deletes timers",
     ],
@@ -182,8 +215,8 @@ pub(super) const CANCEL: Facts = write(
         "deletes job_waiters",
         "puts jobs_over",
         "deletes jobs_over",
-        "puts job_counts",
-        "deletes job_counts",
+        "puts job_kinds",
+        "deletes job_kinds",
         "puts timers",
         "deletes timers",
         "emits jobs.died",
@@ -204,7 +237,7 @@ pub(super) const REPLAY: Facts = write(
         "puts unique_jobs",
         "puts order_keys",
         "puts order_lines",
-        "puts job_counts",
+        "puts job_kinds",
         "emits jobs.replayed",
     ],
 );

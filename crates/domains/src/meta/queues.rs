@@ -1,0 +1,90 @@
+//! What is decided about queues: their settings, whether they give out and take in, their end.
+
+use super::{
+    ALL_QUEUES_MAX, QUEUES_MAX, QueueMode, Refusal, Reply,
+    tables::{ALL_TENANTS, Count, Queue, QueueCounts, Queues},
+};
+use crate::jobs::Settings;
+use evenkeel_engine::{Context, Stop, TenantId};
+use evenkeel_state::{Read, StateError};
+
+type Decided = Result<Reply, Stop<Refusal>>;
+/// Whose a queue is, and its name.
+type Key = (TenantId, String);
+
+pub(super) fn put(
+    ctx: &mut Context<'_, '_>,
+    key: Key,
+    settings: &Settings,
+    partitions: u16,
+) -> Decided {
+    let before = ctx.tx.get::<Queues>(&key)?.map(|queue| queue.0);
+    let has = before.unwrap_or(Settings::of(partitions));
+    let spread = if settings.spread == 0 { has.spread } else { settings.spread };
+    let Settings { version, paused, draining, .. } = has;
+    let settings = Settings { version, paused, draining, spread, ..*settings };
+    settings.check(partitions).map_err(|error| Stop::Refused(Refusal::BadSettings(error)))?;
+    match before {
+        Some(before) if before == settings => {
+            return Ok(Reply::Queue(Box::new(settings), false));
+        }
+        Some(before) if before.spread != settings.spread => {
+            return Err(Stop::Refused(Refusal::QueueFixed));
+        }
+        Some(_) => {}
+        None => {
+            for (scope, most) in [(key.0, QUEUES_MAX), (ALL_TENANTS, ALL_QUEUES_MAX)] {
+                let count = count(ctx, scope)?;
+                if count >= most {
+                    return Err(Stop::Refused(Refusal::TooManyQueues));
+                }
+                ctx.tx.put::<QueueCounts>(&scope, &Count(count + 1));
+            }
+        }
+    }
+    Ok(write(ctx, &key, settings, before.is_none()))
+}
+
+pub(super) fn set_mode(ctx: &mut Context<'_, '_>, key: Key, mode: QueueMode) -> Decided {
+    let Some(Queue(before)) = ctx.tx.get::<Queues>(&key)? else {
+        return Err(Stop::Refused(Refusal::NoQueue));
+    };
+    let settings = match mode {
+        QueueMode::Open => Settings { paused: false, draining: false, ..before },
+        QueueMode::Paused => Settings { paused: true, ..before },
+        QueueMode::Draining => Settings { draining: true, ..before },
+    };
+    if settings == before {
+        return Ok(Reply::Queue(Box::new(settings), false));
+    }
+    Ok(write(ctx, &key, settings, false))
+}
+
+pub(super) fn delete(ctx: &mut Context<'_, '_>, key: Key) -> Decided {
+    let Some(Queue(settings)) = ctx.tx.get::<Queues>(&key)? else {
+        return Err(Stop::Refused(Refusal::NoQueue));
+    };
+    if !settings.draining {
+        return Err(Stop::Refused(Refusal::QueueNotDraining));
+    }
+    ctx.tx.delete::<Queues>(&key);
+    for scope in [key.0, ALL_TENANTS] {
+        let count = count(ctx, scope)?;
+        ctx.tx.put::<QueueCounts>(&scope, &Count(count.saturating_sub(1)));
+    }
+    Ok(Reply::Done)
+}
+
+/// Versions are times, so that a queue that is put again after it was deleted has a later one than
+/// partitions still know.
+fn write(ctx: &mut Context<'_, '_>, key: &Key, settings: Settings, new: bool) -> Reply {
+    let version = ctx.now().0.max(settings.version + 1);
+    let settings = Settings { version, ..settings };
+    ctx.tx.put::<Queues>(key, &Queue(settings));
+    Reply::Queue(Box::new(settings), new)
+}
+
+/// How many queues a tenant has, or all have.
+fn count(ctx: &Context<'_, '_>, scope: TenantId) -> Result<u64, StateError> {
+    Ok(ctx.tx.get::<QueueCounts>(&scope)?.unwrap_or_default().0)
+}

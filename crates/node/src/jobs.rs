@@ -1,0 +1,388 @@
+//! Jobs over the partitions of a queue: requests are routed by the settings that the node's copy of
+//! `meta` has, workers are led to where jobs are ready, and what concerns the whole queue is asked of
+//! all of its partitions. What a partition does with it is the domain's.
+
+mod ready;
+mod seeing;
+
+pub use ready::QueueState;
+pub(crate) use ready::ReadyMap;
+pub use seeing::{JobsOf, JobsPage, QueueEvents, QueueReport, Replay, ReplayPage, ReplayPlace};
+
+use crate::{CallOptions, Called, Node, NodeError, Tenant};
+use evenkeel_domains::{
+    Command, Reply,
+    jobs::{
+        self, Action, Enqueued, JobId, LEASE_JOBS_MAX, Leased, NewJob, Settings, Spread, Standing,
+        place, places, position,
+    },
+};
+use evenkeel_engine::Failure;
+use evenkeel_log::{Files, PartitionId};
+use ready::Answer;
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    future::Future,
+    hash::{BuildHasher, Hasher},
+    pin::pin,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A worker's request for jobs.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// Of this queue.
+    pub queue: String,
+    /// Who asks.
+    pub worker: String,
+    /// At most so many.
+    pub max: usize,
+    /// How long to wait for the first.
+    pub wait: Duration,
+    /// For how long; the queue says unless this does.
+    pub lease_ms: Option<u64>,
+}
+
+/// What became of a job that was to be taken in, beside others.
+pub type Taken = Result<(JobId, Enqueued), NodeError>;
+/// What became of one job.
+pub type Told = Result<Called<Standing>, NodeError>;
+
+impl<F: Files> Node<F> {
+    /// The settings of a queue, as they are now.
+    pub fn queue_settings(&self, tenant: &Tenant, queue: &str) -> Result<Settings, NodeError> {
+        self.meta().meta.queue(tenant.id, queue).copied().ok_or(NodeError::NoQueue)
+    }
+
+    /// Takes jobs in. Those without keys of their own are in one partition and are taken in all or none;
+    /// jobs of several partitions are several commands, each for itself. If none of those took anything
+    /// in, the first failure is the whole's.
+    pub async fn enqueue(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        jobs: Vec<NewJob>,
+        options: CallOptions,
+    ) -> Result<Called<Vec<Taken>>, NodeError> {
+        let settings = self.queue_settings(tenant, queue)?;
+        let drawn = draw(tenant, queue, options.idempotency_key.as_deref());
+        let mut parts: BTreeMap<PartitionId, (Vec<usize>, Vec<NewJob>)> = BTreeMap::new();
+        let count = jobs.len();
+        for (at, job) in jobs.into_iter().enumerate() {
+            let NewJob { ordering_key, unique_key, after, .. } = &job;
+            let keys = (ordering_key.as_deref(), unique_key.as_deref());
+            let spread = Spread::of(keys.0, keys.1, after, drawn);
+            let partition = place(&tenant.name, queue, &settings, spread, self.0.partitions);
+            let part = parts.entry(partition).or_default();
+            part.0.push(at);
+            part.1.push(job);
+        }
+        let several = parts.len() > 1;
+        let mut stood = Vec::with_capacity(parts.len());
+        let mut commands = Vec::with_capacity(parts.len());
+        for (partition, (at, jobs)) in parts {
+            let command = self.of_queue(tenant, queue, &settings, partition, Action::Enqueue(jobs));
+            let mut options = options.clone();
+            if several {
+                // A key in each partition, derived from the caller's.
+                options.idempotency_key =
+                    options.idempotency_key.map(|key| format!("{key}/{partition}"));
+            }
+            stood.push((partition, at));
+            commands.push((partition, command?, options));
+        }
+        let called = self.commands_at(tenant, commands).await;
+        self.taken(count, stood, called)
+    }
+
+    fn taken(
+        &self,
+        count: usize,
+        stood: Vec<(PartitionId, Vec<usize>)>,
+        called: Vec<Result<Called<Reply>, NodeError>>,
+    ) -> Result<Called<Vec<Taken>>, NodeError> {
+        let mut all = Joined::new();
+        let mut taken: Vec<Option<Taken>> = (0..count).map(|_| None).collect();
+        for ((partition, at), called) in stood.into_iter().zip(called) {
+            match all.join(called) {
+                Ok(Reply::Jobs(jobs::Reply::Enqueued(enqueued))) => {
+                    for (at, job) in at.into_iter().zip(enqueued) {
+                        let id = JobId { partition: partition.0, number: job.job };
+                        taken[at] = Some(Ok((id, job)));
+                    }
+                }
+                Ok(_) => unreachable!("jobs that are taken in are answered so"),
+                Err(error) => at.into_iter().for_each(|at| taken[at] = Some(Err(error.clone()))),
+            }
+        }
+        let taken = taken.into_iter().map(|one| one.expect("each job was in one part"));
+        all.done(taken.collect())
+    }
+
+    /// Gives a worker jobs, at least one if there is or comes any in time; until `ended` completes at
+    /// most. Of a command whose outcome nobody knows, jobs may be leased that nobody has: those leases
+    /// end by themselves.
+    pub async fn lease(
+        &self,
+        tenant: &Tenant,
+        request: &LeaseRequest,
+        options: CallOptions,
+        ended: impl Future<Output = ()>,
+    ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
+        let LeaseRequest { queue, max, wait, lease_ms, .. } = request;
+        let mut ended = pin!(ended);
+        let until = Instant::now() + *wait;
+        let mut before = None;
+        loop {
+            let settings = self.queue_settings(tenant, queue)?;
+            if let Some(no) = too_long(&settings, *lease_ms) {
+                return Err(self.refusal(tenant, queue, &settings, no));
+            }
+            let want = (*max).clamp(1, LEASE_JOBS_MAX) as u64;
+            let (led, place) = match self.0.ready.ask(tenant.id, queue, want, before.take()) {
+                Answer::Led(led) => (led, None),
+                Answer::Full => return Err(Failure::Overloaded.into()),
+                Answer::Wait(place, led) => tokio::select! {
+                    biased;
+                    led = led => (led.unwrap_or_default(), Some(place)),
+                    () = tokio::time::sleep_until(until) => return Ok(self.nothing()),
+                    () = &mut ended => return Ok(self.nothing()),
+                },
+            };
+            let called = self.take(tenant, request, &settings, led, &options).await?;
+            if !called.answer.is_empty() || Instant::now() >= until {
+                return Ok(called);
+            }
+            before = place;
+        }
+    }
+
+    /// Asks for what a worker was led to.
+    async fn take(
+        &self,
+        tenant: &Tenant,
+        request: &LeaseRequest,
+        settings: &Settings,
+        led: Vec<(PartitionId, u64)>,
+        options: &CallOptions,
+    ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
+        let LeaseRequest { queue, worker, lease_ms, .. } = request;
+        let promise = self.0.ready.promise(tenant.id, queue, led);
+        let mut commands = Vec::with_capacity(promise.led.len());
+        for (partition, count) in &promise.led {
+            let max = u32::try_from(*count).expect("no more than a lease has");
+            let action = Action::Lease { worker: worker.clone(), max, lease_ms: *lease_ms };
+            let command = self.of_queue(tenant, queue, settings, *partition, action)?;
+            commands.push((*partition, command, options.clone()));
+        }
+        let called = match <[_; 1]>::try_from(commands) {
+            Ok([(partition, command, options)]) => {
+                vec![self.command_at(partition, tenant, command, options).await]
+            }
+            Err(commands) => self.commands_at(tenant, commands).await,
+        };
+        let mut all = Joined::new();
+        let mut given = Vec::new();
+        let mut failed = Vec::new();
+        for ((partition, count), called) in promise.led.iter().zip(called) {
+            match all.join(called) {
+                Ok(Reply::Jobs(jobs::Reply::Leased(leased, _))) => {
+                    let id = |number| JobId { partition: partition.0, number };
+                    given.extend(leased.into_iter().map(|leased| (id(leased.job), leased)));
+                }
+                Ok(_) => unreachable!("a lease is answered by jobs"),
+                Err(_) => failed.push((*partition, *count)),
+            }
+        }
+        promise.settle(failed);
+        all.done(given)
+    }
+
+    fn nothing<T>(&self) -> Called<Vec<T>> {
+        let at = self.now();
+        Called { answer: Vec::new(), replayed: false, as_of: Vec::new(), staleness_ms: 0, at }
+    }
+
+    /// Does something about one job.
+    pub async fn job(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        job: JobId,
+        action: Action,
+        options: CallOptions,
+    ) -> Told {
+        let settings = self.queue_settings(tenant, queue)?;
+        let partition = PartitionId(job.partition);
+        let command = self.of_queue(tenant, queue, &settings, partition, action)?;
+        self.command_at(partition, tenant, command, options).await.map(standing)
+    }
+
+    /// Does something about each of these jobs, for itself. Answers in their order.
+    pub async fn jobs(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        jobs: Vec<(JobId, Action)>,
+        options: &CallOptions,
+    ) -> Result<Vec<Told>, NodeError> {
+        let settings = self.queue_settings(tenant, queue)?;
+        let mut told = Vec::with_capacity(jobs.len());
+        let mut commands = Vec::with_capacity(jobs.len());
+        for (job, action) in jobs {
+            let partition = PartitionId(job.partition);
+            let command = self.of_queue(tenant, queue, &settings, partition, action);
+            told.push(command.map(|command| {
+                commands.push((partition, command, options.clone()));
+            }));
+        }
+        let mut called = self.commands_at(tenant, commands).await.into_iter();
+        let mut next = || called.next().expect("every command is answered");
+        Ok(told.into_iter().map(|sent| sent.and_then(|()| next()).map(standing)).collect())
+    }
+
+    /// Has the partitions of a queue learn its newest settings: what falls due when nobody asks goes by
+    /// those. One that does not answer learns them with its next command, or at the next start.
+    pub async fn tell_settings(&self, tenant: &Tenant, queue: &str) {
+        let Ok(settings) = self.queue_settings(tenant, queue) else { return };
+        let places: Vec<_> = places(&tenant.name, queue, &settings, self.0.partitions).collect();
+        let commands = places.into_iter().filter_map(|partition| {
+            let action = Action::Lease { worker: String::new(), max: 0, lease_ms: None };
+            let command = self.of_queue(tenant, queue, &settings, partition, action).ok()?;
+            Some((partition, command, CallOptions::default()))
+        });
+        let told = self.commands_at(tenant, commands.collect()).await;
+        if let Some(error) = told.into_iter().find_map(Result::err) {
+            tracing::warn!(queue, %error, "a partition has yet to learn a queue's settings");
+        }
+    }
+
+    /// The same, at a start, of queues that a partition knows older settings of.
+    pub(crate) async fn tell_older_settings(&self) {
+        let view = self.meta();
+        let mut queues: Vec<(Tenant, String)> = Vec::new();
+        for (_, tenant, queue, version) in self.0.ready.versions() {
+            let is_older =
+                view.meta.queue(tenant, &queue).is_some_and(|newest| newest.version > version);
+            if is_older
+                && !queues.iter().any(|(known, name)| known.id == tenant && *name == queue)
+                && let Some((name, id)) = view.meta.tenants.iter().find(|(_, id)| **id == tenant)
+            {
+                queues.push((Tenant { id: *id, name: name.as_str().into() }, queue));
+            }
+        }
+        for (tenant, queue) in queues {
+            self.tell_settings(&tenant, &queue).await;
+        }
+    }
+
+    /// A command to a partition of a queue, with its share of the settings.
+    fn of_queue(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        settings: &Settings,
+        partition: PartitionId,
+        action: Action,
+    ) -> Result<Command, NodeError> {
+        let position = position(&tenant.name, queue, settings, partition, self.0.partitions)
+            .ok_or_else(|| self.refusal(tenant, queue, settings, jobs::Refusal::NoJob))?;
+        Ok(Command::Jobs(jobs::Command {
+            queue: queue.to_owned(),
+            partition: partition.0,
+            settings: Box::new(settings.share(position)),
+            action,
+        }))
+    }
+
+    /// What a partition would have said, said without asking one.
+    fn refusal(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        settings: &Settings,
+        refusal: jobs::Refusal,
+    ) -> NodeError {
+        let mut places = places(&tenant.name, queue, settings, self.0.partitions);
+        let first = places.next().expect("a queue uses a partition");
+        NodeError::Refused {
+            refusal: evenkeel_domains::Refusal::Jobs(refusal),
+            as_of: self.shown(first),
+        }
+    }
+}
+
+/// The answers of several partitions as one.
+struct Joined {
+    called: Option<Called<()>>,
+    failed: Option<NodeError>,
+}
+
+impl Joined {
+    fn new() -> Self {
+        Self { called: None, failed: None }
+    }
+
+    fn join<A>(&mut self, one: Result<Called<A>, NodeError>) -> Result<A, NodeError> {
+        let Called { answer, replayed, as_of, staleness_ms, at } = one.inspect_err(|error| {
+            self.failed.get_or_insert_with(|| error.clone());
+        })?;
+        match &mut self.called {
+            Some(called) => {
+                called.replayed &= replayed;
+                called.as_of.extend(as_of);
+                called.staleness_ms = called.staleness_ms.max(staleness_ms);
+                called.at = called.at.min(at);
+            }
+            None => {
+                self.called = Some(Called { answer: (), replayed, as_of, staleness_ms, at });
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The whole, if any part of it was answered.
+    fn done<A>(self, answer: A) -> Result<Called<A>, NodeError> {
+        match (self.called, self.failed) {
+            (Some(called), _) => Ok(called.with(answer)),
+            (None, Some(failed)) => Err(failed),
+            (None, None) => unreachable!("at least one partition is asked"),
+        }
+    }
+}
+
+impl Called<()> {
+    fn with<A>(self, answer: A) -> Called<A> {
+        let Self { replayed, as_of, staleness_ms, at, .. } = self;
+        Called { answer, replayed, as_of, staleness_ms, at }
+    }
+}
+
+fn standing(called: Called<Reply>) -> Called<Standing> {
+    let Called { answer, replayed, as_of, staleness_ms, at } = called;
+    let Reply::Jobs(jobs::Reply::Job(answer)) = answer else {
+        unreachable!("what is done about a job is answered by how it stands")
+    };
+    Called { answer, replayed, as_of, staleness_ms, at }
+}
+
+fn too_long(settings: &Settings, lease_ms: Option<u64>) -> Option<jobs::Refusal> {
+    let max_ms = settings.lease_ms_max;
+    lease_ms.filter(|lease_ms| *lease_ms > max_ms).map(|_| jobs::Refusal::LeaseTooLong { max_ms })
+}
+
+/// Where the jobs of a request go that have no keys: a repeat under the same key goes there again.
+fn draw(tenant: &Tenant, queue: &str, key: Option<&str>) -> u64 {
+    let Some(key) = key else {
+        // Each of these has keys of its own that nobody can foresee.
+        return RandomState::new().build_hasher().finish();
+    };
+    let mut hasher = blake3::Hasher::new();
+    for part in [&tenant.name, queue, key] {
+        hasher.update(part.as_bytes()).update(&[0]);
+    }
+    let mut drawn = [0; 8];
+    drawn.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(drawn)
+}

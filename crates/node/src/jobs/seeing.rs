@@ -1,0 +1,382 @@
+//! What concerns a whole queue: its partitions are asked one after the other, or side by side where
+//! nothing depends on their order.
+
+use super::{Joined, QueueState};
+use crate::{CallOptions, Called, Node, NodeError, ReadOptions, Tenant, limits::together};
+use evenkeel_contract::Level;
+use evenkeel_domains::{
+    Found, Query, Reply,
+    jobs::{
+        self, Action, ByState, Cursor, DeadFilter, EventView, JobId, JobView, Kind, Pace,
+        REPLAY_JOBS_MAX, Replayed, State, places,
+    },
+};
+use evenkeel_engine::{Failure, Position, TenantId, Time};
+use evenkeel_log::{Files, PartitionId};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Kinds of a queue that are told apart when it is shown; the rest only counts.
+const KINDS_MAX: usize = 100;
+/// Dead letters that one request brings back.
+pub(crate) const REPLAY_MAX: usize = 1_000;
+
+/// How a queue is.
+#[derive(Debug, Clone, Default)]
+pub struct QueueReport {
+    /// Counts and rates.
+    pub state: QueueState,
+    /// Its kinds by name, the first hundred.
+    pub kinds: BTreeMap<String, Kind>,
+    /// Since when the oldest job is ready that is.
+    pub oldest_ready: Option<Time>,
+    /// When a worker last got a job.
+    pub leased_at: Option<Time>,
+}
+
+/// A page of a list of jobs.
+#[derive(Debug, Clone, Default)]
+pub struct JobsPage {
+    /// The jobs.
+    pub jobs: Vec<(JobId, JobView)>,
+    /// Where to go on, unless this is the end.
+    pub next: Option<(PartitionId, Option<Cursor>)>,
+}
+
+/// A page of what happened to a queue.
+#[derive(Debug, Clone, Default)]
+pub struct QueueEvents {
+    /// Events, in order for each partition.
+    pub events: Vec<(PartitionId, EventView)>,
+    /// Where each partition's go on.
+    pub next: Vec<(PartitionId, Position)>,
+    /// Whether history that was asked for is gone.
+    pub reset: bool,
+}
+
+/// Which dead letters are to come back, and how.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Which.
+    pub filter: DeadFilter,
+    /// So many a second; as fast as can be without it.
+    pub rate_per_s: Option<u32>,
+    /// Only say which they would be.
+    pub dry_run: bool,
+    /// Who asks.
+    pub by: String,
+}
+
+/// Where a replay goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayPlace {
+    /// In this partition.
+    pub partition: PartitionId,
+    /// After this dead letter.
+    pub after: Option<Cursor>,
+    /// When it began.
+    pub began_at: Time,
+    /// Jobs that it has brought back.
+    pub count: u64,
+}
+
+/// What a replay has done so far.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayPage {
+    /// What was, or would be, brought back.
+    pub jobs: Vec<JobId>,
+    /// So many stay, as another job has their unique key.
+    pub skipped: u64,
+    /// Where to go on, unless it is finished.
+    pub next: Option<ReplayPlace>,
+}
+
+impl<F: Files> Node<F> {
+    /// How a queue is.
+    pub async fn queue_report(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        options: ReadOptions,
+    ) -> Result<Called<QueueReport>, NodeError> {
+        let ask = || jobs::Query::Queue { queue: queue.to_owned(), after: None };
+        let found = self.ask_all(tenant, queue, "jobs.queue", options, |_| ask());
+        let mut all = Joined::new();
+        let mut report = QueueReport::default();
+        let mut counts = ByState::default();
+        for (_, called) in found.await? {
+            let jobs::Found::Queue(view) = all.join(called)? else {
+                unreachable!("a queue is answered")
+            };
+            for (count, more) in counts.iter_mut().zip(view.counts) {
+                *count += more;
+            }
+            for (name, kind) in view.kinds {
+                report.kinds.entry(name).or_default().join(&kind);
+            }
+            report.oldest_ready = earlier(report.oldest_ready, view.oldest_ready);
+            report.leased_at = report.leased_at.max(view.leased_at);
+        }
+        while report.kinds.len() > KINDS_MAX {
+            report.kinds.pop_last();
+        }
+        report.state = self.0.ready.state(tenant.id, queue, self.now());
+        report.state.counts = counts;
+        all.done(report)
+    }
+
+    /// Counts and rates of a queue as this node last heard of them, which costs no partition anything.
+    #[must_use]
+    pub fn queue_state(&self, tenant: &Tenant, queue: &str) -> QueueState {
+        self.0.ready.state(tenant.id, queue, self.now())
+    }
+
+    /// The same of every queue.
+    #[must_use]
+    pub fn queue_states(&self) -> Vec<(TenantId, String, QueueState)> {
+        self.0.ready.states(self.now())
+    }
+
+    /// A page of jobs: of those in `state`, or of dead letters if `dead` says which.
+    pub async fn jobs_page(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        of: &JobsOf,
+        after: Option<(PartitionId, Option<Cursor>)>,
+        limit: usize,
+        options: ReadOptions,
+    ) -> Result<Called<JobsPage>, NodeError> {
+        let path = if matches!(of, JobsOf::Dead(_)) { "jobs.dead" } else { "jobs.list" };
+        let settings = self.queue_settings(tenant, queue)?;
+        let partitions = places(&tenant.name, queue, &settings, self.0.partitions);
+        let mut partitions: Vec<_> = partitions.collect();
+        let mut cursor = None;
+        if let Some((partition, after)) = after {
+            let at = partitions.iter().position(|place| *place == partition);
+            partitions.drain(..at.unwrap_or(partitions.len()));
+            cursor = after;
+        }
+        let read = async {
+            let mut all = Joined::new();
+            let mut page = JobsPage::default();
+            let mut rest = partitions.iter().copied().peekable();
+            while let Some(partition) = rest.next() {
+                let limit = limit - page.jobs.len();
+                let query = of.query(queue, cursor.take(), limit);
+                let called = self.read_jobs(partition, tenant, path, query, &options).await;
+                let jobs::Found::Jobs(found, next) = all.join(called)? else {
+                    unreachable!("a list is answered by a list")
+                };
+                let full = found.len() == limit;
+                let id = |number| JobId { partition: partition.0, number };
+                page.jobs.extend(found.into_iter().map(|job| (id(job.job), job)));
+                if next.is_some() {
+                    page.next = Some((partition, next));
+                    break;
+                }
+                if full {
+                    page.next = rest.peek().map(|next| (*next, None));
+                    break;
+                }
+            }
+            if partitions.is_empty() {
+                return Ok(self.nothing_read(page));
+            }
+            all.done(page)
+        };
+        self.in_time(path, &options, read).await
+    }
+
+    /// What happened to a queue after these positions; of a partition without one, from the oldest that
+    /// is kept.
+    pub async fn queue_events(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        after: &[(PartitionId, Position)],
+        limit: usize,
+        options: ReadOptions,
+    ) -> Result<Called<QueueEvents>, NodeError> {
+        let position = |partition: PartitionId| {
+            after.iter().find(|(known, _)| *known == partition).map(|(_, position)| *position)
+        };
+        let ask = |partition| {
+            let (queue, after) = (queue.to_owned(), position(partition));
+            jobs::Query::Events { queue, after, limit }
+        };
+        let found = self.ask_all(tenant, queue, "jobs.events", options, ask).await?;
+        let mut all = Joined::new();
+        let mut events = QueueEvents::default();
+        for (partition, called) in found {
+            let jobs::Found::Events(found, reset) = all.join(called)? else {
+                unreachable!("events are answered")
+            };
+            events.reset |= reset;
+            let last = found.last().map(|event| event.position);
+            // After a reset from the oldest that is kept.
+            let next = last.or(position(partition).filter(|_| !reset));
+            events.next.extend(next.map(|next| (partition, next)));
+            events.events.extend(found.into_iter().map(|event| (partition, event)));
+        }
+        all.done(events)
+    }
+
+    /// Brings dead letters back, or says which it would: as many as one request may, or as it has time
+    /// for, and where to go on.
+    pub async fn replay(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        replay: &Replay,
+        place: Option<ReplayPlace>,
+        options: CallOptions,
+    ) -> Result<Called<ReplayPage>, NodeError> {
+        let settings = self.queue_settings(tenant, queue)?;
+        let time_ms = self.deadline_ms("jobs.replay", options.deadline) / 2;
+        let began = tokio::time::Instant::now();
+        let mut partitions =
+            places(&tenant.name, queue, &settings, self.0.partitions).collect::<Vec<_>>();
+        let first = ReplayPlace {
+            partition: *partitions.first().expect("a queue uses a partition"),
+            after: None,
+            began_at: self.now(),
+            count: 0,
+        };
+        let mut at = place.unwrap_or(first);
+        let skip = partitions.iter().position(|place| *place == at.partition);
+        partitions.drain(..skip.unwrap_or(partitions.len()));
+        if partitions.is_empty() {
+            return Ok(self.nothing_read(ReplayPage::default()));
+        }
+        let mut all = Joined::new();
+        let mut page = ReplayPage::default();
+        let mut rest = partitions.into_iter().skip(1);
+        loop {
+            let left = REPLAY_MAX - page.jobs.len();
+            let action = Action::Replay {
+                filter: replay.filter.clone(),
+                after: at.after,
+                max: u32::try_from(left.min(REPLAY_JOBS_MAX)).expect("a small number"),
+                dry_run: replay.dry_run,
+                pace: replay.rate_per_s.map(|rate| self.pace(&at, rate)),
+                by: replay.by.clone(),
+            };
+            let command = self.of_queue(tenant, queue, &settings, at.partition, action)?;
+            let called = self.command_at(at.partition, tenant, command, options.clone()).await;
+            let replayed = match all.join(called) {
+                Ok(Reply::Jobs(jobs::Reply::Replayed(replayed))) => replayed,
+                Ok(_) => unreachable!("a replay is answered by what came back"),
+                // What came back before is said, and where to go on.
+                Err(_) if !page.jobs.is_empty() => {
+                    page.next = Some(at);
+                    return all.done(page);
+                }
+                Err(error) => return Err(error),
+            };
+            let Replayed { jobs: back, skipped, next } = replayed;
+            at.count += back.len() as u64;
+            page.skipped += skipped;
+            let id = |number| JobId { partition: at.partition.0, number };
+            page.jobs.extend(back.into_iter().map(id));
+            at.after = next;
+            if next.is_none() {
+                let Some(partition) = rest.next() else { return all.done(page) };
+                at.partition = partition;
+            }
+            let late = began.elapsed() >= Duration::from_millis(time_ms);
+            if page.jobs.len() == REPLAY_MAX || late {
+                page.next = Some(at);
+                return all.done(page);
+            }
+        }
+    }
+
+    /// When the next job of a replay is due, at so many a second since it began.
+    fn pace(&self, place: &ReplayPlace, rate_per_s: u32) -> Pace {
+        let every_us = 1_000_000 / u64::from(rate_per_s.max(1));
+        let due = place.began_at.plus_ms(place.count.saturating_mul(every_us) / 1_000);
+        Pace { first_ms: due.0.saturating_sub(self.now().0), every_us }
+    }
+
+    /// Asks every partition of a queue, side by side.
+    async fn ask_all(
+        &self,
+        tenant: &Tenant,
+        queue: &str,
+        path: &'static str,
+        options: ReadOptions,
+        query: impl Fn(PartitionId) -> jobs::Query,
+    ) -> Result<Vec<(PartitionId, Result<Called<jobs::Found>, NodeError>)>, NodeError> {
+        let settings = self.queue_settings(tenant, queue)?;
+        let places: Vec<_> = places(&tenant.name, queue, &settings, self.0.partitions).collect();
+        let asked = async {
+            let read = |partition: &PartitionId| {
+                self.read_jobs(*partition, tenant, path, query(*partition), &options)
+            };
+            let found = together(places.iter().map(read)).await;
+            Ok(places.into_iter().zip(found).collect())
+        };
+        self.in_time(path, &options, asked).await
+    }
+
+    async fn read_jobs(
+        &self,
+        partition: PartitionId,
+        tenant: &Tenant,
+        path: &'static str,
+        query: jobs::Query,
+        options: &ReadOptions,
+    ) -> Result<Called<jobs::Found>, NodeError> {
+        let level = self.level_of(path, options.level);
+        if level != Level::Eventual {
+            self.check_session(&options.session)?;
+        }
+        let called = self.read(partition, tenant.id, Query::Jobs(query), level).await?;
+        let Called { answer, replayed, as_of, staleness_ms, at } = called;
+        let Found::Jobs(answer) = answer else { unreachable!("jobs answer about jobs") };
+        Ok(Called { answer, replayed, as_of, staleness_ms, at })
+    }
+
+    async fn in_time<T>(
+        &self,
+        path: &'static str,
+        options: &ReadOptions,
+        work: impl Future<Output = Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let deadline_ms = self.deadline_ms(path, options.deadline);
+        let worked = tokio::time::timeout(Duration::from_millis(deadline_ms), work).await;
+        worked.unwrap_or_else(|_| Err(Failure::DeadlineExceeded.into()))
+    }
+
+    fn nothing_read<T>(&self, answer: T) -> Called<T> {
+        Called { answer, replayed: false, as_of: Vec::new(), staleness_ms: 0, at: self.now() }
+    }
+}
+
+/// Which jobs a list is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobsOf {
+    /// Those in this state and of this kind.
+    State(Option<State>, Option<String>),
+    /// Dead letters.
+    Dead(DeadFilter),
+}
+
+impl JobsOf {
+    fn query(&self, queue: &str, after: Option<Cursor>, limit: usize) -> jobs::Query {
+        let queue = queue.to_owned();
+        match self {
+            Self::State(state, kind) => {
+                jobs::Query::Jobs { queue, state: *state, kind: kind.clone(), after, limit }
+            }
+            Self::Dead(filter) => jobs::Query::Dead { queue, filter: filter.clone(), after, limit },
+        }
+    }
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,25 @@
+//! Jobs over HTTP: bodies in, bodies out, and workers that wait. What a job goes through is the
+//! domain's; where jobs are ready and who is led to them, the node's.
+
+mod places;
+mod queues;
+mod requests;
+mod seeing;
+mod subjects;
+mod views;
+mod work;
+
+pub(crate) use queues::{delete, drain, get, list, pause, put, resume};
+pub(crate) use requests::{
+    CompleteManyRequest, CompleteRequest, EnqueueRequest, ExtendRequest, FailRequest, LeaseRequest,
+    ProgressRequest, QueueRequest, ReplayRequest, SnoozeRequest,
+};
+pub(crate) use seeing::{dead, events, get_job, list_jobs, replay};
+pub(crate) use subjects::refused;
+pub(crate) use views::{
+    EnqueuedBody, JobBody, JobDetailBody, JobList, LeasedBody, QueueBody, QueueEventList,
+    QueueList, ReplayedBody, ReportBody, StandingBody, StandingList,
+};
+pub(crate) use work::{
+    cancel, complete, complete_many, enqueue, extend, fail, lease, progress, retry, snooze,
+};

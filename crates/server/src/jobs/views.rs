@@ -1,0 +1,586 @@
+//! The bodies that callers get.
+
+use crate::{problem::Problem, time::Rfc3339};
+use evenkeel_domains::jobs::{
+    ByState, Enqueued, EventView, HeadPolicy, JobDetail, JobId, JobView, Kind, Leased, Note,
+    QueueEvent, Settings, Standing, State, Totals, WaitingFor,
+};
+use evenkeel_engine::Time;
+use evenkeel_log::PartitionId;
+use evenkeel_node::{QueueReport, QueueState};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// JSON that a caller sent, as it was sent.
+pub(super) struct Json<'j>(pub(super) &'j str);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            // It was looked at when it came; should it have been damaged since, it is shown as text.
+            Err(_) => self.0.serialize(serializer),
+        }
+    }
+}
+
+/// What a queue says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub(crate) struct QueueBody<'q> {
+    /// Its name.
+    pub(crate) queue: &'q str,
+    /// Nothing is leased.
+    paused: bool,
+    /// Nothing is taken in.
+    draining: bool,
+    spread: u16,
+    concurrency_limit: Option<u64>,
+    max_backlog: u64,
+    max_attempts: u32,
+    max_crashes: u32,
+    #[schema(inline)]
+    backoff: BackoffBody,
+    lease_ms: u64,
+    lease_ms_max: u64,
+    retention_ms: u64,
+    dead_retention_ms: u64,
+    result_bytes_max: u32,
+    ageing_ms: u64,
+    /// block, skip or dead_letter.
+    #[schema(value_type = String)]
+    head_failure: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+struct BackoffBody {
+    #[schema(value_type = String)]
+    kind: &'static str,
+    base_ms: u64,
+    max_ms: u64,
+    jitter: f64,
+}
+
+impl<'q> QueueBody<'q> {
+    pub(crate) fn new(queue: &'q str, settings: &Settings) -> Self {
+        Self {
+            queue,
+            paused: settings.paused,
+            draining: settings.draining,
+            spread: settings.spread,
+            concurrency_limit: settings.concurrency_limit,
+            max_backlog: settings.max_backlog,
+            max_attempts: settings.max_attempts,
+            max_crashes: settings.max_crashes,
+            backoff: BackoffBody {
+                kind: "exponential",
+                base_ms: settings.backoff_base_ms,
+                max_ms: settings.backoff_max_ms,
+                jitter: f64::from(settings.jitter_percent) / 100.0,
+            },
+            lease_ms: settings.lease_ms,
+            lease_ms_max: settings.lease_ms_max,
+            retention_ms: settings.retention_ms,
+            dead_retention_ms: settings.dead_retention_ms,
+            result_bytes_max: settings.result_bytes_max,
+            ageing_ms: settings.ageing_ms,
+            head_failure: match settings.head {
+                HeadPolicy::Block => "block",
+                HeadPolicy::Skip => "skip",
+                HeadPolicy::DeadLetter => "dead_letter",
+            },
+        }
+    }
+}
+
+/// A page of queues.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueList<'q> {
+    pub(crate) items: Vec<QueueBody<'q>>,
+    pub(crate) cursor: Option<String>,
+}
+
+/// What a queue says, and how it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueueReport)]
+pub(crate) struct ReportBody<'q> {
+    #[serde(flatten)]
+    settings: QueueBody<'q>,
+    /// How many jobs are in each state.
+    #[schema(value_type = Object)]
+    counts: Counts,
+    /// Jobs that wait, for whatever.
+    backlog: u64,
+    /// How long the oldest job is ready that is.
+    oldest_ready_ms: Option<u64>,
+    /// Jobs that came a second, of late.
+    enqueued_per_s: f64,
+    /// Jobs that were done or given up a second, of late.
+    drained_per_s: f64,
+    /// When the backlog is worked off if it goes on so; null if it does not shrink.
+    drains_in_ms: Option<u64>,
+    /// Each kind: how many are in each state, and what has happened.
+    #[schema(value_type = Vec<Object>)]
+    kinds: Vec<KindBody>,
+    #[schema(inline)]
+    totals: TotalsBody,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_leased_at: Option<Rfc3339>,
+    /// Workers that wait for a job on this node.
+    workers_waiting: u64,
+}
+
+impl<'q> ReportBody<'q> {
+    pub(crate) fn new(queue: &'q str, settings: &Settings, report: QueueReport, now: Time) -> Self {
+        let QueueReport { state, kinds, oldest_ready, leased_at } = report;
+        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s } = state;
+        Self {
+            settings: QueueBody::new(queue, settings),
+            counts: Counts(counts),
+            backlog: state.backlog(),
+            oldest_ready_ms: oldest_ready.map(|since| now.0.saturating_sub(since.0)),
+            enqueued_per_s: hundredths(came_per_s),
+            drained_per_s: hundredths(went_per_s),
+            drains_in_ms: state.drains_in_ms(),
+            kinds: kinds.into_iter().map(|(kind, of)| KindBody::new(kind, &of)).collect(),
+            totals: TotalsBody::new(totals),
+            last_leased_at: leased_at.map(Rfc3339),
+            workers_waiting,
+        }
+    }
+}
+
+fn hundredths(rate: f64) -> f64 {
+    (rate * 100.0).round() / 100.0
+}
+
+/// Jobs by state, each under its name.
+#[derive(Clone, Copy)]
+struct Counts(ByState);
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (state, count) in State::ALL.into_iter().zip(self.0) {
+            map.serialize_entry(state.name(), &count)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct TotalsBody {
+    enqueued: u64,
+    completed: u64,
+    failed: u64,
+    crashed: u64,
+    died: u64,
+}
+
+impl TotalsBody {
+    fn new(totals: Totals) -> Self {
+        let Totals { enqueued, completed, failed, crashed, died } = totals;
+        Self { enqueued, completed, failed, crashed, died }
+    }
+}
+
+#[derive(Serialize)]
+struct KindBody {
+    kind: String,
+    counts: Counts,
+    totals: TotalsBody,
+    /// How long a job was ready before it was leased, on average.
+    wait_ms: Option<u64>,
+    /// How long a lease lasted that has ended, on average.
+    run_ms: Option<u64>,
+}
+
+impl KindBody {
+    fn new(kind: String, of: &Kind) -> Self {
+        let held = of.leases.saturating_sub(of.counts[State::Leased as usize]);
+        Self {
+            kind,
+            counts: Counts(of.counts),
+            totals: TotalsBody::new(of.totals),
+            wait_ms: of.wait_ms.checked_div(of.leases),
+            run_ms: of.run_ms.checked_div(held),
+        }
+    }
+}
+
+/// What became of each job that was to be taken in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Enqueued)]
+pub(crate) struct EnqueuedBody {
+    /// In the order in which they were sent.
+    pub(crate) jobs: Vec<TakenBody>,
+}
+
+/// What became of one of them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Taken)]
+#[serde(untagged)]
+pub(crate) enum TakenBody {
+    /// It is there.
+    In {
+        job: String,
+        #[schema(value_type = String)]
+        state: &'static str,
+        /// It was there before: nothing was taken in.
+        duplicate: bool,
+    },
+    /// It is not: others were.
+    Out {
+        #[schema(inline)]
+        error: ErrorBody,
+    },
+}
+
+/// Why one of several was refused.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    #[schema(value_type = String)]
+    code: &'static str,
+    detail: String,
+    retryable: bool,
+}
+
+impl ErrorBody {
+    pub(crate) fn new(problem: &Problem) -> Self {
+        let meaning = problem.code.meaning();
+        let detail = problem.detail.clone().into_owned();
+        Self { code: meaning.code, detail, retryable: meaning.retryable }
+    }
+}
+
+impl TakenBody {
+    pub(crate) fn taken(id: JobId, job: &Enqueued) -> Self {
+        Self::In { job: id.to_string(), state: job.state.name(), duplicate: job.duplicate }
+    }
+}
+
+/// Jobs that a worker was given.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Leased)]
+pub(crate) struct LeasedBody<'l> {
+    /// First those that are to be done first, for each partition.
+    pub(crate) jobs: Vec<LeasedJob<'l>>,
+}
+
+/// A job that a worker was given.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LeasedJob<'l> {
+    job: String,
+    /// From 1.
+    attempt: u32,
+    /// By what the worker names its lease.
+    lease: String,
+    /// Grows with every lease of the job: for what the worker writes elsewhere.
+    fence: u64,
+    kind: &'l str,
+    #[schema(value_type = Object)]
+    payload: Json<'l>,
+    priority: u8,
+    ordering_key: Option<&'l str>,
+    traceparent: Option<&'l str>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Rfc3339,
+    /// Attempts that failed before.
+    failures: u32,
+    /// Leases that ended without a word before.
+    crashes: u32,
+    /// What an earlier attempt said about how far it was.
+    #[schema(value_type = Option<Object>)]
+    progress: Option<Json<'l>>,
+    #[schema(value_type = String, format = DateTime)]
+    lease_expires_at: Rfc3339,
+}
+
+impl<'l> LeasedJob<'l> {
+    pub(crate) fn new(id: JobId, leased: &'l Leased) -> Self {
+        Self {
+            job: id.to_string(),
+            attempt: leased.lease.attempt,
+            lease: leased.lease.to_string(),
+            fence: leased.lease.fence,
+            kind: &leased.kind,
+            payload: Json(&leased.payload),
+            priority: leased.priority,
+            ordering_key: leased.ordering_key.as_deref(),
+            traceparent: leased.trace.as_deref(),
+            created_at: Rfc3339(leased.created_at),
+            failures: leased.failures,
+            crashes: leased.crashes,
+            progress: leased.progress.as_deref().map(Json),
+            lease_expires_at: Rfc3339(leased.expires_at),
+        }
+    }
+}
+
+/// What became of a job.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Standing)]
+pub(crate) struct StandingBody {
+    job: String,
+    #[schema(value_type = String)]
+    state: &'static str,
+    /// When it is due, is ready since, when its lease ends, when it was over.
+    #[schema(value_type = String, format = DateTime)]
+    at: Rfc3339,
+    /// Its worker is to stop.
+    cancel: bool,
+    /// Of a job that a worker has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    lease_expires_at: Option<Rfc3339>,
+}
+
+impl StandingBody {
+    pub(crate) fn new(id: JobId, standing: &Standing) -> Self {
+        let at = Rfc3339(standing.at);
+        Self {
+            job: id.to_string(),
+            state: standing.state.name(),
+            at,
+            cancel: standing.cancel,
+            lease_expires_at: (standing.state == State::Leased).then_some(at),
+        }
+    }
+}
+
+/// What became of each of several jobs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StandingList {
+    /// In the order in which they were sent.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) jobs: Vec<EachStanding>,
+}
+
+/// What became of one of several.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum EachStanding {
+    Done(StandingBody),
+    Not { job: String, error: ErrorBody },
+}
+
+/// Something said about a job.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Note)]
+pub(crate) struct NoteBody<'n> {
+    #[schema(value_type = String, format = DateTime)]
+    at: Rfc3339,
+    text: &'n str,
+}
+
+/// A job in a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
+pub(crate) struct JobBody<'j> {
+    job: String,
+    #[schema(value_type = String)]
+    state: &'static str,
+    kind: &'j str,
+    priority: u8,
+    /// Leases so far.
+    attempt: u32,
+    /// Attempts that failed.
+    failures: u32,
+    /// Leases that ended without a word.
+    crashes: u32,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Rfc3339,
+    /// When it is due, is ready since, when its lease ends, when it was over.
+    #[schema(value_type = String, format = DateTime)]
+    at: Rfc3339,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<&'j str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fence: Option<u64>,
+    /// Its worker is to stop.
+    cancel: bool,
+    /// The last thing that went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<NoteBody<'j>>,
+}
+
+impl<'j> JobBody<'j> {
+    pub(crate) fn new(id: JobId, job: &'j JobView) -> Self {
+        let lease = job.lease.as_ref();
+        Self {
+            job: id.to_string(),
+            state: job.state.name(),
+            kind: &job.kind,
+            priority: job.priority,
+            attempt: job.attempt,
+            failures: job.failures,
+            crashes: job.crashes,
+            created_at: Rfc3339(job.created_at),
+            at: Rfc3339(job.at),
+            worker: lease.map(|(_, worker)| worker.as_str()),
+            fence: lease.map(|(fence, _)| *fence),
+            cancel: job.cancel,
+            error: job.error.as_ref().map(|Note { at, text }| NoteBody { at: Rfc3339(*at), text }),
+        }
+    }
+}
+
+/// A page of jobs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobList<'j> {
+    pub(crate) items: Vec<JobBody<'j>>,
+    pub(crate) cursor: Option<String>,
+}
+
+/// A job with all that is known of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobDetail)]
+pub(crate) struct JobDetailBody<'j> {
+    #[serde(flatten)]
+    job: JobBody<'j>,
+    #[schema(value_type = Object)]
+    payload: Json<'j>,
+    unique_key: Option<&'j str>,
+    ordering_key: Option<&'j str>,
+    after: Vec<String>,
+    traceparent: Option<&'j str>,
+    /// What came of it.
+    #[schema(value_type = Option<Object>)]
+    result: Option<Json<'j>>,
+    /// How far it is.
+    #[schema(value_type = Option<Object>)]
+    progress: Option<Json<'j>>,
+    /// Why it is not running, if it is not and could.
+    #[schema(value_type = Option<Object>)]
+    waiting_for: Option<BTreeMap<&'static str, serde_json::Value>>,
+}
+
+impl<'j> JobDetailBody<'j> {
+    pub(crate) fn new(id: JobId, job: &'j JobDetail, workers_waiting: u64) -> Self {
+        Self {
+            job: JobBody::new(id, &job.job),
+            payload: Json(&job.payload),
+            unique_key: job.unique_key.as_deref(),
+            ordering_key: job.ordering_key.as_deref(),
+            after: job.after.iter().map(ToString::to_string).collect(),
+            traceparent: job.trace.as_deref(),
+            result: job.result.as_ref().map(|note| Json(&note.text)),
+            progress: job.progress.as_ref().map(|note| Json(&note.text)),
+            waiting_for: job.waiting_for.map(|why| in_words(id, why, workers_waiting)),
+        }
+    }
+}
+
+/// Why a job is not running: a reason for programs, a sentence for people.
+fn in_words(
+    id: JobId,
+    why: WaitingFor,
+    workers_waiting: u64,
+) -> BTreeMap<&'static str, serde_json::Value> {
+    let text = |at: Time| {
+        let text = serde_json::to_value(Rfc3339(at)).unwrap_or_default();
+        text.as_str().unwrap_or_default().to_owned()
+    };
+    let beside = |number| JobId { number, ..id }.to_string();
+    let mut members = BTreeMap::new();
+    let (reason, detail) = match why {
+        WaitingFor::Jobs { count, first } => {
+            members.insert("count", count.into());
+            let first = first.map(|job| job.to_string());
+            members.insert("job", first.clone().into());
+            let first = first.map_or_else(String::new, |job| format!(", the first is {job}"));
+            ("after", format!("{count} of the jobs that it runs after are not done{first}"))
+        }
+        WaitingFor::OrderingKey { job, state } => {
+            let job = beside(job);
+            members.insert("job", job.clone().into());
+            members.insert("state", state.name().into());
+            let detail = format!("its ordering key is held by {job}, which is {}", state.name());
+            ("ordering_key", detail)
+        }
+        WaitingFor::Due(at) => {
+            members.insert("at", text(at).into());
+            ("due", format!("it is not due until {}", text(at)))
+        }
+        WaitingFor::Paused => ("paused", "the queue is paused".to_owned()),
+        WaitingFor::Limit { limit } => {
+            members.insert("limit", limit.into());
+            let detail = format!("{limit} jobs run in its partition, as many as may");
+            ("limit", detail)
+        }
+        WaitingFor::Worker { since } => {
+            members.insert("last_leased_at", since.map(text).into());
+            let asks = match workers_waiting {
+                0 => "no worker waits here",
+                _ => "workers wait here: it is about to be leased",
+            };
+            let seen = since.map_or_else(
+                || "none has been given a job of its partition yet".to_owned(),
+                |at| format!("one was last given a job of its partition at {}", text(at)),
+            );
+            ("worker", format!("{asks}; {seen}"))
+        }
+    };
+    members.insert("reason", reason.into());
+    members.insert("detail", detail.into());
+    members
+}
+
+/// Dead letters that came back, or would.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replayed)]
+pub(crate) struct ReplayedBody {
+    pub(crate) dry_run: bool,
+    /// How many.
+    pub(crate) count: usize,
+    pub(crate) jobs: Vec<String>,
+    /// So many stay, as another job has their unique key.
+    pub(crate) skipped: u64,
+    /// What to send to go on; null at the end.
+    pub(crate) cursor: Option<String>,
+}
+
+/// What happened to a queue.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct QueueEventList {
+    /// In order for each partition.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) items: Vec<QueueEventBody>,
+    /// What to send as `after` to go on.
+    pub(crate) cursor: String,
+    /// Whether events that were asked for are not kept any more.
+    pub(crate) reset: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct QueueEventBody {
+    position: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    entity: String,
+    at: Rfc3339,
+    data: serde_json::Value,
+}
+
+impl QueueEventBody {
+    pub(crate) fn new(queue: &str, partition: PartitionId, view: &EventView) -> Self {
+        let id = |number| JobId { partition: partition.0, number }.to_string();
+        let data = match &view.event {
+            QueueEvent::Died { job, kind, error } => {
+                serde_json::json!({ "job": id(*job), "kind": kind, "error": error })
+            }
+            QueueEvent::Replayed { by, count, jobs: (first, last) } => {
+                serde_json::json!({ "by": by, "count": count, "first": id(*first), "last": id(*last) })
+            }
+        };
+        Self {
+            position: view.position.to_string(),
+            kind: view.event.name(),
+            entity: format!("queue:{queue}"),
+            at: Rfc3339(view.at),
+            data,
+        }
+    }
+}
