@@ -8,8 +8,16 @@ import pg from 'pg'
 const silent = new Logger(() => () => {})
 const url = (options) => `postgres://bench@127.0.0.1:${options.port}/postgres`
 
+function pool(options, max, failed) {
+  const made = new pg.Pool({ connectionString: url(options), max })
+  made.on('error', failed)
+  made.on('connect', (client) => client.on('error', failed))
+  return made
+}
+
 export async function graphile(options, load) {
-  const producers = new pg.Pool({ connectionString: url(options), max: options.pool })
+  const failed = (error) => load.failed(error)
+  const producers = pool(options, options.pool, failed)
   const utils = await makeWorkerUtils({ pgPool: producers, logger: silent })
   const events = new EventEmitter()
   events.on('job:complete', ({ error }) => (error ? load.failed(error) : load.finished()))
@@ -36,10 +44,10 @@ export async function graphile(options, load) {
 
 // The schema, and nothing left from before.
 graphile.prepare = async (options) => {
-  const pool = new pg.Pool({ connectionString: url(options), max: 1 })
-  await pool.query('drop schema if exists graphile_worker cascade')
-  const utils = await makeWorkerUtils({ pgPool: pool, logger: silent })
+  const alone = pool(options, 1, (error) => { throw error })
+  await alone.query('drop schema if exists graphile_worker cascade')
+  const utils = await makeWorkerUtils({ pgPool: alone, logger: silent })
   await utils.migrate()
   await utils.release()
-  await pool.end()
+  await alone.end()
 }
