@@ -57,9 +57,10 @@ def cores(lines):
 def ratio(rows, label):
     scenario, who = label.split("/")
     ours = rows.get(f"{scenario}/evenkeel")
-    if who == "evenkeel" or not ours:
+    theirs = statistics.median(rates(rows[label]))
+    if who == "evenkeel" or not ours or not theirs:
         return ""
-    return f"{statistics.median(rates(ours)) / statistics.median(rates(rows[label])):.2f} ×"
+    return f"{statistics.median(rates(ours)) / theirs:.2f} ×"
 
 
 def print_rates(rows):
@@ -110,8 +111,8 @@ def targets(rows):
     rate = {label: statistics.median(rates(lines)) for label, lines in rows.items() if "report" in lines[0] and "rate_per_s" in runs(lines[0])[0]}
     for scenario, wanted in (("cycle", 1.5), ("batch", 4.0)):
         peers = {label: of for label, of in rate.items() if label.startswith(f"{scenario}/") and not label.endswith("/evenkeel") and label != BATCHED}
-        if peers and f"{scenario}/evenkeel" in rate:
-            best = max(peers, key=peers.get)
+        best = max(peers, key=peers.get, default=None)
+        if best and peers[best] and f"{scenario}/evenkeel" in rate:
             found = rate[f"{scenario}/evenkeel"] / peers[best]
             yield f"{scenario}: of the best durable peer, {best.split('/')[1]}", f"{found:.2f} ×", f"≥ {wanted} ×", found >= wanted
     if "latency/evenkeel" in rows:
