@@ -36,10 +36,11 @@ check:
 	fi
 	$(CARGO) test -p evenkeel-tidy
 
-# Beside PostgreSQL and Redis, which it installs if they are missing. BENCHMARKS.md says more.
+# Beside PostgreSQL, Redis and others, which it installs if they are missing. BENCHMARKS.md says more.
 bench:
 	bench/run
 	bench/limits
+	bench/jobs
 
 # The proofs: simulated faults, every guarantee taken away in turn, the real binary killed.
 drill:

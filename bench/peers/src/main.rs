@@ -1,5 +1,5 @@
 //! Runs one row of the comparison and prints it as one JSON line, or prints the table of
-//! many lines. `bench/run` starts the servers and calls this; see there.
+//! many lines. `bench/run` and `bench/jobs` start the servers and call this; see there.
 //!
 //! ```text
 //! peers measure LABEL WORKLOAD TARGET [--connections N] [--warmup-ms N] [--duration-ms N]
@@ -11,6 +11,7 @@
 //! The load generator is single-threaded on purpose: it shares the machine with what it
 //! measures, and takes the same one core from each.
 
+mod beanstalkd;
 mod options;
 mod postgres;
 mod redis;
@@ -85,6 +86,8 @@ async fn run(measure: &Measure) -> Result<Report, AnyError> {
             drive(Arc::new(spread), plan).await?
         }
         "postgres-batches" => drive(Arc::new(postgres::Batches::new(target)), plan).await?,
+        "beanstalkd-cycle" => drive(Arc::new(beanstalkd::Jobs::cycle(target)), plan).await?,
+        "beanstalkd-batch" => drive(Arc::new(beanstalkd::Jobs::batch(target)), plan).await?,
         "redis-hot" => drive(Arc::new(redis::Hot::new(target)), plan).await?,
         other => return Err(format!("unknown workload `{other}`").into()),
     };

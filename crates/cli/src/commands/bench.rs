@@ -4,10 +4,12 @@ use crate::{client::ServerArgs, failure::Failure, output};
 use clap::ValueEnum;
 use evenkeel_drill::load::{
     Pace, Plan, Report,
+    jobs::{JobsBench, JobsReport, JobsWorkload, QueueSettings},
     limits::{Limit, LimitsBench},
     reservations::{BenchOptions, WorkloadKind, run as run_reservations},
 };
-use std::{path::PathBuf, time::Duration};
+use serde::Serialize;
+use std::{fmt::Display, path::PathBuf, time::Duration};
 
 /// Measure a running server.
 #[derive(Debug, clap::Args)]
@@ -20,6 +22,7 @@ pub(crate) struct Args {
 enum Domain {
     Reservations(Reservations),
     Limits(Limits),
+    Jobs(Jobs),
 }
 
 /// How to measure.
@@ -131,12 +134,108 @@ struct Reservations {
     server: ServerArgs,
 }
 
+/// What is done with jobs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum JobsKind {
+    /// Each connection enqueues one, leases one and completes it.
+    Cycle,
+    /// The same, a hundred a request.
+    Batch,
+    /// As the cycle, with ordering keys and a concurrency limit.
+    Ordered,
+    /// From an enqueue at --rate to a waiting worker.
+    StartLatency,
+    /// Enqueue and take, before and after a backlog was put in.
+    Backlog,
+    /// What waiting workers cost the server whose --pid is given.
+    IdlePolls,
+}
+
+/// Measure jobs on a queue, which it puts there first and which should be empty.
+#[derive(Debug, clap::Args)]
+struct Jobs {
+    /// What is done with jobs.
+    #[arg(long, value_enum, default_value = "cycle")]
+    workload: JobsKind,
+    /// The queue's name.
+    #[arg(long, default_value = "bench")]
+    queue: String,
+    /// Over how many partitions the queue is spread; the server's default if not given.
+    #[arg(long)]
+    spread: Option<u32>,
+    /// How long the queue keeps what is done; the server's default if not given.
+    #[arg(long, value_name = "MS")]
+    retention_ms: Option<u64>,
+    /// ordered: ordering keys, in turn.
+    #[arg(long, default_value_t = 1_000)]
+    keys: u32,
+    /// ordered: how many jobs may be leased at once.
+    #[arg(long, default_value_t = 1_000)]
+    concurrency_limit: u32,
+    /// start-latency: workers that wait.
+    #[arg(long, default_value_t = 64)]
+    workers: usize,
+    /// backlog: jobs that are put in.
+    #[arg(long, default_value_t = 1_000_000)]
+    jobs: u64,
+    /// idle-polls: workers that wait.
+    #[arg(long, default_value_t = 1_000)]
+    polls: usize,
+    /// The server's process on this machine, to see what it uses.
+    #[arg(long)]
+    pid: Option<u32>,
+    #[command(flatten)]
+    measurement: Measurement,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let (json, report) = match args.domain {
-        Domain::Reservations(args) => (args.measurement.json, reservations(args).await?),
-        Domain::Limits(args) => (args.measurement.json, limits(args).await?),
+    match args.domain {
+        Domain::Reservations(args) => show(args.measurement.json, &reservations(args).await?),
+        Domain::Limits(args) => show(args.measurement.json, &limits(args).await?),
+        Domain::Jobs(args) => show(args.measurement.json, &jobs(args).await?),
+    }
+}
+
+fn show(json: bool, report: &(impl Serialize + Display)) -> Result<(), Failure> {
+    if json { output::json(report) } else { output::print(&report.to_string()) }
+}
+
+/// Room in the queue beside the backlog: more than any measurement puts in.
+const BACKLOG_ROOM: u64 = 5_000_000;
+
+async fn jobs(args: Jobs) -> Result<JobsReport, Failure> {
+    let mut queue = QueueSettings {
+        name: args.queue,
+        spread: args.spread,
+        retention_ms: args.retention_ms,
+        ..QueueSettings::default()
     };
-    if json { output::json(&report) } else { output::print(&report.to_string()) }
+    let workload = match args.workload {
+        JobsKind::Cycle => JobsWorkload::Cycle,
+        JobsKind::Batch => JobsWorkload::Batch,
+        JobsKind::Ordered => {
+            queue.concurrency_limit = Some(args.concurrency_limit);
+            JobsWorkload::Ordered { keys: args.keys }
+        }
+        JobsKind::StartLatency => JobsWorkload::StartLatency { workers: args.workers },
+        JobsKind::Backlog => {
+            queue.max_backlog = Some(args.jobs.saturating_add(BACKLOG_ROOM));
+            JobsWorkload::Backlog { jobs: args.jobs }
+        }
+        JobsKind::IdlePolls => JobsWorkload::IdlePolls { polls: args.polls },
+    };
+    let bench = JobsBench {
+        api_key: args.server.api_key()?,
+        timeout: args.server.timeout(),
+        target: args.server.url,
+        plan: args.measurement.plan()?,
+        workload,
+        queue,
+        pid: args.pid,
+    };
+    Ok(bench.run().await?)
 }
 
 /// More than any run asks for of a key: what is measured are yeses.

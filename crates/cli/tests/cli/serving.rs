@@ -209,6 +209,13 @@ fn bench_measures_a_server() {
     assert_eq!(report["summary"]["errors"], 0, "{report}");
     assert!(report["summary"]["ok"].as_u64() > Some(0), "{report}");
     server.run(&["bench", "limits", "--keys", "0"]).fails(1, &["keys must be 1 to"]);
+    for workload in ["cycle", "batch", "ordered"] {
+        let jobs = ["bench", "jobs", "--workload", workload, "--queue", workload];
+        let report = server.run(&[&jobs[..], &fewer, &short].concat()).succeeds().json();
+        assert_eq!(report["summary"]["errors"], 0, "{report}");
+        assert!(report["summary"]["ok"].as_u64() > Some(0), "{report}");
+    }
+    server.run(&["bench", "jobs", "--workload", "idle-polls"]).fails(1, &["the id of the server"]);
     let mut nobody = evenkeel(&bench);
     nobody.args(["--url", "http://127.0.0.1:1"]);
     ended(nobody).fails(1, &["connect"]);

@@ -11,6 +11,7 @@ mod driver;
 mod endpoint;
 mod events;
 mod histogram;
+pub mod jobs;
 pub mod limits;
 mod pacer;
 mod report;
