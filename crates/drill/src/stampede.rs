@@ -75,7 +75,7 @@ impl Stampede {
             let from_ms = self.from_ms + part * self.part_ms;
             // Whatever is due is seen.
             let bar = "█".repeat((due * BAR).div_ceil(most) as usize);
-            writeln!(f, "{:>10} ms {due:>8} {bar}", from_ms)?;
+            writeln!(f, "{from_ms:>10} ms {due:>8} {bar}")?;
         }
         writeln!(f, "  at most {most} of {} within {} ms", self.jobs, self.part_ms)
     }

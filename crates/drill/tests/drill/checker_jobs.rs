@@ -387,6 +387,20 @@ fn a_unique_key_has_one_job() {
 }
 
 #[test]
+fn a_unique_key_does_not_outlive_its_job() {
+    for (second_ms, valid) in [(40, true), (41, false)] {
+        let mut told = done();
+        told.enqueue(second_ms, "0.1");
+        if let Some((_, Outcome::Enqueued { jobs, .. })) =
+            told.0.operations.last_mut().and_then(|one| one.returned.as_mut())
+        {
+            jobs[0].duplicate = true;
+        }
+        assert_eq!(told.is_valid(), valid, "{second_ms}: {:?}", told.report());
+    }
+}
+
+#[test]
 fn a_key_has_one_answer() {
     let mut told = Told::new();
     let attempts = [told.enqueue(10, "0.1"), told.enqueue(20, "0.2")];

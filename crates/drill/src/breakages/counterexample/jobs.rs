@@ -164,7 +164,7 @@ fn asked(request: &Request) -> String {
                 format!("enqueues {} jobs{}", works.len(), details(first))
             }
             _ => {
-                let each: Vec<String> = works.iter().map(|work| details(work)).collect();
+                let each: Vec<String> = works.iter().map(details).collect();
                 format!("enqueues {} jobs:{}", works.len(), each.join(";"))
             }
         },

@@ -19,6 +19,7 @@ pub(super) struct Book<'h> {
 }
 
 /// A job that was taken in.
+#[derive(Clone, Copy)]
 pub(super) struct Known<'h> {
     /// The operation that was told first.
     pub(super) operation: usize,
@@ -116,7 +117,7 @@ impl<'h> Book<'h> {
 
     /// A retry is told the same.
     fn learn(&mut self, job: &'h str, known: Known<'h>) {
-        let old = self.jobs.entry(job).or_insert(Known { ..known });
+        let old = self.jobs.entry(job).or_insert(known);
         old.heard_ms = old.heard_ms.min(known.heard_ms);
         old.at_ms = old.at_ms.or(known.at_ms);
     }

@@ -16,6 +16,7 @@ pub(super) fn check(book: &Book<'_>) -> Vec<Violation> {
     violations.extend(ordering(book));
     violations.extend(after(book));
     violations.extend(unique(book));
+    violations.extend(outlived(book));
     violations
 }
 
@@ -176,4 +177,43 @@ fn unfinished_until_ms(book: &Book<'_>, job: &str, known: &Known<'_>, at_ms: u64
         State::Dead => at_ms,
         _ => u64::MAX,
     }
+}
+
+/// A unique key is free as soon as its job is over.
+fn outlived(book: &Book<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (index, operation) in book.history.operations.iter().enumerate() {
+        let Some(Outcome::Enqueued { jobs, at_ms: Some(at_ms) }) = operation.outcome() else {
+            continue;
+        };
+        for taken in jobs.iter().filter(|taken| taken.duplicate) {
+            let Some((over, over_ms)) = over(book, &taken.job).filter(|(_, over)| over < at_ms)
+            else {
+                continue;
+            };
+            let promise = format!(
+                "a unique key is free when its job is over, but at {at_ms} ms a job was not taken in \
+                 for job {}, which had ended at {over_ms} ms.",
+                taken.job
+            );
+            let whom = format!("client {}", operation.client);
+            violations.push(violation(whom, promise, [over, index]));
+        }
+    }
+    violations
+}
+
+/// When a job was over, as somebody was told.
+fn over(book: &Book<'_>, job: &str) -> Option<(usize, u64)> {
+    let words = book.of_job(job).flat_map(|held| book.words(held.job(), held.given.lease));
+    let said = words.map(|(index, _, _)| index).chain(book.cancelled(job));
+    let told = said.filter_map(|index| match book.operation(index).outcome() {
+        Some(Outcome::Stands {
+            state: State::Done | State::Dead | State::Cancelled,
+            at_ms: Some(at_ms),
+            ..
+        }) => Some((index, *at_ms)),
+        _ => None,
+    });
+    told.min_by_key(|(_, at_ms)| *at_ms)
 }
