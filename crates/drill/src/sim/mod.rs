@@ -4,7 +4,8 @@
 //! gives the same run, byte for byte, every time. Two scenes: nodes that compete for a partition
 //! in a shared log, with appends that are delayed, lost or late; and one node over a real
 //! write-ahead log on a disk that tears and forgets when the power goes. In each, clients of one
-//! product: of reservations, or of limits with the edges that admit from leased tokens. After some time the
+//! product: of reservations, or of limits with the edges that admit from leased tokens. In `relay` two partitions
+//! work for each other. After some time the
 //! faults stop, and everything that was begun must complete.
 //!
 //! It does not simulate edges, HTTP or threads: the crash drill runs the real binary for those.
@@ -16,6 +17,7 @@ mod logs;
 mod machines;
 mod node;
 pub mod plan;
+mod relay;
 mod run;
 mod subscriber;
 mod sweep;
@@ -23,5 +25,6 @@ mod world;
 
 pub use judge::Verdict;
 pub use plan::{Plan, Product, Scene, Size};
+pub use relay::relay;
 pub use run::{Broken, Run, Told, run};
 pub use sweep::{Failure, Sweep, sweep};

@@ -4,7 +4,7 @@
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found, check_then_act},
     checker::check_limits,
-    sim::{Broken, Plan, Scene, Size, Told, run, sweep},
+    sim::{Broken, Plan, Scene, Size, Told, relay, run, sweep},
 };
 
 /// Seeds of the sweep; more by `EVENKEEL_SIM_SEEDS`.
@@ -93,4 +93,28 @@ fn naive_clients_sell_seats_twice_whatever_the_seed() {
 fn breakages_are_found_by_name() {
     assert!(Breakage::named("no-fsync").is_some());
     assert!(Breakage::named("no-such-thing").is_none());
+}
+
+/// I12, over partitions that die, are deposed, and hear each other badly.
+#[test]
+fn partitions_work_for_each_other_under_faults() {
+    for seed in 0..150 {
+        for scene in [Scene::Cluster, Scene::Local] {
+            let plan = Plan::limits(seed, scene, Size::USUAL);
+            let (wrong, started) = relay(&plan, Broken::default());
+            assert_eq!((wrong, started), (None, 6), "seed {seed}, {scene:?}");
+        }
+    }
+}
+
+/// The breakage `no-outbox-dedup`.
+#[test]
+fn work_that_is_done_again_is_noticed() {
+    let mut broken = Broken::default();
+    broken.engine.no_outbox_dedup = true;
+    for scene in [Scene::Cluster, Scene::Local] {
+        let noticed =
+            (0..200).find_map(|seed| relay(&Plan::limits(seed, scene, Size::USUAL), broken).0);
+        assert!(noticed.is_some_and(|why| why.contains("took effect twice")), "{scene:?}");
+    }
 }
