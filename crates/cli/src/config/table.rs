@@ -37,9 +37,11 @@ pub(crate) enum Value {
 }
 
 /// Every section, in order; `paths` is the contracts'.
-pub(crate) const SECTIONS: [&str; 5] = ["server", "resp", "node", "log", PATHS];
+pub(crate) const SECTIONS: [&str; 6] = ["server", "resp", "node", "log", PATHS, RULES];
 /// The section of contracts.
 pub(crate) const PATHS: &str = "paths";
+/// The list of outbox rules.
+pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
 pub(crate) static SETTINGS: [Setting; 30] = [
