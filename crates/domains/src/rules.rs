@@ -156,7 +156,9 @@ pub fn check(rules: &[Rule]) -> Result<(), RulesError> {
     Ok(())
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether `text` is a name that callers may choose.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte);
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(legal)
 }

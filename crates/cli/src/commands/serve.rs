@@ -2,7 +2,7 @@
 
 use super::running::{Directory, Running};
 use crate::{
-    config::{Config, Sources, load},
+    config::{Config, Rules, Sources, load},
     failure::Failure,
     output,
 };
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let Config { settings, paths, .. } = configure(&args)?;
+    let Config { settings, paths, rules, .. } = configure(&args)?;
     let Some(data) = settings.data.clone() else {
         return Err(Failure::Usage(
             "serve keeps everything in one directory: say which with --data DIR".to_owned(),
@@ -76,6 +76,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let running = Running::open(&settings, directory, auth).await?;
     if let Some(paths) = &paths {
         store_contracts(&running.node, paths).await?;
+    }
+    if let Some(rules) = &rules {
+        store_rules(&running.node, rules).await?;
     }
     match auth {
         Auth::Open => eprintln!(
@@ -163,5 +166,32 @@ async fn store_contracts(
         Failure::because("cannot store the contracts of the config file", error)
     })?;
     tracing::info!("the contracts of the config file are stored");
+    Ok(())
+}
+
+/// The same of its outbox rules. A queue that there is not may still be created.
+async fn store_rules(node: &Node, wanted: &Rules) -> Result<(), Failure> {
+    let view = node.meta();
+    let stored = view.meta.rules.values().map(|rules| (rules.tenant.clone(), rules.rules.clone()));
+    if stored.collect::<Rules>() != *wanted {
+        let rules = wanted.iter().map(|(tenant, rules)| (tenant.clone(), rules.clone()));
+        let action = meta::Action::SetRules(rules.collect());
+        let command = Command::Meta(meta::Command { action });
+        let tenant = node.tenant("default")?;
+        node.command(&tenant, command, CallOptions::default()).await.map_err(|error| {
+            Failure::because("cannot store the rules of the config file", error)
+        })?;
+        tracing::info!("the rules of the config file are stored");
+    }
+    let view = node.meta();
+    for rules in view.meta.rules.values() {
+        let Some(tenant) = view.meta.tenants.get(&rules.tenant) else { continue };
+        for rule in &rules.rules {
+            if view.meta.queue(*tenant, &rule.queue).is_none() {
+                let (tenant, queue, on) = (&rules.tenant, &rule.queue, rule.on.name());
+                tracing::warn!(tenant, queue, on, "a rule's queue is not there (yet)");
+            }
+        }
+    }
     Ok(())
 }

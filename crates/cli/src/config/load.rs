@@ -3,8 +3,8 @@
 use super::{
     Config, Origin, Problems, Settings,
     problem::Problem,
-    registry,
-    table::{PATHS, SECTIONS, SETTINGS, Setting, Value},
+    registry, rules,
+    table::{PATHS, RULES, SECTIONS, SETTINGS, Setting, Value},
 };
 use evenkeel_contract::nearest;
 use std::{
@@ -16,6 +16,8 @@ use std::{
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// How much of a wrong name or value is repeated.
 const SHOWN_MAX: usize = 80;
+/// How much of what is wrong with a rule is.
+const SHOWN_RULE_MAX: usize = 400;
 /// Variables of this shape are settings: `EVENKEEL_SECTION__KEY`.
 const PREFIX: &str = "EVENKEEL_";
 const SEPARATOR: &str = "__";
@@ -103,6 +105,11 @@ impl Loading {
             match (self.section(origin, name), value) {
                 (None, _) => {}
                 (Some(PATHS), toml::Value::Table(paths)) => self.paths(origin, paths),
+                (Some(RULES), toml::Value::Array(array)) => self.rules(origin, array),
+                (Some(RULES), other) => {
+                    let why = format!("[[rules]] must be a list, and is {}", other.type_str());
+                    self.problems.push(Problem::Syntax { origin: origin.clone(), why });
+                }
                 (Some(section), toml::Value::Table(keys)) => {
                     for (key, value) in keys {
                         if let Some(setting) = self.find(origin, section, key) {
@@ -141,6 +148,16 @@ impl Loading {
         self.config.paths = Some(all);
     }
 
+    fn rules(&mut self, origin: &Origin, array: &[toml::Value]) {
+        match rules::parse(array) {
+            Ok(rules) => self.config.rules = Some(rules),
+            Err(wrong) => self.problems.extend(wrong.into_iter().map(|why| {
+                let why = cut_to(&why, SHOWN_RULE_MAX);
+                Problem::Rule { origin: origin.clone(), why }
+            })),
+        }
+    }
+
     fn variable(&mut self, name: &str, value: &str) {
         let Some(rest) = name.strip_prefix(PREFIX) else {
             return;
@@ -152,6 +169,7 @@ impl Loading {
         match self.section(&origin, &section.to_ascii_lowercase()) {
             None => {}
             Some(PATHS) => self.problems.push(Problem::PathsElsewhere { origin }),
+            Some(RULES) => self.problems.push(Problem::RulesElsewhere { origin }),
             Some(section) => {
                 if let Some(setting) = self.find(&origin, section, &key.to_ascii_lowercase()) {
                     self.set(setting, origin, &text_value(setting, value), value);
@@ -226,7 +244,11 @@ fn text_value(setting: &Setting, text: &str) -> Value {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_MAX) {
+    cut_to(text, SHOWN_MAX)
+}
+
+fn cut_to(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

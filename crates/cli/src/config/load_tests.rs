@@ -89,6 +89,64 @@ fn contracts_are_absent_or_read() {
     assert_eq!(paths["reservations.hold"].deadline_ms, Some(700));
 }
 
+const RULE: &str = "[[rules]]\non = \"reservations.confirmed\"\nresource = \"concert-*\"\n\
+                    enqueue = { queue = \"mail\", kind = \"receipt\", priority = 4 }\n";
+
+#[test]
+fn rules_are_absent_none_or_read() {
+    assert_eq!(load(&file("[server]\n")).expect("legal").rules, None);
+    let none = load(&file("rules = []\n")).expect("legal").rules.expect("they are said");
+    assert!(none.is_empty());
+    let text = format!("{RULE}{}", RULE.replace("on =", "tenant = \"acme\"\non ="));
+    let rules = load(&file(&text)).expect("legal").rules.expect("there are some");
+    assert_eq!(rules["default"], rules["acme"]);
+    let rule = &rules["default"][0];
+    assert_eq!((rule.on.name(), rule.priority), ("reservations.confirmed", 4));
+    assert_eq!((rule.queue.as_str(), rule.kind.as_str()), ("mail", "receipt"));
+    assert_eq!(rule.resource.as_deref(), Some("concert-*"));
+}
+
+#[test]
+fn what_is_wrong_with_rules_is_said_with_what_was_probably_meant() {
+    for (from, to, part) in [
+        ("confirmed", "confrimed", "did you mean \"reservations.confirmed\"?; a rule can be on"),
+        (
+            "reservations.confirmed",
+            "jobs.died",
+            "there is no event \"jobs.died\"; a rule can be on",
+        ),
+        ("resource =", "resuorce =", "no field \"resuorce\"; did you mean \"resource\"?"),
+        ("concert-*", "a*b", "resource \"a*b\" is neither a name"),
+        ("{ queue", "{ queu", "no field \"queu\"; did you mean \"queue\"?"),
+        ("kind = \"receipt\", ", "", "`enqueue` has no `kind`"),
+        ("\"mail\"", "7", "`queue` must be a string, and is integer"),
+        ("priority = 4", "priority = 10", "priority 10 is more than 9"),
+        ("priority = 4", "priority = -1", "`priority` is -1, and must be an integer from 0 to 9"),
+        ("on = \"reservations.confirmed\"\n", "", "it does not say `on` what it acts"),
+        ("enqueue =", "tenant = \"a b\"\nenqueue =", "`tenant` \"a b\" is no name"),
+    ] {
+        let text = refused(&RULE.replace(from, to));
+        assert!(text.contains("[[rules]]: rule 1: ") && text.contains(part), "{part}\n{text}");
+    }
+    let text = refused(&format!("{}{}", RULE.replace("queue", "q"), RULE.replace("kind", "k")));
+    assert!(text.contains("rule 1: ") && text.contains("rule 2: "), "all of it at once: {text}");
+    assert!(refused(&RULE.repeat(5)).contains("would meet more than 4 rules"));
+    assert!(refused("rules = 1\n").contains("[[rules]] must be a list"));
+    let sources = variable(Sources::default(), "EVENKEEL_RULES__X", "1");
+    let text = load(&sources).expect_err("elsewhere").to_string();
+    assert!(text.contains("rules are set in the file"), "{text}");
+}
+
+#[test]
+fn rules_are_shown_as_they_are_read() {
+    for text in [RULE.to_owned(), "rules = []\n".to_owned()] {
+        let mut config = load(&file(&text)).expect("legal");
+        let shown = show(&mut config);
+        let again = load(&file(&shown)).unwrap_or_else(|error| panic!("{error}\n{shown}"));
+        assert_eq!(again.rules, config.rules);
+    }
+}
+
 #[test]
 fn what_init_writes_is_legal_and_stays_so_when_its_lines_are_enabled() {
     let text = template();
@@ -103,7 +161,7 @@ fn what_init_writes_is_legal_and_stays_so_when_its_lines_are_enabled() {
         .collect();
     let config = load(&file(&enabled)).unwrap_or_else(|error| panic!("{error}\n{enabled}"));
     assert_eq!(config.origins.len(), SETTINGS.len(), "every setting is in it");
-    assert!(config.paths.is_some());
+    assert!(config.paths.is_some() && config.rules.is_some());
 }
 
 #[test]

@@ -2,17 +2,19 @@
 //!
 //! Every setting is one line of the table in `table`; parsing, checking, `config show`, `config
 //! schema` and the file that `config init` writes all come from it. `[paths]` belongs to the
-//! contract crate: it is handed through whole.
+//! contract crate: it is handed through whole. `[[rules]]` are in `rules`.
 
 mod load;
 mod problem;
 mod render;
+mod rules;
 mod schema;
 mod table;
 
 pub(crate) use load::{Sources, load};
 pub(crate) use problem::Problems;
 pub(crate) use render::{show, show_json, template};
+pub(crate) use rules::Rules;
 pub(crate) use schema::json_schema;
 
 use evenkeel_contract::{Overrides, Registry};
@@ -89,6 +91,8 @@ pub(crate) struct Config {
     pub(crate) origins: BTreeMap<(&'static str, &'static str), Origin>,
     /// The `[paths]` table, if there is one.
     pub(crate) paths: Option<BTreeMap<&'static str, Overrides>>,
+    /// The `[[rules]]`, if there are any; none at all may also be said.
+    pub(crate) rules: Option<Rules>,
 }
 
 impl Config {

@@ -34,6 +34,12 @@ pub(crate) enum Problem {
     /// Something that only a file can say.
     #[error("{origin}: contracts are set in the file, in [paths.\"…\"] tables")]
     PathsElsewhere { origin: Origin },
+    /// A rule that may not be.
+    #[error("{origin}: [[rules]]: {why}")]
+    Rule { origin: Origin, why: String },
+    /// The same of rules.
+    #[error("{origin}: rules are set in the file, as [[rules]]")]
+    RulesElsewhere { origin: Origin },
 }
 
 /// Everything that is wrong.

@@ -1,15 +1,19 @@
 //! Settings as text: what holds and who said so, and the file to begin with.
 
 use super::{
-    Config, Settings,
-    table::{Field, PATHS, SECTIONS, SETTINGS, Setting, Value},
+    Config, Settings, rules,
+    table::{Field, PATHS, RULES, SECTIONS, SETTINGS, Setting, Value},
 };
 use serde_json::{Map, json};
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The settings that hold, as TOML that could be loaded again, each with who said so.
 pub(crate) fn show(config: &mut Config) -> String {
     let mut out = String::new();
+    if config.rules.as_ref().is_some_and(BTreeMap::is_empty) {
+        // Not of any section.
+        out.push_str("rules = []\n\n");
+    }
     for section in own_sections() {
         let _ = writeln!(out, "[{section}]");
         for setting in of_section(section) {
@@ -26,6 +30,9 @@ pub(crate) fn show(config: &mut Config) -> String {
         let _ = writeln!(out, "[paths.{path:?}]");
         let text = toml::to_string(overrides).expect("overrides are numbers and names");
         let _ = writeln!(out, "{}", text.replace("[slo]", &format!("[paths.{path:?}.slo]")));
+    }
+    if let Some(rules) = &config.rules {
+        rules::show(rules, &mut out);
     }
     out
 }
@@ -47,6 +54,7 @@ pub(crate) fn show_json(config: &mut Config) -> serde_json::Value {
         sections.insert(section.to_owned(), keys.into());
     }
     sections.insert(PATHS.to_owned(), json!(config.paths));
+    sections.insert(RULES.to_owned(), json!(config.rules.as_ref().map(rules::show_json)));
     sections.into()
 }
 
@@ -82,13 +90,19 @@ pub(crate) fn template() -> String {
          # it starts; without any [paths] it leaves what is stored. `evenkeel contracts` lists all.\n\
          #[paths.\"reservations.hold\"]\n\
          #deadline_ms = 500\n\
-         #priority = \"critical\"\n",
+         #priority = \"critical\"\n\
+         \n# What is enqueued when something has happened to a hold, in the same record. The server\n\
+         # stores these like contracts; `rules = []` takes all back.\n\
+         #[[rules]]\n\
+         #on = \"reservations.confirmed\"\n\
+         #resource = \"concert-*\"\n\
+         #enqueue = { queue = \"mail\", kind = \"receipt\", priority = 4 }\n",
     );
     out
 }
 
 fn own_sections() -> impl Iterator<Item = &'static str> {
-    SECTIONS.into_iter().filter(|section| *section != PATHS)
+    SECTIONS.into_iter().filter(|section| ![PATHS, RULES].contains(section))
 }
 
 fn of_section(section: &'static str) -> impl Iterator<Item = &'static Setting> {

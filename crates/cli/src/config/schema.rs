@@ -1,15 +1,15 @@
 //! The JSON schema of the whole file, for editors that complete and check TOML.
 
 use super::{
-    Settings, registry,
-    table::{PATHS, SECTIONS, SETTINGS, Setting, Value},
+    Settings, registry, rules,
+    table::{PATHS, RULES, SECTIONS, SETTINGS, Setting, Value},
 };
 use serde_json::{Map, json};
 
 /// The schema (2020-12).
 pub(crate) fn json_schema() -> serde_json::Value {
     let mut sections = Map::new();
-    for section in SECTIONS.into_iter().filter(|section| *section != PATHS) {
+    for section in SECTIONS.into_iter().filter(|section| ![PATHS, RULES].contains(section)) {
         let keys: Map<_, _> = SETTINGS
             .iter()
             .filter(|setting| setting.section == section)
@@ -24,6 +24,7 @@ pub(crate) fn json_schema() -> serde_json::Value {
         paths.remove("$schema");
     }
     sections.insert(PATHS.to_owned(), paths);
+    sections.insert(RULES.to_owned(), rules::json_schema());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "evenkeel",

@@ -37,9 +37,11 @@ pub(crate) enum Value {
 }
 
 /// Every section, in order; `paths` is the contracts'.
-pub(crate) const SECTIONS: [&str; 6] = ["server", "resp", "push", "node", "log", PATHS];
+pub(crate) const SECTIONS: [&str; 7] = ["server", "resp", "push", "node", "log", PATHS, RULES];
 /// The section of contracts.
 pub(crate) const PATHS: &str = "paths";
+/// The list of outbox rules.
+pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
 pub(crate) static SETTINGS: [Setting; 33] = [
@@ -366,8 +368,9 @@ mod tests {
         let ServerOptions {
             // A flag: who may ask is no number.
             auth: _,
-            // Told by who reads the rules.
+            // Told by who reads the rules, and by who pushes.
             rules: _,
+            pushes: _,
             body_bytes_max,
             head_bytes_max,
             headers_max,

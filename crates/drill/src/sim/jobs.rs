@@ -29,9 +29,10 @@ use evenkeel_domains::jobs::Settings;
 use std::collections::BTreeMap;
 use worker::{Hand, Worker};
 
-/// The queues of every run. The jobs of the second are named as if it were in another partition: so jobs of
-/// one that wait for jobs of the other do so by the outbox.
+/// The queues of every run, each in a partition of its own: jobs of one that wait for jobs of the other do
+/// so by the outbox.
 const QUEUES: [&str; 2] = ["mail", "bills"];
+const PARTITIONS: u16 = QUEUES.len() as u16;
 const LOOK_EVERY_MS: u64 = 50;
 /// Looks in a row that must find nothing left to do.
 const QUIET_LOOKS: u32 = 4;
@@ -173,7 +174,7 @@ impl World {
             worker: (!enqueues(number) && !steps.is_empty()).then(Worker::default),
         };
         let mut world = Self {
-            machines: Machines::new(plan, broken, Vec::new()),
+            machines: Machines::of_partitions(PARTITIONS, plan, broken, Vec::new()),
             broken,
             settings,
             clients: plan.clients.iter().enumerate().map(client).collect(),
@@ -274,7 +275,8 @@ impl World {
             returned: None,
         });
         self.calls.insert(operation, caller);
-        let node = self.clients[client].node % self.machines.nodes.len();
+        let nodes = self.machines.nodes_of(usize::from(place));
+        let node = nodes.start + self.clients[client].node % nodes.len();
         if !self.machines.loses(4) {
             let delay = self.machines.travel_ms();
             self.machines.later(delay, Event::Arrive { node, operation });

@@ -4,7 +4,7 @@
 use super::{
     logs::{PARTITION, SimLog},
     machines::Machines,
-    node::SimNode,
+    node::{SimNode, SimPartition},
     plan::inventory,
     run::{Run, Told},
     subscriber,
@@ -19,7 +19,7 @@ use evenkeel_domains::{
     reservations::{self, HoldState},
 };
 use evenkeel_engine::{Delivered, Role, Time};
-use evenkeel_log::{Hash, Offset, Record};
+use evenkeel_log::{Hash, Offset, PartitionId, Record};
 use evenkeel_state::{State, Store};
 
 /// What is wrong with a run, if anything.
@@ -45,12 +45,16 @@ impl Verdict {
     }
 }
 
-/// Somebody leads and has all of the log, and nothing is in flight.
+/// Somebody leads each partition and has all of its log, and nothing is in flight.
 pub(super) fn all_is_known<E>(machines: &Machines<E>) -> bool {
-    owner(machines).and_then(|owner| owner.partition.as_ref()).is_some_and(|partition| {
+    let is_known = |partition: &SimPartition| {
         !partition.is_in_flight()
             && partition.waiting() == 0
-            && partition.tail() == machines.log.tail()
+            && partition.tail() == machines.log.tail(partition.id())
+    };
+    machines.ids().all(|id| {
+        let owner = owner_of(machines, id).and_then(|owner| owner.partition.as_ref());
+        owner.is_some_and(is_known)
     })
 }
 
@@ -68,8 +72,13 @@ pub(super) fn is_quiet(world: &World) -> bool {
         })
 }
 
-pub(super) fn owner<E>(machines: &Machines<E>) -> Option<&SimNode> {
-    let owners = machines.nodes.iter().filter(|node| node.role() == Some(Role::Owner));
+fn owner<E>(machines: &Machines<E>) -> Option<&SimNode> {
+    owner_of(machines, PARTITION)
+}
+
+pub(super) fn owner_of<E>(machines: &Machines<E>, id: PartitionId) -> Option<&SimNode> {
+    let nodes = machines.nodes.iter().filter(|node| node.id == id);
+    let owners = nodes.filter(|node| node.role() == Some(Role::Owner));
     owners.max_by_key(|node| node.partition.as_ref().map(|partition| partition.tail().offset))
 }
 
@@ -223,6 +232,10 @@ impl crate::history::Operation {
 
 /// The log, read from its first record into an empty store, gives the owner's state (I15).
 fn check_replay<E>(machines: &Machines<E>) -> Option<Violation> {
+    machines.ids().find_map(|id| check_replay_of(machines, id))
+}
+
+fn check_replay_of<E>(machines: &Machines<E>, id: PartitionId) -> Option<Violation> {
     let broke = |promise: String| {
         Some(Violation {
             invariant: "I15",
@@ -232,13 +245,13 @@ fn check_replay<E>(machines: &Machines<E>) -> Option<Violation> {
         })
     };
     let store = Store::memory().expect("a store in memory opens");
-    let mut replayed = State::open(&store, PARTITION).expect("an empty store opens");
-    for record in all_records(&machines.log) {
+    let mut replayed = State::open(&store, id).expect("an empty store opens");
+    for record in all_records(&machines.log, id) {
         if let Err(error) = replayed.apply(&record) {
             return broke(format!("the log can be replayed, but: {error}."));
         }
     }
-    let owner = owner(machines)?.partition.as_ref()?;
+    let owner = owner_of(machines, id)?.partition.as_ref()?;
     if replayed.applied().tail != owner.tail() {
         return broke(format!(
             "the owner's state rests on the log, but it is at offset {} and the log at {}.",
@@ -253,11 +266,11 @@ fn check_replay<E>(machines: &Machines<E>) -> Option<Violation> {
     None
 }
 
-fn all_records(log: &SimLog) -> Vec<Record> {
+fn all_records(log: &SimLog, id: PartitionId) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     loop {
         let from = records.last().map_or(Offset(1), |last| last.header().offset.next());
-        match log.read(from) {
+        match log.read(id, from) {
             Ok(more) if !more.is_empty() => records.extend(more),
             _ => return records,
         }
@@ -267,7 +280,7 @@ fn all_records(log: &SimLog) -> Vec<Record> {
 /// A hash over the log's bytes and `history`.
 pub(super) fn fingerprint(log: &SimLog, history: &[u8]) -> Hash {
     let mut hasher = blake3::Hasher::new();
-    for record in all_records(log) {
+    for record in all_records(log, PARTITION) {
         hasher.update(record.as_bytes());
     }
     hasher.update(history);

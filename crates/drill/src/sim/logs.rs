@@ -8,7 +8,7 @@ use evenkeel_log::{
 };
 use std::sync::Arc;
 
-/// The partition that is simulated.
+/// The partition that is simulated; others, if a run has them, are numbered on from it.
 pub(super) const PARTITION: PartitionId = PartitionId(0);
 /// Small, so that runs rotate.
 const SEGMENT_BYTES: u64 = 16 << 10;
@@ -92,33 +92,35 @@ impl SimLog {
             Err(AppendError::Conflict { tail }) if tail.offset < record.header().offset => {
                 Outcome::Behind
             }
-            Err(AppendError::Conflict { .. }) => match self.record(record.header().offset) {
-                Some(there) => Outcome::Occupied(there),
-                None => Outcome::Trimmed,
-            },
+            Err(AppendError::Conflict { .. }) => {
+                match self.record(record.header().partition, record.header().offset) {
+                    Some(there) => Outcome::Occupied(there),
+                    None => Outcome::Trimmed,
+                }
+            }
             Err(AppendError::Full(why) | AppendError::Quarantined(why)) => Outcome::Refused(why),
             Err(AppendError::Indeterminate(_)) => Outcome::Indeterminate,
         })
     }
 
-    pub(super) fn read(&self, from: Offset) -> Result<Vec<Record>, String> {
+    pub(super) fn read(&self, id: PartitionId, from: Offset) -> Result<Vec<Record>, String> {
         let read = match self {
-            Self::Shared(core) => core.read(PARTITION, from, READ_BYTES),
-            Self::Disk { wal: Some(wal), .. } => wal.reader().read(PARTITION, from, READ_BYTES),
+            Self::Shared(core) => core.read(id, from, READ_BYTES),
+            Self::Disk { wal: Some(wal), .. } => wal.reader().read(id, from, READ_BYTES),
             Self::Disk { wal: None, .. } => return Err("the process is down".into()),
         };
         read.map_err(|error| error.to_string())
     }
 
-    pub(super) fn tail(&self) -> Tail {
+    pub(super) fn tail(&self, id: PartitionId) -> Tail {
         match self {
-            Self::Shared(core) => core.tail(PARTITION),
-            Self::Disk { wal: Some(wal), .. } => wal.reader().tail(PARTITION).unwrap_or_default(),
+            Self::Shared(core) => core.tail(id),
+            Self::Disk { wal: Some(wal), .. } => wal.reader().tail(id).unwrap_or_default(),
             Self::Disk { wal: None, .. } => Tail::EMPTY,
         }
     }
 
-    fn record(&self, offset: Offset) -> Option<Record> {
-        self.read(offset).ok()?.into_iter().next()
+    fn record(&self, id: PartitionId, offset: Offset) -> Option<Record> {
+        self.read(id, offset).ok()?.into_iter().next()
     }
 }

@@ -1,22 +1,22 @@
 //! The machines: nodes, their log, virtual time and faults, whatever is asked of them.
 //!
 //! They carry out what the engine says and hand its answers to a [`Workload`], which asks.
-//!
-//! There is one partition. What it sends to others it is delivered itself, each time as if it came from
-//! there: so it is both ends of as many ways as it sends along, and each has its own order.
 
 use super::{
-    logs::{self, SimLog},
+    logs::SimLog,
     node::{self, Asker, SimNode},
     plan::{FAULTS_END_MS, Fault, FaultKind, Plan, Scene},
     run::Broken,
 };
-use evenkeel_domains::{Command, Domains, Found, Query};
+use evenkeel_domains::{Command, Domains, Found, Query, Scope};
 use evenkeel_engine::{Answer, Barrier, Delivery, Mark, Options, Outcome, Output, Role, Time};
 use evenkeel_log::{Incarnation, PartitionId, Record};
 use evenkeel_state::Frozen;
 use fastrand::Rng;
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
 
 /// Virtual time at which a run begins.
 pub(super) const BEGIN_MS: u64 = 1_000;
@@ -28,6 +28,8 @@ const DEADLINE_MS: u64 = 250;
 const APPEND_TIMEOUT_MS: u64 = 100;
 const TICK_MS: u64 = 20;
 const RESTART_MS: u64 = 80;
+/// Of the letters between partitions, so many are lost; of the others, as many come twice, or late.
+const LETTERS_LOST_PERCENT: u8 = 15;
 
 /// What asks the machines, and hears them.
 pub(super) trait Workload {
@@ -100,14 +102,21 @@ pub(super) enum Event<E> {
         life: u64,
         frozen: Frozen,
     },
-    Delivery(Delivery),
-    Acknowledged {
-        by: PartitionId,
-        through: Mark,
+    /// A delivery, or that one was done, arrives at a node.
+    Letter {
+        node: usize,
+        letter: Letter,
     },
     Fault(FaultKind),
     PowerGone,
     Restart(usize),
+}
+
+/// What one partition tells another.
+#[derive(Clone)]
+pub(super) enum Letter {
+    Deliver(Delivery),
+    Done { by: PartitionId, through: Mark },
 }
 
 pub(super) struct Machines<E> {
@@ -117,6 +126,7 @@ pub(super) struct Machines<E> {
     pub(super) nodes: Vec<SimNode>,
     pub(super) trace: Vec<String>,
     pub(super) failure: Option<String>,
+    partitions: usize,
     scene: Scene,
     lossy: bool,
     faults: Vec<Fault>,
@@ -130,14 +140,30 @@ pub(super) struct Machines<E> {
 impl<E> Machines<E> {
     /// Brings the partition into being, and does `setup` before anything goes wrong.
     pub(super) fn new(plan: &Plan, broken: Broken, setup: Vec<Command>) -> Self {
+        Self::of_partitions(1, plan, broken, setup)
+    }
+
+    /// The same of several, which work for each other: first all nodes of the first, then all of the
+    /// next. What is asked of one partition is set up there, all else in the first.
+    pub(super) fn of_partitions(
+        partitions: u16,
+        plan: &Plan,
+        broken: Broken,
+        setup: Vec<Command>,
+    ) -> Self {
         let (log, nodes, barrier) = match plan.scene {
             Scene::Cluster => (SimLog::shared(!broken.no_tail_check), 2, Barrier::Append),
             Scene::Local => (SimLog::disk(plan.seed, broken.no_fsync), 1, Barrier::Free),
         };
         let options =
             Options { depth: plan.depth, barrier, switches: broken.engine, ..Options::default() };
-        let nodes =
-            (0..nodes).map(|node| SimNode::new(node, options.clone(), broken.wall_clock)).collect();
+        let processes = (0..partitions).flat_map(|id| (0..nodes).map(move |_| PartitionId(id)));
+        let nodes = (0..)
+            .zip(processes)
+            .map(|(number, id)| {
+                SimNode::new(number, (id, partitions), options.clone(), broken.wall_clock)
+            })
+            .collect();
         let mut machines = Self {
             now_ms: BEGIN_MS,
             rng: Rng::with_seed(plan.seed),
@@ -145,6 +171,7 @@ impl<E> Machines<E> {
             nodes,
             trace: Vec::new(),
             failure: None,
+            partitions: usize::from(partitions),
             scene: plan.scene,
             lossy: plan.lossy,
             faults: plan.faults.clone(),
@@ -159,21 +186,47 @@ impl<E> Machines<E> {
     }
 
     fn set_up(&mut self, setup: Vec<Command>) {
-        let genesis =
-            node::SimPartition::genesis(logs::PARTITION, Incarnation(1), Time(self.now_ms));
-        self.log.append(&genesis);
         for node in 0..self.nodes.len() {
             self.nodes[node].start().expect("an empty store opens");
         }
-        self.nodes[0].wants_lead = true;
-        self.nodes[0].follow(&self.log, self.now_ms).expect("a new log can be followed");
-        self.settle_without_delay(0);
-        for command in setup {
-            let request = node::request(Asker::Nobody, command, None, Time(u64::MAX));
-            let partition = self.nodes[0].partition.as_mut().expect("it was started");
-            partition.submit(request);
-            self.settle_without_delay(0);
+        for partition in 0..self.partitions {
+            let first = self.nodes_of(partition).start;
+            let id = self.nodes[first].id;
+            let genesis = node::SimPartition::genesis(id, Incarnation(1), Time(self.now_ms));
+            self.log.append(&genesis);
+            self.nodes[first].wants_lead = true;
+            self.nodes[first].follow(&self.log, self.now_ms).expect("a new log can be followed");
+            self.settle_without_delay(first);
         }
+        for command in setup {
+            let partition = match command.scope() {
+                Scope::Partition(partition) => usize::from(partition) % self.partitions,
+                _ => 0,
+            };
+            let first = self.nodes_of(partition).start;
+            let request = node::request(Asker::Nobody, command, None, Time(u64::MAX));
+            let partition = self.nodes[first].partition.as_mut().expect("it was started");
+            partition.submit(request);
+            self.settle_without_delay(first);
+        }
+    }
+
+    /// Every partition.
+    pub(super) fn ids(&self) -> impl Iterator<Item = PartitionId> {
+        (0..self.partitions).map(|partition| self.nodes[self.nodes_of(partition).start].id)
+    }
+
+    /// The nodes of the so-manyth partition.
+    pub(super) fn nodes_of(&self, partition: usize) -> Range<usize> {
+        let nodes = self.nodes.len() / self.partitions;
+        partition * nodes..(partition + 1) * nodes
+    }
+
+    /// Whether nothing is on its way from one partition to another, as far as their owners know.
+    pub(super) fn outboxes_are_empty(&self) -> bool {
+        let partitions = self.nodes.iter().filter_map(|node| node.partition.as_ref());
+        let mut owners = partitions.filter(|partition| partition.role() == Role::Owner);
+        owners.all(|owner| owner.outbox_stats().rows == 0)
     }
 
     fn settle_without_delay(&mut self, node: usize) {
@@ -264,11 +317,14 @@ impl<E> Machines<E> {
                     self.nodes[node].flush(&frozen);
                 }
             }
-            Event::Delivery(delivery) => {
-                self.owners(|partition| partition.deliver(delivery.clone()));
-            }
-            Event::Acknowledged { by, through } => {
-                self.owners(|partition| partition.acknowledged(by, through));
+            Event::Letter { node, letter } => {
+                if let Some(partition) = &mut self.nodes[node].partition {
+                    match letter {
+                        Letter::Deliver(delivery) => partition.deliver(delivery),
+                        Letter::Done { by, through } => partition.acknowledged(by, through),
+                    }
+                    self.drive(node);
+                }
             }
             Event::Fault(kind) => self.strike(&kind),
             Event::PowerGone => self.power_gone(),
@@ -325,7 +381,8 @@ impl<E> Machines<E> {
 
     /// If nobody leads, somebody tries: leases decide who, and are not simulated.
     fn consider_leading(&mut self, node: usize) {
-        let led = self.nodes.iter().any(|node| {
+        let id = self.nodes[node].id;
+        let led = self.nodes.iter().filter(|node| node.id == id).any(|node| {
             matches!(node.role(), Some(Role::Owner | Role::Candidate)) || node.wants_lead
         });
         if !led {
@@ -349,14 +406,12 @@ impl<E> Machines<E> {
                     self.answers.push_back(Answered::Found(asker, found));
                 }
             }
-            Output::Changed(_) => {}
-            Output::Deliver { to, delivery } => {
-                let delivery = Delivery { from: to, ..delivery };
-                self.post(|| Event::Delivery(delivery.clone()));
-            }
+            Output::Deliver { to, delivery } => self.carry(to, &Letter::Deliver(delivery)),
             Output::Acknowledge { to, through } => {
-                self.post(|| Event::Acknowledged { by: to, through });
+                let by = self.nodes[node].id;
+                self.carry(to, &Letter::Done { by, through });
             }
+            Output::Changed(_) => {}
             Output::Flush(frozen) => {
                 let delay = self.rng.u64(1..60);
                 self.after(delay, Event::Flush { node, life, frozen });
@@ -365,26 +420,23 @@ impl<E> Machines<E> {
         }
     }
 
-    /// Has something happen between partitions: perhaps not, perhaps late, perhaps twice.
-    fn post(&mut self, event: impl Fn() -> Event<E>) {
-        if self.loses(10) {
+    /// Letters are lost, come late, twice and in any order, and to whoever does not lead. To a partition
+    /// that there is not, none comes.
+    fn carry(&mut self, to: PartitionId, letter: &Letter) {
+        let nodes = usize::from(to.0);
+        if nodes >= self.partitions || self.loses(LETTERS_LOST_PERCENT) {
             return;
         }
-        if self.loses(20) {
-            let late = self.rng.u64(5..400);
-            self.after(late, event());
-        }
-        let delay = self.travel_ms();
-        self.after(delay, event());
-    }
-
-    /// Whoever believes that it leads takes what comes from other partitions.
-    fn owners(&mut self, take: impl Fn(&mut node::SimPartition)) {
-        for node in 0..self.nodes.len() {
-            if let Some(partition) = &mut self.nodes[node].partition {
-                take(partition);
-                self.drive(node);
-            }
+        let copies = if self.loses(LETTERS_LOST_PERCENT) { 2 } else { 1 };
+        for _ in 0..copies {
+            let late = self.loses(LETTERS_LOST_PERCENT);
+            let ms = self.travel_ms() + if late { self.rng.u64(1..400) } else { 0 };
+            let anyone = self.rng.usize(self.nodes_of(nodes));
+            // Once all is well, it is known who leads.
+            let leads = |node: &usize| self.nodes[*node].role() == Some(Role::Owner);
+            let leader = self.nodes_of(nodes).find(leads).filter(|_| !self.faulty());
+            let node = leader.unwrap_or(anyone);
+            self.after(ms, Event::Letter { node, letter: letter.clone() });
         }
     }
 
@@ -431,26 +483,31 @@ impl<E> Machines<E> {
     }
 
     fn strike(&mut self, kind: &FaultKind) {
+        // Plans know the nodes of one partition.
+        let which = if self.partitions > 1 { self.rng.usize(0..self.partitions) } else { 0 };
+        let first = self.nodes_of(which).start;
         match kind {
-            FaultKind::Kill { node, wipe } => self.kill(*node, *wipe, false),
+            FaultKind::Kill { node, wipe } => self.kill(first + *node, *wipe, false),
             FaultKind::PowerLoss { at_change } => {
                 self.log.power_off_at(*at_change);
                 self.power_going = true;
                 self.after(60, Event::PowerGone);
             }
             FaultKind::TakeOver { node } => {
-                if self.nodes[*node].role() == Some(Role::Follower) {
+                let node = first + *node;
+                if self.nodes[node].role() == Some(Role::Follower) {
                     self.say(&format!("node {node} tries to take over"));
-                    self.nodes[*node].wants_lead = true;
-                    self.drive(*node);
+                    self.nodes[node].wants_lead = true;
+                    self.drive(node);
                 }
             }
             FaultKind::ClockStep { node, by_ms } => {
+                let node = first + *node;
                 self.say(&format!("the wall clock of node {node} jumps by {by_ms} ms"));
-                self.nodes[*node].wall_offset_ms += by_ms;
+                self.nodes[node].wall_offset_ms += by_ms;
             }
             FaultKind::Checkpoint { node } => {
-                if let Some(partition) = &mut self.nodes[*node].partition {
+                if let Some(partition) = &mut self.nodes[first + *node].partition {
                     partition.request_checkpoint();
                 }
             }
@@ -460,7 +517,7 @@ impl<E> Machines<E> {
     /// The power goes, unless it is off already.
     fn power_gone(&mut self) {
         if std::mem::take(&mut self.power_going) {
-            if self.nodes[0].partition.is_some() {
+            if self.nodes.iter().any(|node| node.partition.is_some()) {
                 self.kill(0, false, true);
             } else {
                 self.log.down(true);
@@ -468,22 +525,29 @@ impl<E> Machines<E> {
         }
     }
 
+    /// On one machine, a process has all partitions.
     fn kill(&mut self, node: usize, wipe: bool, power: bool) {
-        if self.nodes[node].partition.is_none() {
+        let local = self.scene == Scene::Local;
+        let nodes = if local { 0..self.nodes.len() } else { node..node + 1 };
+        if nodes.clone().all(|node| self.nodes[node].partition.is_none()) {
             return;
         }
         let what = if power { "the machine loses power" } else { "the process is killed" };
         self.say(&format!("node {node}: {what}"));
-        self.nodes[node].kill(wipe);
-        if self.scene == Scene::Local {
+        nodes.for_each(|node| self.nodes[node].kill(wipe));
+        if local {
             self.log.down(power);
         }
         self.after(RESTART_MS, Event::Restart(node));
     }
 
     fn restart(&mut self, node: usize) {
-        let opened = if self.scene == Scene::Local { self.log.open(false) } else { Ok(()) };
-        match opened.and_then(|()| self.nodes[node].start()) {
+        let local = self.scene == Scene::Local;
+        let nodes = if local { 0..self.nodes.len() } else { node..node + 1 };
+        let opened = if local { self.log.open(false) } else { Ok(()) };
+        let started =
+            opened.and_then(|()| nodes.into_iter().try_for_each(|node| self.nodes[node].start()));
+        match started {
             Ok(()) => {}
             Err(_) if std::mem::take(&mut self.power_going) => {
                 self.say("the power goes while the log recovers");
@@ -500,8 +564,8 @@ impl<E> Machines<E> {
         if self.faulty() || self.rng.u8(0..20) > 0 {
             return;
         }
-        let tail = self.log.tail();
         for node in &mut self.nodes {
+            let tail = self.log.tail(node.id);
             if let Some(partition) = &mut node.partition
                 && partition.role() == Role::Owner
                 && partition.tail() != tail

@@ -1,10 +1,6 @@
 //! A simulated node: the real engine and store, driven by events instead of tokio.
 
-use super::{
-    limits::Lease,
-    logs::{PARTITION, SimLog},
-    plan::inventory,
-};
+use super::{limits::Lease, logs::SimLog, plan::inventory};
 use crate::history::Capacity;
 use evenkeel_domains::{
     Command, Domains, Found, Query,
@@ -13,7 +9,7 @@ use evenkeel_domains::{
 use evenkeel_engine::{
     Delivered, Idempotency, Options, Partition, Priority, Request, Role, TenantId, Time,
 };
-use evenkeel_log::Hash;
+use evenkeel_log::{Hash, PartitionId};
 use evenkeel_state::{State, Store};
 
 const WINDOW_MS: u64 = 24 * 3_600_000;
@@ -36,7 +32,12 @@ pub(super) enum Asker {
 
 pub(super) type SimPartition = Partition<Domains, Asker, (Asker, Query)>;
 
+/// One partition in a process of its own.
 pub(super) struct SimNode {
+    /// Which partition it may lead.
+    pub(super) id: PartitionId,
+    /// How many there are.
+    partitions: u16,
     /// `None` while its process is down.
     pub(super) partition: Option<SimPartition>,
     /// Which life of the process this is: what an earlier one left under way is not for it.
@@ -53,8 +54,16 @@ pub(super) struct SimNode {
 }
 
 impl SimNode {
-    pub(super) fn new(number: u32, options: Options, wall_clock: bool) -> Self {
+    /// The `number`th process; it is of the partition `id` of so many.
+    pub(super) fn new(
+        number: u32,
+        (id, partitions): (PartitionId, u16),
+        options: Options,
+        wall_clock: bool,
+    ) -> Self {
         Self {
+            id,
+            partitions,
             partition: None,
             life: 0,
             wants_lead: false,
@@ -68,9 +77,10 @@ impl SimNode {
 
     /// Starts the process, from what its store has.
     pub(super) fn start(&mut self) -> Result<(), String> {
-        let state = State::open(&self.store, PARTITION).map_err(|error| error.to_string())?;
+        let state = State::open(&self.store, self.id).map_err(|error| error.to_string())?;
         let options = Options { writer: self.writer(), ..self.options.clone() };
-        let partition = Partition::new(PARTITION, Domains::default(), options, state);
+        let domains = Domains { partitions: self.partitions, ..Domains::default() };
+        let partition = Partition::new(self.id, domains, options, state);
         self.partition = Some(partition);
         Ok(())
     }
@@ -110,7 +120,7 @@ impl SimNode {
             return Ok(());
         }
         loop {
-            let records = log.read(partition.tail().offset.next())?;
+            let records = log.read(self.id, partition.tail().offset.next())?;
             if records.is_empty() {
                 break;
             }
@@ -118,10 +128,10 @@ impl SimNode {
                 partition.follow(&record).map_err(|error| error.to_string())?;
             }
         }
-        if log.tail() != partition.tail() {
+        if log.tail(self.id) != partition.tail() {
             return Err(format!(
                 "the log ends at offset {}, the state rests on offset {}",
-                log.tail().offset,
+                log.tail(self.id).offset,
                 partition.tail().offset
             ));
         }
