@@ -1,11 +1,11 @@
 # What there is to do here. `make run` needs Rust and nothing else; `make test` needs clients of
-# Redis and of gRPC too, and installs them if they are missing.
+# Redis and of gRPC and a PostgreSQL too, and installs them if they are missing.
 
 CARGO ?= cargo
 # make fuzz ITERATIONS=…
 ITERATIONS ?= 2000000
 # What a release has beyond a first build.
-FEATURES = evenkeel/grpc
+FEATURES = evenkeel/grpc,evenkeel/tls
 EVENKEEL = $(CARGO) run --release --quiet -p evenkeel --
 
 .PHONY: run test clients check bench drill audit fuzz docs setup
@@ -18,10 +18,11 @@ test: clients
 	$(CARGO) test --workspace --features $(FEATURES)
 
 # Real clients, which the tests drive: redis-tools, and beside what is built redis-py, ioredis, and
-# gRPC's for Python with Envoy's messages.
+# gRPC's for Python with Envoy's messages. PostgreSQL and its client are for an example.
 clients:
 	crates/cli/tests/clients/setup
 	crates/cli/tests/clients/setup-envoy
+	examples/consumer/setup python
 
 # Format, lints, dependencies, and the checks of the tree itself. Without cargo-deny, which takes
 # minutes to build, licences and sources are checked by the last of these alone.

@@ -2,7 +2,8 @@
 
 use crate::{
     commands::{
-        bench, completions, config, contracts, dev, drill, explain, import, key, log, serve, top,
+        bench, completions, config, contracts, dev, drill, explain, import, jobs, key, log, serve,
+        top, worker,
     },
     failure::Failure,
     logging::{self, Format},
@@ -31,6 +32,8 @@ enum Command {
     Explain(explain::Args),
     Config(config::Args),
     Import(import::Args),
+    Jobs(jobs::Args),
+    Work(worker::Args),
     Bench(bench::Args),
     Drill(drill::Args),
     Log(log::Args),
@@ -74,6 +77,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Command::Top(args) => top::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Import(args) => import::run(args).await,
+            Command::Jobs(args) => jobs::run(args).await,
+            Command::Work(args) => worker::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Drill(args) => drill::run(args).await,
             Command::Completions(_) | Command::Config(_) | Command::Log(_) => Ok(()),

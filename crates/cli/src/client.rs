@@ -111,8 +111,13 @@ impl ServerArgs {
 
     /// What is needed to open connections.
     pub(crate) async fn endpoint(&self) -> Result<Endpoint, Failure> {
+        self.endpoint_for(Duration::ZERO).await
+    }
+
+    /// The same for questions that the server may take `longer` to answer, as it was asked to.
+    pub(crate) async fn endpoint_for(&self, longer: Duration) -> Result<Endpoint, Failure> {
         let key = self.api_key()?;
-        Ok(Endpoint::resolve(&self.url, key.as_deref(), self.timeout()).await?)
+        Ok(Endpoint::resolve(&self.url, key.as_deref(), self.timeout() + longer).await?)
     }
 
     /// A way to ask. Connects with the first question.
@@ -180,25 +185,38 @@ impl Api {
         &mut self,
         path: &str,
     ) -> Result<Vec<T>, ApiError> {
-        #[derive(Deserialize)]
-        struct Page<T> {
-            items: Vec<T>,
-            cursor: Option<String>,
-        }
         let mut items = Vec::new();
-        let mut at = path.to_owned();
+        let mut cursor = None;
         loop {
-            let page: Page<T> = self.call("GET", &at, None).await?;
+            let page: Page<T> = self.page(path, cursor.as_deref()).await?;
             items.extend(page.items);
-            let Some(cursor) = page.cursor else {
-                return Ok(items);
-            };
-            if !cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~".contains(&byte))
-            {
-                let why = "its cursor cannot stand in a URL".to_owned();
-                return Err(ApiError::NotUnderstood { url: self.url.clone(), why });
+            match page.cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(items),
             }
-            at = format!("{path}?cursor={cursor}");
         }
     }
+
+    /// One page of a list: the first, or the one behind `cursor`. `path` may have a query.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<T>, ApiError> {
+        let Some(cursor) = cursor else { return self.call("GET", path, None).await };
+        if !cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~".contains(&byte)) {
+            let why = "its cursor cannot stand in a URL".to_owned();
+            return Err(ApiError::NotUnderstood { url: self.url.clone(), why });
+        }
+        let joint = if path.contains('?') { '&' } else { '?' };
+        self.call("GET", &format!("{path}{joint}cursor={cursor}"), None).await
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// Where the next begins; none at the end of the list.
+    pub(crate) cursor: Option<String>,
 }

@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod failure;
 mod logging;
+mod names;
 mod output;
 
 use std::process::ExitCode;

@@ -27,10 +27,32 @@ pub mod metric {
     pub const BATCH_SIZE: &str = "evenkeel_partition_batch_commands";
     /// Rows of a partition that are not in the state file yet, in bytes.
     pub const MEMTABLE: &str = "evenkeel_partition_memtable_bytes";
+    /// Work for other partitions that they have not acknowledged, by partition.
+    pub const OUTBOX_ROWS: &str = "evenkeel_partition_outbox_rows";
+    /// How long the oldest of it has waited, in ms.
+    pub const OUTBOX_AGE: &str = "evenkeel_partition_outbox_age_ms";
+    /// Work of other partitions that could not be done, by partition.
+    pub const DEAD_DELIVERIES: &str = "evenkeel_partition_dead_deliveries";
     /// Timers that are due and not yet turned into effects, by partition.
     pub const TIMERS_DUE: &str = "evenkeel_partition_timers_due";
     /// The time of one group sync of the log.
     pub const LOG_SYNC: &str = "evenkeel_log_sync_seconds";
+    /// Jobs of a queue by state.
+    pub const QUEUE_JOBS: &str = "evenkeel_queue_jobs";
+    /// How long the oldest job of a queue is ready that is.
+    pub const QUEUE_OLDEST: &str = "evenkeel_queue_oldest_ready_seconds";
+    /// What has happened to jobs of a queue.
+    pub const QUEUE_EVENTS: &str = "evenkeel_queue_events_total";
+    /// Workers that wait for a job of a queue.
+    pub const QUEUE_WORKERS: &str = "evenkeel_queue_workers_waiting";
+    /// Jobs by kind and state.
+    pub const KIND_JOBS: &str = "evenkeel_job_kind_jobs";
+    /// What has happened to jobs by kind.
+    pub const KIND_EVENTS: &str = "evenkeel_job_kind_events_total";
+    /// How long jobs were ready before they were leased, by kind.
+    pub const KIND_WAIT: &str = "evenkeel_job_kind_wait_seconds";
+    /// How long leases lasted, by kind.
+    pub const KIND_RUN: &str = "evenkeel_job_kind_run_seconds";
     /// Open event streams.
     pub const STREAMS_OPEN: &str = "evenkeel_streams_open";
     /// Event streams that were told that their history is gone.

@@ -161,7 +161,7 @@ fn measure(shape: Shape, batch: usize) -> Measured {
     let store = Store::memory().expect("memory");
     let options = Options { batch_commands_max: batch, ..Options::default() };
     let state = State::open(&store, ID).expect("a fresh store");
-    let mut owner: Owner = Partition::new(ID, Domains, options.clone(), state);
+    let mut owner: Owner = Partition::new(ID, Domains::default(), options.clone(), state);
     let mut now = Time(1_000_000);
     let mut log = vec![Owner::genesis(ID, Incarnation(1), now)];
     owner.follow(&log[0]).expect("the first record");
@@ -189,7 +189,7 @@ fn measure(shape: Shape, batch: usize) -> Measured {
     let bytes = log[before..].iter().map(|record| record.as_bytes().len()).sum::<usize>() / count;
     let mut follower: Owner = Partition::new(
         ID,
-        Domains,
+        Domains::default(),
         options,
         State::open(&Store::memory().expect("memory"), ID).expect("a fresh store"),
     );
@@ -221,7 +221,10 @@ fn drive(owner: &mut Owner, now: Time, log: &mut Vec<Record>) -> usize {
                 }
                 Output::Answer(_, answer) => yes += usize::from(answer.outcome.is_ok()),
                 Output::Read(()) | Output::Changed(_) => {}
-                Output::Flush(_) | Output::SteppedDown(_) => unreachable!("nobody asked for it"),
+                Output::Flush(_)
+                | Output::SteppedDown(_)
+                | Output::Deliver { .. }
+                | Output::Acknowledge { .. } => unreachable!("nobody asked for it"),
             }
         }
     }

@@ -11,21 +11,26 @@ pub mod meta;
 mod names;
 pub mod reservations;
 mod route;
+pub mod rules;
+pub mod schedules;
+mod time;
 
 pub use names::path_number;
 pub use route::{KeyParts, Scope, route};
+pub use time::Rfc3339;
 
 use evenkeel_contract::Path;
 use evenkeel_engine::{App, Context, Stop, TenantId, Time};
 use evenkeel_log::Incarnation;
 use evenkeel_state::{Read, StateError};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Every path of every domain.
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
     let products = reservations::PATHS.into_iter().chain(limits::PATHS).chain(jobs::PATHS);
-    products.chain(meta::PATHS).collect()
+    products.chain(schedules::PATHS).chain(meta::PATHS).collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
@@ -35,6 +40,7 @@ pub fn table_name(id: u8) -> Option<&'static str> {
         .or_else(|| reservations::table_name(id))
         .or_else(|| limits::table_name(id))
         .or_else(|| jobs::table_name(id))
+        .or_else(|| schedules::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -49,6 +55,8 @@ pub enum Command {
     Limits(limits::Command),
     /// To jobs of a queue.
     Jobs(jobs::Command),
+    /// To a schedule.
+    Schedules(schedules::Command),
 }
 
 /// A read, of any domain.
@@ -60,6 +68,8 @@ pub enum Query {
     Limits(limits::Query),
     /// Of jobs of a queue.
     Jobs(jobs::Query),
+    /// Of schedules.
+    Schedules(schedules::Query),
 }
 
 /// A yes, of any domain.
@@ -73,6 +83,8 @@ pub enum Reply {
     Limits(limits::Reply),
     /// Of jobs.
     Jobs(jobs::Reply),
+    /// Of a schedule.
+    Schedules(schedules::Reply),
 }
 
 /// A no, of any domain.
@@ -86,6 +98,8 @@ pub enum Refusal {
     Limits(limits::Refusal),
     /// Of jobs.
     Jobs(jobs::Refusal),
+    /// Of a schedule.
+    Schedules(schedules::Refusal),
 }
 
 impl Refusal {
@@ -97,6 +111,7 @@ impl Refusal {
             Self::Meta(refusal) => refusal.code(),
             Self::Limits(refusal) => refusal.code(),
             Self::Jobs(refusal) => refusal.code(),
+            Self::Schedules(refusal) => refusal.code(),
         }
     }
 }
@@ -110,16 +125,57 @@ pub enum Found {
     Limits(limits::Found),
     /// Of jobs.
     Jobs(jobs::Found),
+    /// Of a schedule.
+    Schedules(schedules::Found),
 }
 
-/// All domains, as the engine runs them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Domains;
+/// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
+/// the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Item {
+    /// To jobs.
+    Jobs(jobs::Item),
+}
+
+/// All domains, as the engine runs them, and what their decisions know beyond the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domains {
+    /// How many data partitions there are: what places jobs.
+    pub partitions: u16,
+    /// What decisions need of meta. The rest of it is empty.
+    pub meta: Arc<meta::Meta>,
+}
+
+impl Domains {
+    /// Partitions, unless somebody says otherwise.
+    pub const PARTITIONS: u16 = 16;
+
+    /// What is to be enqueued for `tenant` when something happens; `None` if nothing ever is.
+    pub(crate) fn rules(&self, tenant: TenantId) -> Option<rules::InForce<'_>> {
+        if self.meta.rules.is_empty() {
+            return None;
+        }
+        let rules = self.meta.rules.get(&tenant)?;
+        Some(rules::InForce { domains: self, tenant, rules })
+    }
+
+    /// What schedules need of them.
+    fn around(&self) -> schedules::Surroundings<'_> {
+        schedules::Surroundings { partitions: self.partitions, meta: &self.meta }
+    }
+}
+
+impl Default for Domains {
+    fn default() -> Self {
+        Self { partitions: Self::PARTITIONS, meta: Arc::default() }
+    }
+}
 
 impl App for Domains {
     type Command = Command;
     type Reply = Reply;
     type Refusal = Refusal;
+    type Item = Item;
 
     fn expire(
         &self,
@@ -128,10 +184,11 @@ impl App for Domains {
         command: &Command,
     ) -> Result<bool, StateError> {
         match command {
-            Command::Reservations(command) => reservations::expire(ctx, tenant, command),
+            Command::Reservations(command) => reservations::expire(ctx, self, tenant, command),
             Command::Meta(_) => Ok(false),
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
+            Command::Schedules(command) => schedules::expire(ctx, tenant, command, self.around()),
         }
     }
 
@@ -142,7 +199,7 @@ impl App for Domains {
         command: &Command,
     ) -> Result<Reply, Stop<Refusal>> {
         match command {
-            Command::Reservations(command) => reservations::decide(ctx, tenant, command)
+            Command::Reservations(command) => reservations::decide(ctx, self, tenant, command)
                 .map(Reply::Reservations)
                 .map_err(|stop| refusal(stop, Refusal::Reservations)),
             Command::Meta(command) => meta::decide(ctx, command)
@@ -151,9 +208,12 @@ impl App for Domains {
             Command::Limits(command) => limits::decide(ctx, tenant, command)
                 .map(Reply::Limits)
                 .map_err(|stop| refusal(stop, Refusal::Limits)),
-            Command::Jobs(command) => jobs::decide(ctx, tenant, command)
+            Command::Jobs(command) => jobs::decide(ctx, self.partitions, tenant, command)
                 .map(Reply::Jobs)
                 .map_err(|stop| refusal(stop, Refusal::Jobs)),
+            Command::Schedules(command) => schedules::decide(ctx, tenant, command, self.around())
+                .map(Reply::Schedules)
+                .map_err(|stop| refusal(stop, Refusal::Schedules)),
         }
     }
 
@@ -163,10 +223,22 @@ impl App for Domains {
 
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError> {
         match domain {
-            reservations::DOMAIN => reservations::timer(ctx, entity),
+            reservations::DOMAIN => reservations::timer(ctx, self, entity),
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
+            schedules::DOMAIN => schedules::timer(ctx, entity, self.around()),
             _ => unreachable!("no domain {domain} sets timers"),
+        }
+    }
+
+    fn deliver(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        item: &Item,
+    ) -> Result<(), StateError> {
+        match item {
+            Item::Jobs(item) => jobs::deliver(ctx, self.partitions, tenant, item),
         }
     }
 }
@@ -187,6 +259,9 @@ pub fn query(
         Query::Jobs(query) => jobs::query(read, now, incarnation, tenant, query)
             .map(Found::Jobs)
             .map_err(|stop| refusal(stop, Refusal::Jobs)),
+        Query::Schedules(query) => schedules::query(read, tenant, query)
+            .map(Found::Schedules)
+            .map_err(|stop| refusal(stop, Refusal::Schedules)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
 //! keys apart by path, and what tells two commands under one key apart.
 
-use crate::{Command, Query, jobs, limits, meta, reservations};
+use crate::{Command, Query, jobs, limits, meta, reservations, schedules};
 
 impl Command {
     /// The path's name.
@@ -20,10 +20,13 @@ impl Command {
             Self::Meta(command) => match command.action {
                 meta::Action::CreateKey { .. } => "keys.create",
                 meta::Action::RevokeKey { .. } => "keys.revoke",
-                meta::Action::SetContracts(_) => "contracts.set",
+                // Both are what the config file says, stored when a server starts.
+                meta::Action::SetContracts(_) | meta::Action::SetRules(_) => "contracts.set",
                 meta::Action::PutLimit { .. } => "limits.put",
                 meta::Action::DeleteLimit { .. } => "limits.delete",
-                meta::Action::PutQueue { .. } => "jobs.put_queue",
+                meta::Action::PutQueue { .. } | meta::Action::DisablePush { .. } => {
+                    "jobs.put_queue"
+                }
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Open, .. } => "jobs.resume",
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Paused, .. } => "jobs.pause",
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Draining, .. } => "jobs.drain",
@@ -45,7 +48,14 @@ impl Command {
                 jobs::Action::Snooze { .. } => "jobs.snooze",
                 jobs::Action::Progress { .. } => "jobs.progress",
                 jobs::Action::Cancel { .. } => "jobs.cancel",
-                jobs::Action::Retry { .. } | jobs::Action::Replay { .. } => "jobs.replay",
+                jobs::Action::Retry { .. } => "jobs.retry",
+                jobs::Action::Replay { .. } => "jobs.replay",
+            },
+            Self::Schedules(command) => match command.action {
+                schedules::Action::Put(_) => "schedules.put",
+                schedules::Action::Pause => "schedules.pause",
+                schedules::Action::Resume => "schedules.resume",
+                schedules::Action::Delete => "schedules.delete",
             },
         }
     }
@@ -71,7 +81,7 @@ impl Command {
             Self::Jobs(jobs::Command { queue, partition: _, settings: _, action }) => {
                 postcard::to_stdvec(&(queue, action))
             }
-            Self::Reservations(_) | Self::Meta(_) => postcard::to_stdvec(self),
+            Self::Reservations(_) | Self::Meta(_) | Self::Schedules(_) => postcard::to_stdvec(self),
         };
         encoded.expect("a command is plain data: it encodes")
     }
@@ -92,6 +102,8 @@ impl Query {
             Self::Reservations(query) => query,
             Self::Limits(limits::Query::Peek { .. }) => return "limits.peek",
             Self::Jobs(query) => return of_jobs(query),
+            Self::Schedules(schedules::Query::Schedule { .. }) => return "schedules.get",
+            Self::Schedules(schedules::Query::Schedules { .. }) => return "schedules.list",
         };
         match query {
             reservations::Query::Resource { .. } => "reservations.resource",

@@ -1,7 +1,7 @@
 //! Routing: a pure function of the request. Golden tests fix it, since a partition's data stays
 //! where it once was routed.
 
-use crate::{Command, Query, jobs, limits, reservations};
+use crate::{Command, Query, jobs, limits, reservations, schedules};
 use evenkeel_log::PartitionId;
 
 /// A partition key: any bytes, or two pieces of which the first has no zero inside, with a zero
@@ -77,12 +77,17 @@ impl Command {
                 }
             },
             Self::Jobs(command) => Scope::Partition(command.partition),
+            Self::Schedules(command) => of_schedule(&command.schedule),
         }
     }
 }
 
 fn of_resource(resource: &str) -> Scope<'_> {
     Scope::Key { domain: "reservations", key: resource.into() }
+}
+
+fn of_schedule(schedule: &str) -> Scope<'_> {
+    Scope::Key { domain: "schedules", key: schedule.into() }
 }
 
 fn of_check(check: &limits::Check) -> Scope<'_> {
@@ -100,6 +105,10 @@ impl Query {
             }
             Self::Jobs(jobs::Query::Job { job, .. }) => return Scope::Partition(job.partition),
             Self::Jobs(_) => return Scope::All,
+            Self::Schedules(schedules::Query::Schedule { schedule }) => {
+                return of_schedule(schedule);
+            }
+            Self::Schedules(schedules::Query::Schedules { .. }) => return Scope::All,
         };
         match query {
             reservations::Query::Resource { resource }
@@ -151,6 +160,12 @@ mod tests {
             route("reservations", "defaulta", "b", 1 << 15),
             "parts are told apart"
         );
+    }
+
+    #[test]
+    fn routing_of_schedules_never_changes() {
+        let routed = ["report", "a", "x:y@z"].map(|key| route("schedules", "default", key, 16).0);
+        assert_eq!(routed, [9, 13, 0], "a golden value: a schedule would be there twice");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod shrink;
 pub use counterexample::Counterexample;
 pub use naive::{DoubleSales, check_then_act};
 
-use crate::sim::{Broken, Plan, Product, Scene, Size, run};
+use crate::sim::{Broken, BrokenJobs, Plan, Product, Scene, Size, run};
 use evenkeel_engine::Switches;
 
 /// A guarantee that can be taken away.
@@ -41,6 +41,7 @@ const NOTHING: Switches = Switches {
     no_idempotency_row: false,
     unfenced_refusal: false,
     absent_means_not_appended: false,
+    no_outbox_dedup: false,
 };
 const INTACT: Broken = Broken {
     engine: NOTHING,
@@ -50,6 +51,14 @@ const INTACT: Broken = Broken {
     window_reset: false,
     unbounded_lease: false,
     refund_twice: false,
+    jobs: WELL,
+};
+const WELL: BrokenJobs = BrokenJobs {
+    no_fence: false,
+    ack_first: false,
+    no_jitter: false,
+    unbounded_backlog: false,
+    check_outside: false,
 };
 
 /// Every breakage.
@@ -115,6 +124,47 @@ pub const BREAKAGES: &[Breakage] = &[
         kind: limits(Scene::Cluster, Broken { refund_twice: true, ..INTACT }),
     },
     Breakage {
+        name: "no-lease-fence",
+        takes_away: "what workers write to does not compare the fences of their leases",
+        protects: "a stale lease changes nothing, also where a worker writes (I9)",
+        kind: jobs(Scene::Cluster, BrokenJobs { no_fence: true, ..WELL }),
+    },
+    Breakage {
+        name: "ack-before-effect",
+        takes_away: "workers complete a job before they do what it is for",
+        protects: "no job is lost: one whose worker died is given to another (I9)",
+        kind: jobs(Scene::Local, BrokenJobs { ack_first: true, ..WELL }),
+    },
+    Breakage {
+        name: "retry-without-jitter",
+        takes_away: "the retries of jobs that failed at once wait equally long",
+        protects: "a stampede of retries is spread, so that what failed can recover (I9)",
+        kind: jobs(Scene::Cluster, BrokenJobs { no_jitter: true, ..WELL }),
+    },
+    Breakage {
+        name: "unbounded-backlog",
+        takes_away: "however many jobs wait, more are taken in",
+        protects: "a queue takes in no more than it says, and says so at once (I14)",
+        kind: jobs(Scene::Cluster, BrokenJobs { unbounded_backlog: true, ..WELL }),
+    },
+    Breakage {
+        name: "check-outside-transaction",
+        takes_away: "workers ask whether a job's effect has happened before the transaction in which \
+                     it does",
+        protects: "delivery repeats, effects do not (I9)",
+        kind: jobs(Scene::Cluster, BrokenJobs { check_outside: true, ..WELL }),
+    },
+    Breakage {
+        name: "no-outbox-dedup",
+        takes_away: "what one partition is delivered from another again, it does again",
+        protects: "work for another partition has one effect (I12)",
+        kind: Kind::Simulated {
+            product: Product::Jobs,
+            scene: Scene::Cluster,
+            broken: Broken { engine: Switches { no_outbox_dedup: true, ..NOTHING }, ..INTACT },
+        },
+    },
+    Breakage {
         name: "check-then-act",
         takes_away: "clients read what is free and then write, without holding anything",
         protects: "a seat is sold once (I3)",
@@ -132,6 +182,10 @@ const fn engine(scene: Scene, engine: Switches) -> Kind {
 
 const fn limits(scene: Scene, broken: Broken) -> Kind {
     Kind::Simulated { product: Product::Limits, scene, broken }
+}
+
+const fn jobs(scene: Scene, jobs: BrokenJobs) -> Kind {
+    Kind::Simulated { product: Product::Jobs, scene, broken: Broken { jobs, ..INTACT } }
 }
 
 /// What a search found.
@@ -168,6 +222,7 @@ impl Breakage {
                 let plan = match product {
                     Product::Reservations => Plan::new(seed, scene, size),
                     Product::Limits => Plan::limits(seed, scene, size),
+                    Product::Jobs => Plan::jobs(seed, scene, size),
                 };
                 let verdict = run(&plan, broken).verdict;
                 if !verdict.violations.is_empty() && (!told || verdict.is_told_by_clients()) {

@@ -3,6 +3,7 @@
 //! - [`sim`]: the real engine and log under virtual time, seeds and faults.
 //! - [`breakages`]: guarantees taken away in the simulator, to see which promise breaks.
 //! - [`prices`]: what a guarantee costs that is given where it is not needed.
+//! - [`stampede`]: when the retries of jobs that fail at once are due.
 //! - [`crash`]: the real binary, killed and restarted under load.
 //! - [`neighbours`]: one tenant floods the real binary beside another.
 //! - [`history`] and [`checker`]: what clients were told, and whether that can be true.
@@ -18,3 +19,4 @@ pub mod load;
 pub mod neighbours;
 pub mod prices;
 pub mod sim;
+pub mod stampede;

@@ -6,16 +6,23 @@
 //! It says what this machine does with this work. It proves nothing: the drills that judge do.
 
 mod checks;
+mod fifo;
+mod fifo_report;
 mod report;
 
-pub use report::{PriceReport, Side};
+pub use fifo_report::{JobsPrice, JobsSide};
+pub use report::{LimitsPrice, Side};
 
 use crate::{
     crash::{CrashError, server::Server},
-    load::{self, ClientError, DriveError, Endpoint, Pace, Plan, Run, limits::LimitsBenchError},
+    load::{
+        self, ClientError, DriveError, Endpoint, Pace, Plan, Reply, Run, limits::LimitsBenchError,
+    },
 };
 use checks::SIDES;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use fifo::Lives;
+use serde::Serialize;
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// Measurements of each side at most, so that a drill ends.
 pub const REPEATS_MAX: u32 = 100;
@@ -31,14 +38,50 @@ pub struct Price {
     pub adds: &'static str,
     /// What it is compared with.
     pub beside: &'static str,
+    work: Work,
+}
+
+/// What is done, twice.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    Limits,
+    Jobs,
 }
 
 /// Every price.
-pub const PRICES: &[Price] = &[Price {
-    name: "exact-everywhere",
-    adds: "each check of a limit is in the log before its answer",
-    beside: "a leased limit, of which an edge admits from tokens that it took of the log before",
-}];
+pub const PRICES: &[Price] = &[
+    Price {
+        name: "exact-everywhere",
+        adds: "each check of a limit is in the log before its answer",
+        beside: "a leased limit, of which an edge admits from tokens that it took of the log before",
+        work: Work::Limits,
+    },
+    Price {
+        name: "one-partition",
+        adds: "all jobs of a queue run one after the other, in the order in which they came",
+        beside: "a queue that uses all partitions, with an order only among jobs of an ordering key",
+        work: Work::Jobs,
+    },
+];
+
+/// What a price came to.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum PriceReport {
+    /// Of limits.
+    Limits(LimitsPrice),
+    /// Of jobs.
+    Jobs(JobsPrice),
+}
+
+impl fmt::Display for PriceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limits(report) => report.fmt(f),
+            Self::Jobs(report) => report.fmt(f),
+        }
+    }
+}
 
 /// How to measure.
 #[derive(Debug, Clone)]
@@ -95,35 +138,75 @@ impl Price {
         let mut server = Server::new(&options.binary, &options.data)?;
         server.start().await?;
         let endpoint = server.endpoint().await?;
+        let report = match self.work {
+            Work::Limits => self.limits(options, &endpoint, &mut progress).await,
+            Work::Jobs => self.jobs(options, &endpoint, &mut progress).await,
+        };
+        server.kill().await?;
+        report
+    }
+
+    async fn limits(
+        &self,
+        options: &PriceOptions,
+        endpoint: &Endpoint,
+        progress: &mut impl FnMut(u32),
+    ) -> Result<PriceReport, PriceError> {
         let mut over_admission_max = [0; SIDES.len()];
         for (side, over) in SIDES.into_iter().zip(&mut over_admission_max) {
-            *over = checks::create(&endpoint, side).await?;
+            *over = checks::create(endpoint, side).await?;
         }
-        let mut measured: [Vec<(Run, u64)>; SIDES.len()] = Default::default();
-        let plan = Plan {
-            connections: options.connections,
-            warmup: Duration::ZERO,
-            duration: options.duration,
-            repeats: 1,
-            pace: Pace::Closed,
-        };
-        // The first round only warms up. Who begins takes turns, too.
-        for round in 0..=options.repeats {
-            let first = round as usize % SIDES.len();
-            for turn in 0..SIDES.len() {
-                let side = (first + turn) % SIDES.len();
-                let run = measure_once(&endpoint, side, plan).await?;
-                if round > 0 {
-                    measured[side].push(run);
-                }
-            }
-            if round > 0 {
-                progress(round);
-            }
-        }
-        server.kill().await?;
-        Ok(PriceReport::new(self, options, &measured, over_admission_max))
+        let once = async |side| measure_checks(endpoint, side, plan(options)).await;
+        let measured = in_turn(options, progress, once).await?;
+        Ok(PriceReport::Limits(LimitsPrice::new(self, options, &measured, over_admission_max)))
     }
+
+    async fn jobs(
+        &self,
+        options: &PriceOptions,
+        endpoint: &Endpoint,
+        progress: &mut impl FnMut(u32),
+    ) -> Result<PriceReport, PriceError> {
+        for side in 0..fifo::SIDES.len() {
+            Lives::new(endpoint.clone(), side).create().await?;
+        }
+        let once = async |side| measure_lives(endpoint, side, plan(options)).await;
+        let measured = in_turn(options, progress, once).await?;
+        Ok(PriceReport::Jobs(JobsPrice::new(self, options, &measured)))
+    }
+}
+
+fn plan(options: &PriceOptions) -> Plan {
+    Plan {
+        connections: options.connections,
+        warmup: Duration::ZERO,
+        duration: options.duration,
+        repeats: 1,
+        pace: Pace::Closed,
+    }
+}
+
+/// Measures both sides again and again. The first round only warms up. Who begins takes turns, too.
+async fn in_turn<T>(
+    options: &PriceOptions,
+    progress: &mut impl FnMut(u32),
+    mut once: impl AsyncFnMut(usize) -> Result<T, PriceError>,
+) -> Result<[Vec<T>; 2], PriceError> {
+    let mut measured = [Vec::new(), Vec::new()];
+    for round in 0..=options.repeats {
+        let first = round as usize % measured.len();
+        for turn in 0..measured.len() {
+            let side = (first + turn) % measured.len();
+            let run = once(side).await?;
+            if round > 0 {
+                measured[side].push(run);
+            }
+        }
+        if round > 0 {
+            progress(round);
+        }
+    }
+    Ok(measured)
 }
 
 fn check(options: &PriceOptions) -> Result<(), PriceError> {
@@ -144,7 +227,7 @@ fn check(options: &PriceOptions) -> Result<(), PriceError> {
 }
 
 /// One measurement of one side, with the appends that it took.
-async fn measure_once(
+async fn measure_checks(
     endpoint: &Endpoint,
     side: usize,
     plan: Plan,
@@ -158,4 +241,33 @@ async fn measure_once(
     let appends = checks::appends(endpoint).await?.saturating_sub(before);
     let run = report.runs.into_iter().next();
     run.map(|run| (run, appends)).ok_or_else(|| PriceError::Answer("nothing was measured".into()))
+}
+
+/// One measurement of one side; and then, how many others are done while a worker sits on a job.
+async fn measure_lives(
+    endpoint: &Endpoint,
+    side: usize,
+    plan: Plan,
+) -> Result<(Run, u64), PriceError> {
+    let lives = Arc::new(Lives::new(endpoint.clone(), side));
+    let report = load::drive(Arc::clone(&lives), plan).await?;
+    // Longer than the slow one takes, so that the others are at it all the time.
+    let beside = Plan { duration: 2 * fifo::SLOW, ..plan };
+    let (slow, others) = tokio::join!(lives.sit_on_one(), load::drive(Arc::clone(&lives), beside));
+    for report in [&report, &others?] {
+        if let Some(error) = report.first_error() {
+            return Err(PriceError::Answer(format!("a job failed: {error}")));
+        }
+    }
+    let run = report.runs.into_iter().next();
+    let run = run.ok_or_else(|| PriceError::Answer("nothing was measured".into()))?;
+    Ok((run, slow?))
+}
+
+fn check_answer(reply: Reply<'_>) -> Result<Vec<u8>, PriceError> {
+    if reply.is_success() {
+        return Ok(reply.body.to_vec());
+    }
+    let body = String::from_utf8_lossy(reply.body);
+    Err(PriceError::Answer(format!("status {}: {body}", reply.status)))
 }

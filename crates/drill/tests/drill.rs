@@ -3,6 +3,8 @@
 
 #[path = "drill/checker.rs"]
 mod checker;
+#[path = "drill/checker_jobs.rs"]
+mod checker_jobs;
 #[path = "drill/checker_limits.rs"]
 mod checker_limits;
 #[path = "drill/checker_linear.rs"]
@@ -11,6 +13,8 @@ mod checker_linear;
 mod checker_observed;
 #[path = "drill/checker_properties.rs"]
 mod checker_properties;
+#[path = "drill/checker_waits.rs"]
+mod checker_waits;
 #[path = "drill/reference.rs"]
 mod reference;
 #[path = "drill/script.rs"]

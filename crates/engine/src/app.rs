@@ -16,6 +16,9 @@ pub trait App: Send + Sync + 'static {
     type Reply: Debug + Clone + PartialEq + Eq + Serialize + DeserializeOwned + Send;
     /// A no. Never stored.
     type Refusal: Debug + Clone + PartialEq + Eq + Send;
+    /// Work for another partition ([`Context::send`]). Stored on its way, hence the codec: its variants
+    /// are numbers that are never reused.
+    type Item: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send;
 
     /// Applies what is due on the rows that `command` touches, a bounded number of them. These
     /// effects stay even if the command is refused. Answers whether more are due.
@@ -47,6 +50,17 @@ pub trait App: Send + Sync + 'static {
     /// A timer that a domain set is due; the engine has already removed it. `domain` and `entity`
     /// are what the domain gave. A bounded amount of work: set the timer again for the rest.
     fn timer(&self, ctx: &mut Context<'_, '_>, domain: u8, entity: u64) -> Result<(), StateError>;
+
+    /// Work that another partition sent arrives, once and in the order in which that partition sent it.
+    /// There is nobody to refuse it to: what cannot be done is dropped or noted by the domain. An item
+    /// may change [`Options::item_rows_max`](crate::Options::item_rows_max) rows; one that changes more,
+    /// panics or comes upon a row that no try will read becomes a dead delivery, without effect.
+    fn deliver(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        item: &Self::Item,
+    ) -> Result<(), StateError>;
 }
 
 /// Why a decision ended without a reply.

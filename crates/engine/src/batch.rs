@@ -5,6 +5,8 @@ use crate::{
     Time,
     idempotency::{self, Found},
     in_flight::{Open, Waiting},
+    inbox,
+    outbox::Lanes,
     timers,
 };
 use evenkeel_log::{Hash, Kind};
@@ -35,9 +37,10 @@ impl<A: App, T, R> Partition<A, T, R> {
         let linger_ms = self.options.linger_ms;
         let goes_on = self.open.is_some();
         let open = self.open.take().unwrap_or_else(|| Open::new(now, linger_ms));
-        let Open { since, due, layer, touched, mut commands } = open;
-        let mut waiting = Waiting { touched, ..Waiting::default() };
+        let Open { since, due, layer, touched, mail, mut commands } = open;
+        let mut waiting = Waiting { touched, mail, ..Waiting::default() };
         let Self {
+            id: partition,
             app,
             options,
             state,
@@ -48,18 +51,32 @@ impl<A: App, T, R> Partition<A, T, R> {
             poisoned,
             totals,
             refusing,
+            lanes,
+            arrivals,
             ..
         } = self;
         let mut unreadable = false;
         let layers: Vec<&Layer> = in_flight.iter().map(|entry| &entry.layer).collect();
         let mut tx = state.resume(&layers, layer);
-        let touched = &mut waiting.touched;
-        let mut ctx = Context { tx: &mut tx, now, incarnation, touched, next_timer, totals };
-        if ctx.next_timer.is_some_and(|due| due.max(*timers_resume) <= now)
-            && let Err(error) = timers::fire_due(app, &mut ctx, options)
-        {
-            *timers_resume = now.plus_ms(timers::RETRY_MS);
-            unreadable |= error.is_store_failure();
+        let (touched, mail) = (&mut waiting.touched, &mut waiting.mail);
+        let outbox_max = (options.outbox_rows_max, options.outbox_bytes_max);
+        let partition = *partition;
+        let mut ctx = Context {
+            tx: &mut tx,
+            now,
+            partition,
+            incarnation,
+            touched,
+            next_timer,
+            totals,
+            mail,
+            outbox_max,
+        };
+        let crowded = std::mem::take(&mut arrivals.crowded) && !mailbox.is_empty();
+        unreadable |= do_due(app, &mut ctx, options, timers_resume, lanes);
+        if !arrivals.is_empty() && !crowded {
+            let done = inbox::do_arrivals(app, &mut ctx, options, arrivals);
+            unreadable |= done.is_err_and(|error| error.is_store_failure());
         }
         let decider = Decider { app, options };
         let mut delivered = Delivered { offset, at: now, replayed: false };
@@ -69,6 +86,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         let is_full = |commands, bytes| {
             commands >= options.batch_commands_max || bytes >= options.batch_bytes_max
         };
+        arrivals.crowded = is_full(commands, ctx.tx.bytes()) && !ctx.mail.done.is_empty();
         while !is_full(commands, ctx.tx.bytes())
             && let Some(request) = mailbox.pop()
         {
@@ -96,6 +114,9 @@ impl<A: App, T, R> Partition<A, T, R> {
         for request in again.into_iter().rev() {
             mailbox.push_front(request.tenant, request.priority, request);
         }
+        if lanes.may_trim() && ctx.tx.rows() > 0 {
+            unreadable |= lanes.trim(&mut ctx, options);
+        }
         let is_full = is_full(commands, tx.bytes());
         let layer = tx.finish();
         self.store_failed |= unreadable;
@@ -105,8 +126,9 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.buffered = goes_on || !buffered.is_empty();
         self.outputs.append(&mut buffered);
         let may_linger = commands > 0 && !is_full && now < due && !self.checkpoint_wanted;
-        if may_linger && waiting.is_empty() && !layer.is_empty() {
-            self.open = Some(Open { since, due, layer, touched: waiting.touched, commands });
+        if may_linger && waiting.is_empty() && waiting.mail.done.is_empty() && !layer.is_empty() {
+            let Waiting { touched, mail, .. } = waiting;
+            self.open = Some(Open { since, due, layer, touched, mail, commands });
         } else {
             self.submit_batch((since, now), layer, waiting);
         }
@@ -125,9 +147,9 @@ impl<A: App, T, R> Partition<A, T, R> {
             return self.answer_without_record(waiting);
         }
         if switches.ack_before_append {
-            let Waiting { answers, reads, touched } = waiting;
+            let Waiting { answers, reads, touched, mail } = waiting;
             self.answer_now(answers, reads);
-            let nobody = Waiting { touched, ..Waiting::default() };
+            let nobody = Waiting { touched, mail, ..Waiting::default() };
             return self.submit_record(kind, times, layer, nobody);
         }
         self.submit_record(kind, times, layer, waiting);
@@ -135,7 +157,7 @@ impl<A: App, T, R> Partition<A, T, R> {
 
     /// Nothing changed and nobody else can lead: the answers wait only for what they have read.
     fn answer_without_record(&mut self, waiting: Waiting<A, T, R>) {
-        let Waiting { mut answers, mut reads, .. } = waiting;
+        let Waiting { mut answers, mut reads, mut mail, .. } = waiting;
         let offset = self.newest_tail().offset;
         answers.iter_mut().for_each(|(_, _, answer)| answer.delivered.offset = offset);
         match self.in_flight.back_mut() {
@@ -144,8 +166,12 @@ impl<A: App, T, R> Partition<A, T, R> {
                 last.deadline = deadlines.chain(last.deadline).min();
                 last.answers.append(&mut answers);
                 last.reads.append(&mut reads);
+                last.mail.done.append(&mut mail.done);
             }
-            _ => self.answer_now(answers, reads),
+            _ => {
+                self.answer_now(answers, reads);
+                self.post(mail);
+            }
         }
     }
 
@@ -156,7 +182,30 @@ impl<A: App, T, R> Partition<A, T, R> {
     }
 }
 
+/// Does what time and the outbox have due. Answers whether the store could not be read.
+fn do_due<A: App>(
+    app: &A,
+    ctx: &mut Context<'_, '_>,
+    options: &Options,
+    timers_resume: &mut Time,
+    lanes: &mut Lanes,
+) -> bool {
+    let now = ctx.now;
+    let mut unreadable = false;
+    if ctx.next_timer.is_some_and(|due| due.max(*timers_resume) <= now)
+        && let Err(error) = timers::fire_due(app, ctx, options)
+    {
+        *timers_resume = now.plus_ms(timers::RETRY_MS);
+        unreadable |= error.is_store_failure();
+    }
+    if lanes.must_trim(now) {
+        unreadable |= lanes.trim(ctx, options);
+    }
+    unreadable
+}
+
 impl<A: App, T, R> Waiting<A, T, R> {
+    /// Whether no caller waits.
     fn is_empty(&self) -> bool {
         self.answers.is_empty() && self.reads.is_empty()
     }
@@ -227,6 +276,7 @@ impl<A: App> Decider<'_, A> {
         }
         let more = self.app.expire(ctx, request.tenant, &request.command)?;
         let before = ctx.tx.savepoint();
+        ctx.mail.is_full = false;
         let reply = match self.app.decide(ctx, request.tenant, &request.command) {
             Ok(reply) => reply,
             Err(Stop::State(error)) => return Err(error),
@@ -239,6 +289,10 @@ impl<A: App> Decider<'_, A> {
                 });
             }
         };
+        if ctx.mail.is_full {
+            ctx.tx.rollback(before);
+            return Ok(Decision::Answer(Err(Failure::Overloaded), false));
+        }
         let remembered = new_key.map(|(key, usage)| {
             let bytes = postcard::to_stdvec(&reply).expect("a reply is plain data: it encodes");
             idempotency::remember(ctx, request.tenant, key, usage, bytes)

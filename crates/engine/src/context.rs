@@ -1,7 +1,7 @@
 //! What domain code may see and do while it decides.
 
-use crate::{Entity, Time, idempotency::Totals, tables::Timers};
-use evenkeel_log::Incarnation;
+use crate::{Entity, Time, idempotency::Totals, outbox::Mail, tables::Timers};
+use evenkeel_log::{Incarnation, PartitionId};
 use evenkeel_state::Tx;
 
 /// The transaction, the time, and the mechanisms that all domains share.
@@ -9,10 +9,14 @@ pub struct Context<'c, 't> {
     /// The rows.
     pub tx: &'c mut Tx<'t>,
     pub(crate) now: Time,
+    pub(crate) partition: PartitionId,
     pub(crate) incarnation: Incarnation,
     pub(crate) touched: &'c mut Vec<Entity>,
     pub(crate) next_timer: &'c mut Option<Time>,
     pub(crate) totals: &'c mut Totals,
+    pub(crate) mail: &'c mut Mail,
+    /// Rows and bytes that one destination's outbox has room for.
+    pub(crate) outbox_max: (u64, u64),
 }
 
 impl Context<'_, '_> {
@@ -20,6 +24,12 @@ impl Context<'_, '_> {
     #[must_use]
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// The life of the log in which this is decided: positions that are handed out name it.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
     /// A fence: `sequence` made to keep growing over a restore. Fits a JSON integer (53 bits) as

@@ -1,6 +1,9 @@
 //! Records on their way into the log: submitted, then resolved oldest first, by what the log says.
 
-use crate::{Answer, App, Entity, Failure, Output, Partition, Role, Time};
+use crate::{
+    Answer, App, Entity, Failure, Output, Partition, Role, Time,
+    outbox::{Lanes, Mail},
+};
 use evenkeel_log::{Header, Kind, Record};
 use evenkeel_state::Layer;
 
@@ -33,6 +36,7 @@ pub(crate) struct InFlight<A: App, T, R> {
     pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
     pub(crate) reads: Vec<R>,
     pub(crate) touched: Vec<Entity>,
+    pub(crate) mail: Mail,
     /// The earliest deadline among `answers`.
     pub(crate) deadline: Option<Time>,
     pub(crate) attempt: u32,
@@ -53,6 +57,7 @@ pub(crate) struct Waiting<A: App, T, R> {
     pub(crate) answers: Vec<(T, Option<Time>, Answer<A>)>,
     pub(crate) reads: Vec<R>,
     pub(crate) touched: Vec<Entity>,
+    pub(crate) mail: Mail,
 }
 
 /// What was decided and answered, and is not in a record yet.
@@ -63,6 +68,7 @@ pub(crate) struct Open {
     pub(crate) due: Time,
     pub(crate) layer: Layer,
     pub(crate) touched: Vec<Entity>,
+    pub(crate) mail: Mail,
     pub(crate) commands: usize,
 }
 
@@ -72,13 +78,20 @@ impl Open {
     pub(crate) fn new(now: Time, linger_ms: u64) -> Self {
         let linger_ms = linger_ms.max(1);
         let due = Time((now.0 / linger_ms + 1) * linger_ms);
-        Self { since: now, due, layer: Layer::default(), touched: Vec::new(), commands: 0 }
+        Self {
+            since: now,
+            due,
+            layer: Layer::default(),
+            touched: Vec::new(),
+            mail: Mail::default(),
+            commands: 0,
+        }
     }
 }
 
 impl<A: App, T, R> Default for Waiting<A, T, R> {
     fn default() -> Self {
-        Self { answers: Vec::new(), reads: Vec::new(), touched: Vec::new() }
+        Self { answers: Vec::new(), reads: Vec::new(), touched: Vec::new(), mail: Mail::default() }
     }
 }
 
@@ -146,14 +159,27 @@ impl<A: App, T, R> Partition<A, T, R> {
         }
         self.outputs.extend(entry.reads.into_iter().map(Output::Read));
         self.outputs.extend(entry.touched.into_iter().map(Output::Changed));
+        self.post(entry.mail);
         if header.kind == Kind::Announce {
             self.role = Role::Owner;
             self.next_timer = Some(Time(0));
+            self.lanes = Lanes::unread();
         }
         if header.kind == Kind::Checkpoint
             && let Some(frozen) = self.state.freeze()
         {
             self.outputs.push(Output::Flush(frozen));
+        }
+    }
+
+    /// What other partitions have to do with a record that is durable.
+    pub(crate) fn post(&mut self, mail: Mail) {
+        let Mail { changed, done, dead, .. } = mail;
+        self.outbox_changed(&changed);
+        let done = done.into_iter();
+        self.outputs.extend(done.map(|(to, through)| Output::Acknowledge { to, through }));
+        if dead && let Ok(count) = self.count_dead() {
+            self.dead = count;
         }
     }
 
@@ -168,6 +194,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.totals.forget_all();
         self.open = None;
         self.refusing = true;
+        self.lanes.forget_trims(&self.options);
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(Failure::Unavailable(why.to_owned()));
@@ -187,6 +214,8 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.epoch = self.state.applied().epoch;
         self.totals.forget_all();
         self.open = None;
+        self.lanes = Lanes::default();
+        self.arrivals.clear();
         for entry in std::mem::take(&mut self.in_flight) {
             for (ticket, _, mut answer) in entry.answers {
                 answer.outcome = Err(if effect_known {
@@ -238,6 +267,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             answers: waiting.answers,
             reads: waiting.reads,
             touched: waiting.touched,
+            mail: waiting.mail,
             attempt: 0,
             status: Status::Submitted,
         });

@@ -14,8 +14,10 @@ mod batch;
 mod context;
 mod idempotency;
 mod in_flight;
+mod inbox;
 mod mailbox;
 mod options;
+mod outbox;
 mod partition;
 mod request;
 mod streams;
@@ -26,11 +28,14 @@ pub use app::{App, Stop};
 pub use context::Context;
 pub use idempotency::Idempotency;
 pub use in_flight::Outcome;
+pub use inbox::{DEAD_RETENTION_MS, DeadDelivery, dead_deliveries};
 pub use mailbox::{Mailbox, Refused};
 pub use options::{Barrier, Options, Switches};
+pub use outbox::{Delivery, Mark, OutboxStats, Parcel};
 pub use partition::{Output, Partition, Role};
 pub use request::{Answer, Delivered, Failure, Priority, Request, TenantId, Time};
 pub use streams::{Entity, Event, Position, StreamHead, read_events};
 pub use tables::{
-    EVENTS_ID, IDEMPOTENCY_ID, INBOX_ID, OUTBOX_ID, PARKED_ID, TIMERS_ID, USAGE_ID, table_name,
+    DEAD_COUNT_ID, DEAD_DELIVERIES_ID, EVENTS_ID, IDEMPOTENCY_ID, INBOX_ID, OUTBOX_HEADS_ID,
+    OUTBOX_ID, PARKED_ID, TIMERS_ID, USAGE_ID, table_name,
 };

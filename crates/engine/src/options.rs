@@ -45,6 +45,22 @@ pub struct Options {
     pub idempotency_bytes_max: u64,
     /// Above this much unflushed state, new commands are `unavailable`.
     pub memtable_bytes_max: usize,
+    /// Rows that may wait in the outbox for one destination: a command that would add to more has no
+    /// effect and is [`Overloaded`](crate::Failure::Overloaded). Timers and deliveries may add to more, and at twice as
+    /// many every command is refused so.
+    pub outbox_rows_max: u64,
+    /// The same, in bytes of items.
+    pub outbox_bytes_max: u64,
+    /// Rows of the outbox that are delivered at once.
+    pub delivery_rows_max: usize,
+    /// Bytes of items that are; at least one item is, whatever its size.
+    pub delivery_bytes_max: usize,
+    /// Items that one batch takes from deliveries.
+    pub batch_items_max: usize,
+    /// Rows that one delivered item may change.
+    pub item_rows_max: usize,
+    /// Bytes of effects that it may have.
+    pub item_bytes_max: usize,
     /// Guarantees switched off. Only a simulation sets these.
     pub switches: Switches,
 }
@@ -80,6 +96,13 @@ impl Default for Options {
             timers_max: 64,
             idempotency_bytes_max: 1 << 30,
             memtable_bytes_max: 512 << 20,
+            outbox_rows_max: 16_384,
+            outbox_bytes_max: 16 << 20,
+            delivery_rows_max: 256,
+            delivery_bytes_max: 128 * 1_024,
+            batch_items_max: 512,
+            item_rows_max: 256,
+            item_bytes_max: 256 * 1_024,
             switches: Switches::default(),
         }
     }
@@ -97,4 +120,6 @@ pub struct Switches {
     pub unfenced_refusal: bool,
     /// Take an append that is not there *now* for one that will never be.
     pub absent_means_not_appended: bool,
+    /// Do again what is delivered again.
+    pub no_outbox_dedup: bool,
 }

@@ -2,9 +2,12 @@
 //! `in_flight`.
 
 use crate::{
-    Answer, App, Barrier, Delivered, Entity, Failure, Mailbox, Options, Refused, Request, Time,
+    Answer, App, Barrier, Delivered, Delivery, Entity, Failure, Mailbox, Mark, Options, Refused,
+    Request, Time,
     idempotency::Totals,
     in_flight::{InFlight, Open, Waiting},
+    inbox::Arrivals,
+    outbox::Lanes,
 };
 use evenkeel_log::{Epoch, Hash, Header, Incarnation, Kind, Offset, PartitionId, Record, Tail};
 use evenkeel_state::{ApplyError, Frozen, Layer, State, StateError, View};
@@ -44,6 +47,20 @@ pub enum Output<A: App, T, R> {
     Read(R),
     /// An entity's stream has grown.
     Changed(Entity),
+    /// Carry this to the owner of `to`, for [`Partition::deliver`]. If it is lost it is asked for again.
+    Deliver {
+        /// Where it is to be done.
+        to: PartitionId,
+        /// The work.
+        delivery: Delivery,
+    },
+    /// Tell the owner of `to` in [`Partition::acknowledged`] that its work is done as far as `through`.
+    Acknowledge {
+        /// Whose work it was.
+        to: PartitionId,
+        /// The last that was done.
+        through: Mark,
+    },
     /// Write this to the store, then call [`Partition::flushed`].
     Flush(Frozen),
     /// Another owner was faster: follow the log again from [`Partition::tail`].
@@ -78,6 +95,10 @@ pub struct Partition<A: App, T, R> {
     pub(crate) refusing: bool,
     pub(crate) store_failed: bool,
     pub(crate) totals: Totals,
+    pub(crate) lanes: Lanes,
+    pub(crate) arrivals: Arrivals,
+    /// Dead deliveries, as committed.
+    pub(crate) dead: u64,
     pub(crate) poisoned: VecDeque<Hash>,
     pub(crate) outputs: Vec<Output<A, T, R>>,
 }
@@ -107,6 +128,9 @@ impl<A: App, T, R> Partition<A, T, R> {
             refusing: false,
             store_failed: false,
             totals: Totals::default(),
+            lanes: Lanes::default(),
+            arrivals: Arrivals::default(),
+            dead: 0,
             poisoned: VecDeque::new(),
             outputs: Vec::new(),
         }
@@ -132,6 +156,11 @@ impl<A: App, T, R> Partition<A, T, R> {
     #[must_use]
     pub fn id(&self) -> PartitionId {
         self.id
+    }
+
+    /// What decides: for what it is to know of the world outside from now on.
+    pub fn app_mut(&mut self) -> &mut A {
+        &mut self.app
     }
 
     /// What it is doing.
@@ -190,7 +219,7 @@ impl<A: App, T, R> Partition<A, T, R> {
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
         let timer = self.next_timer.map(|due| due.max(self.timers_resume));
-        let due = timer.into_iter().chain(self.seal_due()).min();
+        let due = timer.into_iter().chain(self.seal_due()).chain(self.lanes.wake).min();
         due.filter(|_| self.role == Role::Owner)
     }
 
@@ -226,6 +255,9 @@ impl<A: App, T, R> Partition<A, T, R> {
         if self.state.memtable_bytes() > self.options.memtable_bytes_max {
             let why = "the state cannot be flushed and its memory is used up";
             return self.fail(request, Failure::Unavailable(why.into()));
+        }
+        if self.lanes.is_overfull {
+            return self.fail(request, Failure::Overloaded);
         }
         let (tenant, priority) = (request.tenant, request.priority);
         if let Err(Refused(request)) = self.mailbox.push(tenant, priority, request) {
@@ -297,6 +329,9 @@ impl<A: App, T, R> Partition<A, T, R> {
         while self.may_decide() && self.has_work(now) {
             self.decide_batch(now);
         }
+        if self.lanes.wake.is_some_and(|due| due <= now) {
+            self.drive_outbox(now);
+        }
         if !self.mailbox.is_empty() && now >= self.next_sweep {
             self.sweep(now);
         }
@@ -344,6 +379,8 @@ impl<A: App, T, R> Partition<A, T, R> {
             || self.checkpoint_wanted
             || self.next_timer.is_some_and(|due| due.max(self.timers_resume) <= now)
             || self.seal_due().is_some_and(|due| due <= now)
+            || !self.arrivals.is_empty()
+            || self.lanes.must_trim(now)
     }
 
     /// When what is open becomes a record at the latest.

@@ -1,6 +1,6 @@
 //! The engine's own tables. A domain's table ids begin at 0x10.
 
-use crate::{TenantId, idempotency, streams};
+use crate::{TenantId, idempotency, inbox, outbox, streams};
 use evenkeel_state::Table;
 
 /// `Idempotency`: keys and replies.
@@ -13,10 +13,16 @@ pub const TIMERS_ID: u8 = 0x03;
 pub const PARKED_ID: u8 = 0x04;
 /// `Events`: what watched entities emitted.
 pub const EVENTS_ID: u8 = 0x05;
-/// Reserved for work on its way to other partitions.
+/// `Outbox`: work on its way to other partitions.
 pub const OUTBOX_ID: u8 = 0x06;
-/// Reserved for what was delivered from other partitions.
+/// `Inbox`: how far the work of each other partition was done.
 pub const INBOX_ID: u8 = 0x07;
+/// `OutboxHeads`: where the outbox of each destination begins and ends.
+pub const OUTBOX_HEADS_ID: u8 = 0x08;
+/// `DeadDeliveries`: work that arrived and could not be done.
+pub const DEAD_DELIVERIES_ID: u8 = 0x09;
+/// `DeadCount`: how many of those there are.
+pub const DEAD_COUNT_ID: u8 = 0x0a;
 
 /// (path, tenant, generation, hash of the key) → what was asked and answered.
 pub(crate) struct Remembered;
@@ -68,6 +74,56 @@ impl Table for Events {
     type Row = streams::Event;
 }
 
+/// (destination, sequence) → an item for it, until it is acknowledged.
+pub(crate) struct Outbox;
+
+impl Table for Outbox {
+    const ID: u8 = OUTBOX_ID;
+    const NAME: &'static str = "outbox";
+    type Key = (u16, u64);
+    type Row = outbox::Parcel;
+}
+
+/// source → the last of its items that was done.
+pub(crate) struct Inbox;
+
+impl Table for Inbox {
+    const ID: u8 = INBOX_ID;
+    const NAME: &'static str = "inbox";
+    type Key = u16;
+    type Row = outbox::Mark;
+}
+
+/// destination → the bounds of its rows in the outbox.
+pub(crate) struct OutboxHeads;
+
+impl Table for OutboxHeads {
+    const ID: u8 = OUTBOX_HEADS_ID;
+    const NAME: &'static str = "outbox_heads";
+    type Key = u16;
+    type Row = outbox::Head;
+}
+
+/// (when it died, source, incarnation, sequence) → an item and why it was not done.
+pub(crate) struct DeadDeliveries;
+
+impl Table for DeadDeliveries {
+    const ID: u8 = DEAD_DELIVERIES_ID;
+    const NAME: &'static str = "dead_deliveries";
+    type Key = (u64, u16, u32, u64);
+    type Row = inbox::Dead;
+}
+
+/// () → how many dead deliveries are kept.
+pub(crate) struct DeadCount;
+
+impl Table for DeadCount {
+    const ID: u8 = DEAD_COUNT_ID;
+    const NAME: &'static str = "dead_count";
+    type Key = ();
+    type Row = inbox::DeadTotals;
+}
+
 /// The name of the engine's table `id`, for whoever shows what a record changes.
 #[must_use]
 pub fn table_name(id: u8) -> Option<&'static str> {
@@ -77,6 +133,11 @@ pub fn table_name(id: u8) -> Option<&'static str> {
         (Timers::ID, Timers::NAME),
         (Parked::ID, Parked::NAME),
         (Events::ID, Events::NAME),
+        (Outbox::ID, Outbox::NAME),
+        (Inbox::ID, Inbox::NAME),
+        (OutboxHeads::ID, OutboxHeads::NAME),
+        (DeadDeliveries::ID, DeadDeliveries::NAME),
+        (DeadCount::ID, DeadCount::NAME),
     ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

@@ -1,7 +1,7 @@
 //! Timers: a table ordered by due time, drained a bounded number a batch.
 
 use crate::{
-    App, Context, Options, Partition, Time, idempotency,
+    App, Context, Options, Partition, Time, idempotency, inbox,
     tables::{Parked, Timers},
 };
 use evenkeel_state::{Order, Read, StateError};
@@ -54,6 +54,7 @@ fn fire<A: App>(app: &A, ctx: &mut Context<'_, '_>, key: (u64, u8, u64)) -> Resu
     let before = ctx.tx.savepoint();
     ctx.tx.delete::<Timers>(&key);
     let fired = catch_unwind(AssertUnwindSafe(|| match domain {
+        idempotency::ENGINE_DOMAIN if entity == inbox::DEAD_TIMER => inbox::forget_old(ctx),
         idempotency::ENGINE_DOMAIN => idempotency::rotate(ctx, entity),
         _ => app.timer(ctx, domain, entity),
     }));

@@ -76,6 +76,9 @@ impl Heavy {
             },
             Command::Reservations(command) => (self.id(tenant, command.resource.as_str()), 1),
             Command::Jobs(command) => (self.id(tenant, command.queue.as_str()), 1),
+            Command::Schedules(command) => {
+                (self.id(tenant, ("schedules", command.schedule.as_str())), 1)
+            }
             Command::Meta(_) => return,
         };
         let label = || HeavyHitter { tenant, key: Some(label(command)), count: 0, error: 0 };
@@ -112,6 +115,7 @@ fn label(command: &Command) -> String {
         }
         Command::Reservations(command) => command.resource.clone(),
         Command::Jobs(command) => command.queue.clone(),
+        Command::Schedules(command) => command.schedule.clone(),
         Command::Meta(_) => String::new(),
     };
     if label.len() > LABEL_BYTES_MAX {

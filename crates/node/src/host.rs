@@ -12,8 +12,9 @@ use crate::{
     stats::Gauges,
 };
 use evenkeel_engine::Failure;
-use evenkeel_log::Log;
+use evenkeel_log::{Log, PartitionId};
 use std::{
+    collections::HashMap,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -54,6 +55,26 @@ impl Mailbag {
             mpsc::error::TrySendError::Full(_) => Failure::Overloaded.into(),
             mpsc::error::TrySendError::Closed(_) => NodeError::not_served(),
         })
+    }
+}
+
+/// Carries what one partition has for another. It keeps no host alive, and never waits: what finds no
+/// room comes again, as what is lost does.
+#[derive(Clone, Default)]
+pub(crate) struct Couriers(Arc<HashMap<PartitionId, (mpsc::WeakSender<Letter>, usize)>>);
+
+impl Couriers {
+    pub(crate) fn new<'m>(mailbags: impl Iterator<Item = (PartitionId, &'m Mailbag)>) -> Self {
+        let ways = mailbags.map(|(id, mailbag)| (id, (mailbag.letters.downgrade(), mailbag.slot)));
+        Self(Arc::new(ways.collect()))
+    }
+
+    pub(crate) fn carry(&self, to: PartitionId, message: Message) {
+        if let Some((letters, slot)) = self.0.get(&to)
+            && let Some(letters) = letters.upgrade()
+        {
+            let _ = letters.try_send((*slot, message));
+        }
     }
 }
 

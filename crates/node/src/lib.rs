@@ -14,6 +14,7 @@ mod heavy;
 mod host;
 mod jobs;
 mod limits;
+mod lists;
 mod meta;
 mod node;
 mod open;

@@ -7,7 +7,10 @@ use evenkeel_log::{Offset, Record, Tail};
 use evenkeel_state::{Read, StateError};
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Records on their way into the log whose changes are known when they arrive there.
@@ -26,40 +29,89 @@ pub struct MetaView {
 
 /// The current copy. Readers take a reference; the owner of `meta` replaces it.
 #[derive(Debug, Clone)]
-pub(crate) struct MetaCell(Arc<RwLock<Arc<MetaView>>>);
+pub(crate) struct MetaCell(Arc<Copies>);
+
+#[derive(Debug)]
+struct Copies {
+    view: RwLock<Arc<MetaView>>,
+    /// What decisions need of it.
+    decisive: RwLock<Arc<Meta>>,
+    /// Grows whenever that changes.
+    version: AtomicU64,
+}
+
+/// An owner's look at what decisions need of meta.
+#[derive(Debug)]
+pub(crate) struct Decisive {
+    cell: MetaCell,
+    seen: u64,
+}
+
+impl Decisive {
+    /// It, if it has changed since this was last asked.
+    pub(crate) fn newer(&mut self) -> Option<Arc<Meta>> {
+        let copies = &self.cell.0;
+        let version = copies.version.load(Ordering::Acquire);
+        if version == self.seen {
+            return None;
+        }
+        self.seen = version;
+        Some(Arc::clone(&copies.decisive.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
 
 impl MetaCell {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(MetaView {
-            meta: Meta::default(),
-            registry: registry(),
-            as_of: None,
-        }))))
+        let meta = Meta::default();
+        let view = MetaView { meta, registry: registry(), as_of: None };
+        Self(Arc::new(Copies {
+            view: RwLock::new(Arc::new(view)),
+            decisive: RwLock::default(),
+            version: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn decisive(&self) -> Decisive {
+        Decisive { cell: self.clone(), seen: 0 }
+    }
+
+    /// What is decided from now on is decided by this.
+    pub(crate) fn set_decisive(&self, meta: &Meta) {
+        let decisive = Arc::new(meta.for_decisions());
+        *self.0.decisive.write().unwrap_or_else(PoisonError::into_inner) = decisive;
+        self.0.version.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn get(&self) -> Arc<MetaView> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn set(&self, meta: Meta, as_of: SessionToken) {
         let registry = registry_of(&meta);
+        self.set_decisive(&meta);
         self.put(MetaView { meta, registry, as_of: Some(as_of) });
     }
 
     /// In place, unless someone is just reading: then in a copy. Only the owner of `meta` writes.
     fn apply(&self, changes: Vec<Change>, as_of: SessionToken) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let are_decisive = changes.iter().any(Change::is_for_decisions);
+        let mut current = self.0.view.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(view) = Arc::get_mut(&mut current) {
-            return view.apply(changes, as_of);
+            view.apply(changes, as_of);
+            drop(current);
+        } else {
+            drop(current);
+            let mut view = MetaView::clone(&self.get());
+            view.apply(changes, as_of);
+            self.put(view);
         }
-        drop(current);
-        let mut view = MetaView::clone(&self.get());
-        view.apply(changes, as_of);
-        self.put(view);
+        if are_decisive {
+            self.set_decisive(&self.get().meta);
+        }
     }
 
     fn put(&self, view: MetaView) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 }
 
@@ -86,6 +138,10 @@ pub(crate) struct MetaKeeper {
 impl MetaKeeper {
     pub(crate) fn new(cell: MetaCell) -> Self {
         Self { cell, submitted: VecDeque::new() }
+    }
+
+    pub(crate) fn cell(&self) -> MetaCell {
+        self.cell.clone()
     }
 
     /// `record` may become the newest.

@@ -13,7 +13,7 @@ use crate::{
     ticket::{CommandTicket, Gather},
 };
 use evenkeel_contract::Level;
-use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, reservations, route};
+use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, route};
 use evenkeel_engine::{Answer, Entity, Failure, Idempotency, Priority, Request, TenantId, Time};
 use evenkeel_log::{Files, Hash, Incarnation, LocalLog, Offset, PartitionId, RealFiles};
 use std::{
@@ -270,8 +270,9 @@ impl<F: Files> Node<F> {
         let damaged: HashMap<_, _> = self.0.log.quarantined().into_iter().collect();
         let mut partitions: Vec<_> = self.0.owners.iter().collect();
         partitions.sort_by_key(|(id, _)| **id);
+        let now = self.now();
         let partitions = partitions.into_iter().map(|(id, owner)| {
-            let mut stats = owner.gauges.snapshot(*id);
+            let mut stats = owner.gauges.snapshot(*id, now);
             // Damage that was found since it was opened.
             stats.quarantined = stats.quarantined.or_else(|| damaged.get(id).cloned());
             stats
@@ -391,56 +392,6 @@ impl<F: Files> Node<F> {
         })
     }
 
-    /// Lists over all partitions, one after the other: the cursor names the last one looked at.
-    async fn list(
-        &self,
-        tenant: &Tenant,
-        query: Query,
-        level: Level,
-    ) -> Result<Called<Found>, NodeError> {
-        let Query::Reservations(reservations::Query::Resources { after, limit }) = query else {
-            unreachable!("only the list of resources concerns every partition")
-        };
-        let mut items = Vec::new();
-        let mut as_of = Vec::new();
-        let mut at = self.now();
-        let (first, mut after) = match after.as_deref().map(parse_cursor) {
-            None => (0, None),
-            Some(Some((partition, name))) => (partition, Some(name)),
-            Some(None) => (self.0.partitions, None),
-        };
-        for partition in first..self.0.partitions {
-            let id = PartitionId(partition);
-            let query = Query::Reservations(reservations::Query::Resources {
-                after: after.take(),
-                limit: limit - items.len(),
-            });
-            let page = self.read(id, tenant.id, query, level).await?;
-            as_of.extend(page.as_of);
-            at = page.at;
-            let Found::Reservations(reservations::Found::Resources(found, next)) = page.answer
-            else {
-                unreachable!("a list is answered by a list")
-            };
-            items.extend(found);
-            let next = next.map(|name| format!("{partition}:{name}"));
-            let more = partition + 1 < self.0.partitions;
-            if next.is_some() || (items.len() == limit && more) {
-                let next = next.or_else(|| Some(format!("{}:", partition + 1)));
-                let found = reservations::Found::Resources(items, next);
-                return Ok(Called {
-                    answer: Found::Reservations(found),
-                    replayed: false,
-                    as_of,
-                    staleness_ms: 0,
-                    at,
-                });
-            }
-        }
-        let found = Found::Reservations(reservations::Found::Resources(items, None));
-        Ok(Called { answer: found, replayed: false, as_of, staleness_ms: 0, at })
-    }
-
     /// How fresh an answer of `path` must be whose caller asks for `asked`.
     pub(crate) fn level_of(&self, path: &str, asked: Option<Level>) -> Level {
         let meta = self.meta();
@@ -515,9 +466,4 @@ fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempo
         fingerprint: Hash::of(&command.fingerprint_bytes()).0,
         window_ms,
     }
-}
-
-fn parse_cursor(cursor: &str) -> Option<(u16, String)> {
-    let (partition, name) = cursor.split_once(':')?;
-    Some((partition.parse().ok()?, name.to_owned()))
 }

@@ -4,12 +4,12 @@ use crate::{
     Clock, Node, NodeOptions, OpenError,
     archive::{self, Archive},
     flush::{Budget, Flusher},
-    host::{Host, Letter, Mailbag, Slot},
+    host::{Couriers, Host, Letter, Mailbag, Slot},
     jobs::ReadyMap,
     limits::{Leases, Underway},
-    meta::{MetaCell, MetaKeeper},
+    meta::MetaCell,
     node::{Handle, Inner},
-    owner::Owner,
+    owner::{Owner, Shared},
     recovery,
     replay::replay,
     stats::Counters,
@@ -94,8 +94,14 @@ impl<F: Files> Node<F> {
         let counters = Arc::new(Counters::default());
         let meta = MetaCell::new();
         let ready = ReadyMap::default();
-        let shared = Shared { meta: &meta, ready: &ready, counters: &counters };
-        let crew = Crew::new(&log, &store, &options, clock, &shared, data)?;
+        let shared = |couriers| Shared {
+            log: Arc::clone(&log),
+            clock,
+            meta: meta.clone(),
+            ready: ready.clone(),
+            couriers,
+        };
+        let crew = Crew::new(&store, &options, &counters, data, shared)?;
         let (owners, tasks) = tokio::select! {
             started = crew.start(&log, clock) => started,
             why = log.failed() => return Err(OpenError::Log(why)),
@@ -144,13 +150,6 @@ impl<F: Files> Node<F> {
     }
 }
 
-/// What all owners have in common.
-struct Shared<'s> {
-    meta: &'s MetaCell,
-    ready: &'s ReadyMap,
-    counters: &'s Arc<Counters>,
-}
-
 /// The owners, shared out among hosts.
 struct Crew<F: Files> {
     handles: HashMap<PartitionId, Handle>,
@@ -160,34 +159,35 @@ struct Crew<F: Files> {
 
 impl<F: Files> Crew<F> {
     fn new(
-        log: &Arc<LocalLog<F>>,
         store: &Store,
         options: &NodeOptions,
-        clock: Clock,
-        shared: &Shared<'_>,
+        counters: &Arc<Counters>,
         data: u16,
+        shared: impl FnOnce(Couriers) -> Shared<LocalLog<F>>,
     ) -> Result<Self, OpenError> {
         let engine = Options { writer: draw_writer(), ..options.engine.clone() };
+        let domains = Domains { partitions: data, ..Domains::default() };
         let ids = || (0..data).map(PartitionId).chain([PartitionId::META]);
         let count = usize::from(data) + 1;
         let budget =
-            Budget::new(store.clone(), Arc::clone(shared.counters), options.memtable_bytes, count);
+            Budget::new(store.clone(), Arc::clone(counters), options.memtable_bytes, count);
         let (bags, inboxes): (Vec<_>, Vec<_>) =
             (0..options.hosts.clamp(1, count)).map(|_| mpsc::channel(CHANNEL_MAX)).unzip();
+        let mailbags = ids().enumerate().map(|(index, id)| {
+            let letters = bags[index % bags.len()].clone();
+            (id, Mailbag { letters, slot: index / bags.len() })
+        });
+        let mailbags: Vec<(PartitionId, Mailbag)> = mailbags.collect();
+        let shared = shared(Couriers::new(mailbags.iter().map(|(id, mailbag)| (*id, mailbag))));
         let mut owners = Vec::new();
         let mut handles = HashMap::new();
-        for (index, id) in ids().enumerate() {
+        for (id, mailbag) in mailbags {
             let state = State::open(store, id).map_err(|e| OpenError::State(e.to_string()))?;
             let owner = Owner::new(
-                Partition::new(id, Domains, engine.clone(), state),
-                Arc::clone(log),
-                clock,
+                Partition::new(id, domains.clone(), engine.clone(), state),
+                &shared,
                 Flusher::new(Arc::clone(&budget)),
-                (id == PartitionId::META).then(|| MetaKeeper::new(shared.meta.clone())),
-                shared.ready.clone(),
             );
-            let letters = bags[index % bags.len()].clone();
-            let mailbag = Mailbag { letters, slot: index / bags.len() };
             handles.insert(id, Handle { mailbag, gauges: Arc::clone(&owner.gauges) });
             owners.push(owner);
         }
@@ -205,7 +205,12 @@ impl<F: Files> Crew<F> {
         let count = self.inboxes.len();
         let mut shares: Vec<_> =
             self.inboxes.into_iter().map(|inbox| (Vec::new(), inbox)).collect();
-        for (index, owner) in replay(log, self.owners).await.into_iter().enumerate() {
+        let mut owners = replay(log, self.owners).await;
+        // What time does to data, it does by what meta says.
+        for owner in &mut owners {
+            owner.read_meta_ahead().await;
+        }
+        for (index, owner) in owners.into_iter().enumerate() {
             shares[index % count].0.push(Slot::new(owner));
         }
         for (slots, letters) in shares {

@@ -6,15 +6,16 @@ use crate::{
     call::{NodeError, SessionToken},
     flush::Flusher,
     heavy::Heavy,
+    host::Couriers,
     jobs::ReadyMap,
-    meta::MetaKeeper,
+    meta::{Decisive, MetaCell, MetaKeeper},
     stats::Gauges,
     ticket::CommandTicket,
 };
 use evenkeel_domains::{Domains, Found, Query, jobs};
 use evenkeel_engine::{
-    Answer, Delivered, Entity, Failure, Outcome, Output, Partition, Request, Role, Stop, TenantId,
-    Time,
+    Answer, Delivered, Delivery, Entity, Failure, Mark, Outcome, Output, Partition, Request, Role,
+    Stop, TenantId, Time,
 };
 use evenkeel_log::{Hash, Log, Offset, PartitionId, Record, Tail};
 use evenkeel_state::StateError;
@@ -63,6 +64,18 @@ pub(crate) enum Message {
     Hash {
         reply: oneshot::Sender<Result<(Offset, Hash), NodeError>>,
     },
+    /// Say which kinds of jobs there are.
+    Kinds {
+        max: usize,
+        reply: oneshot::Sender<Vec<(TenantId, String, String, jobs::Kind)>>,
+    },
+    /// Work of another partition, of the same node.
+    Deliver(Delivery),
+    /// Another partition has done this one's work, as far as this.
+    Acknowledge {
+        by: PartitionId,
+        through: Mark,
+    },
     /// Flush everything, and say when that is done.
     Flush {
         done: oneshot::Sender<()>,
@@ -73,6 +86,16 @@ pub(crate) enum Message {
     },
 }
 
+/// What all owners of a node share.
+pub(crate) struct Shared<L> {
+    pub(crate) log: Arc<L>,
+    pub(crate) clock: Clock,
+    pub(crate) meta: MetaCell,
+    /// What is told how much there is to lease.
+    pub(crate) ready: ReadyMap,
+    pub(crate) couriers: Couriers,
+}
+
 pub(crate) struct Owner<L> {
     pub(crate) partition: Partition<Domains, CommandTicket, ReadTicket>,
     pub(crate) gauges: Arc<Gauges>,
@@ -81,10 +104,12 @@ pub(crate) struct Owner<L> {
     flusher: Flusher,
     /// Of the owner of `meta`: what publishes its copy.
     meta: Option<MetaKeeper>,
-    /// What is told how much there is to lease.
     ready: ReadyMap,
     /// Whether that was told all there is since this node leads.
     ready_told: bool,
+    /// What decisions need of that.
+    decisive: Decisive,
+    couriers: Couriers,
     appends: Appends,
     watchers: HashMap<Entity, watch::Sender<()>>,
     watchers_swept_at: usize,
@@ -105,20 +130,21 @@ pub(crate) struct Owner<L> {
 impl<L: Log> Owner<L> {
     pub(crate) fn new(
         partition: Partition<Domains, CommandTicket, ReadTicket>,
-        log: Arc<L>,
-        clock: Clock,
+        shared: &Shared<L>,
         flusher: Flusher,
-        meta: Option<MetaKeeper>,
-        ready: ReadyMap,
     ) -> Self {
+        let Shared { log, clock, meta, ready, couriers } = shared;
+        let is_meta = partition.id() == PartitionId::META;
         Self {
+            decisive: meta.decisive(),
+            couriers: couriers.clone(),
             partition,
             gauges: Arc::default(),
-            log,
-            clock,
+            log: Arc::clone(log),
+            clock: *clock,
             flusher,
-            meta,
-            ready,
+            meta: is_meta.then(|| MetaKeeper::new(meta.clone())),
+            ready: ready.clone(),
             ready_told: false,
             appends: Appends::default(),
             watchers: HashMap::new(),
@@ -167,6 +193,9 @@ impl<L: Log> Owner<L> {
         if self.partition.take_store_failure() | std::mem::take(&mut self.read_failed) {
             self.flusher.demand_reopening();
         }
+        if let Some(meta) = self.decisive.newer() {
+            self.partition.app_mut().meta = meta;
+        }
         if !resting {
             self.flusher.consider(&mut self.partition);
             self.partition.poll(now);
@@ -213,11 +242,22 @@ impl<L: Log> Owner<L> {
                 }
             }
             Message::Watch { entity, reply } => self.watch(entity, reply),
+            // It will come again, here or in the next life.
+            Message::Deliver(_) if self.stopping.is_some() || self.flusher.is_behind() => {}
+            Message::Deliver(delivery) => self.partition.deliver(delivery),
+            Message::Acknowledge { by, through } => self.partition.acknowledged(by, through),
             Message::Hash { reply } => {
                 let hash = self.partition.state_hash();
                 let hash = hash.map(|hash| (self.partition.tail().offset, hash));
                 let _ = reply
                     .send(hash.map_err(|error| Failure::Unavailable(error.to_string()).into()));
+            }
+            Message::Kinds { max, reply } => {
+                let kinds = jobs::all_kinds(&self.partition.view(), max);
+                let _ = reply.send(kinds.unwrap_or_else(|error| {
+                    self.not_ready(&error);
+                    Vec::new()
+                }));
             }
             Message::Flush { done } => {
                 self.flusher.demand_all(&self.partition);
@@ -252,6 +292,13 @@ impl<L: Log> Owner<L> {
                 Output::Answer(ticket, answer) => ticket.send(answer),
                 Output::Read(ticket) => self.answer_read(ticket),
                 Output::Changed(entity) => self.notify(entity),
+                Output::Deliver { to, delivery } => {
+                    self.couriers.carry(to, Message::Deliver(delivery));
+                }
+                Output::Acknowledge { to, through } => {
+                    let by = self.partition.id();
+                    self.couriers.carry(to, Message::Acknowledge { by, through });
+                }
                 Output::Flush(frozen) => self.flusher.start(frozen),
                 Output::SteppedDown(why) => {
                     tracing::warn!(partition = %self.partition.id(), why, "stepped down");
@@ -336,7 +383,7 @@ impl<L: Log> Owner<L> {
             Ok(queues) => {
                 self.ready_told = true;
                 let (id, now) = (self.partition.id(), self.clock.now());
-                queues.into_iter().for_each(|queue| self.ready.learn(id, queue, now));
+                queues.into_iter().for_each(|queue| self.ready.begin(id, queue, now));
             }
             Err(error) => self.not_ready(&error),
         }
@@ -384,6 +431,18 @@ impl<L: Log> Owner<L> {
         self
     }
 
+    /// Of the owner of `meta`: what decisions need of it, before anybody decides.
+    pub(crate) async fn read_meta_ahead(&mut self) {
+        let Some(keeper) = &self.meta else { return };
+        let cell = keeper.cell();
+        // Why it cannot be read to the end is said when it is to be led.
+        let _ = self.catch_up().await;
+        match evenkeel_domains::meta::load(&self.partition.view()) {
+            Ok(meta) => cell.set_decisive(&meta),
+            Err(error) => tracing::error!(%error, "meta cannot be read"),
+        }
+    }
+
     /// Follows the log to its end, then announces; the log decides whether that counts.
     pub(crate) async fn take_over(&mut self) {
         self.deposed = false;
@@ -427,6 +486,7 @@ impl<L: Log> Owner<L> {
             self.partition.memtable_bytes(),
         );
         self.count_late_timers(now);
+        self.publish_outbox();
         if let Some(heaviest) = self.heavy.turn(now) {
             self.gauges.set_heaviest(heaviest);
         }
@@ -434,6 +494,16 @@ impl<L: Log> Owner<L> {
             for done in self.flush_waiters.drain(..) {
                 let _ = done.send(());
             }
+        }
+    }
+
+    fn publish_outbox(&mut self) {
+        let stats = self.partition.outbox_stats();
+        let dead_before = self.gauges.set_outbox(&stats);
+        // Not each of many.
+        if stats.dead.checked_ilog2() > dead_before.checked_ilog2() {
+            let (partition, dead) = (self.partition.id(), stats.dead);
+            tracing::error!(%partition, dead, "deliveries could not be done");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a node says about itself.
 
 use crate::Heaviest;
-use evenkeel_engine::Role;
+use evenkeel_engine::{OutboxStats, Role, Time};
 use evenkeel_log::{Offset, PartitionId};
 use std::sync::{
     Mutex, OnceLock, PoisonError,
@@ -40,6 +40,12 @@ pub struct PartitionStats {
     pub memtable_bytes: u64,
     /// Timers that are due and not yet turned into effects; not counted beyond 1,000.
     pub timers_due: u64,
+    /// Work for other partitions that they have not acknowledged.
+    pub outbox_rows: u64,
+    /// How long the oldest of it has waited.
+    pub outbox_age_ms: u64,
+    /// Work of other partitions that could not be done and is kept.
+    pub dead_deliveries: u64,
     /// How many commands were answered together, that is by one batch.
     pub batches: BatchStats,
     /// The heaviest keys and tenants.
@@ -68,6 +74,10 @@ pub(crate) struct Gauges {
     waiting: AtomicU64,
     memtable_bytes: AtomicU64,
     timers_due: AtomicU64,
+    outbox_rows: AtomicU64,
+    /// When the oldest was sent; 0 if there is none.
+    outbox_oldest: AtomicU64,
+    dead_deliveries: AtomicU64,
     commands: AtomicU64,
     batch_sizes: [AtomicU64; BATCH_BUCKETS],
     heaviest: Mutex<Heaviest>,
@@ -102,6 +112,13 @@ impl Gauges {
         self.timers_due.store(count as u64, Ordering::Relaxed);
     }
 
+    /// Answers how many deliveries were dead before.
+    pub(crate) fn set_outbox(&self, stats: &OutboxStats) -> u64 {
+        self.outbox_rows.store(stats.rows, Ordering::Relaxed);
+        self.outbox_oldest.store(stats.oldest.map_or(0, |at| at.0), Ordering::Relaxed);
+        self.dead_deliveries.swap(stats.dead, Ordering::Relaxed)
+    }
+
     pub(crate) fn set_heaviest(&self, heaviest: Heaviest) {
         *self.heaviest.lock().unwrap_or_else(PoisonError::into_inner) = heaviest;
     }
@@ -123,8 +140,9 @@ impl Gauges {
         self.quarantined.get().map(String::as_str)
     }
 
-    pub(crate) fn snapshot(&self, partition: PartitionId) -> PartitionStats {
+    pub(crate) fn snapshot(&self, partition: PartitionId, now: Time) -> PartitionStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let oldest = Some(read(&self.outbox_oldest)).filter(|at| *at > 0);
         PartitionStats {
             partition,
             leads: self.leads.load(Ordering::Relaxed),
@@ -132,6 +150,9 @@ impl Gauges {
             waiting: read(&self.waiting),
             memtable_bytes: read(&self.memtable_bytes),
             timers_due: read(&self.timers_due),
+            outbox_rows: read(&self.outbox_rows),
+            outbox_age_ms: oldest.map_or(0, |at| now.0.saturating_sub(at)),
+            dead_deliveries: read(&self.dead_deliveries),
             batches: BatchStats {
                 commands: read(&self.commands),
                 sizes: std::array::from_fn(|index| read(&self.batch_sizes[index])),
@@ -171,7 +192,7 @@ mod tests {
         for commands in [1, 2, 3, 4, 5, 1_024, 1_025, 100_000] {
             gauges.count_batch(commands);
         }
-        let batches = gauges.snapshot(PartitionId(0)).batches;
+        let batches = gauges.snapshot(PartitionId(0), Time(0)).batches;
         assert_eq!(batches.sizes, [1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(batches.commands, 102_064);
     }
@@ -182,7 +203,7 @@ mod tests {
         gauges.quarantine("first".into());
         gauges.quarantine("second".into());
         gauges.set(Role::Owner, 0, 0);
-        let stats = gauges.snapshot(PartitionId(0));
+        let stats = gauges.snapshot(PartitionId(0), Time(0));
         assert_eq!((stats.leads, stats.quarantined.as_deref()), (false, Some("first")));
     }
 }

@@ -155,8 +155,11 @@ pub(crate) fn deliver(headers: &mut HeaderMap, delivered: &Delivered) {
         as_of.push(b'/');
         push_decimal(&mut as_of, token.offset.0);
     }
-    headers.insert(SESSION, ascii(session));
-    headers.insert(AS_OF, ascii(as_of));
+    // A worker that waited in vain asked no partition.
+    if !delivered.as_of.is_empty() {
+        headers.insert(SESSION, ascii(session));
+        headers.insert(AS_OF, ascii(as_of));
+    }
     let staleness = match delivered.staleness_ms {
         0 => FRESH,
         stale => HeaderValue::from(stale),

@@ -47,6 +47,8 @@ codes! {
         "Change the policy; the detail says which rule it breaks.";
     InvalidQueue, "invalid_queue", 400, "The queue's settings are not legal", false,
         "Change the settings; the detail says which rule they break.";
+    InvalidSchedule, "invalid_schedule", 400, "The schedule can never be due", false,
+        "Change the expression, the zone or the interval; the detail says what is wrong with it.";
     NotFound, "not_found", 404, "Not found", false,
         "It was never there, or it was resolved longer ago than its retention.";
     MethodNotAllowed, "method_not_allowed", 405, "Not a method of this address", false,
@@ -91,6 +93,10 @@ codes! {
         "Delete queues that are not used.";
     QueueDraining, "queue_draining", 409, "The queue takes nothing in", false,
         "Put the job into another queue, or resume this one.";
+    NoQueue, "no_queue", 409, "There is no such queue", false,
+        "Put the queue first, or name one that exists.";
+    TooManySchedules, "too_many_schedules", 409, "There are as many schedules as there may be", false,
+        "Delete schedules that are not used.";
     StaleLease, "stale_lease", 409, "The lease is not the job's any more", false,
         "Stop what it was for: its time was over, or the job has moved on; `state` says where. Nothing was changed.";
     LeaseTooLong, "lease_too_long", 409, "The queue has no lease so long", false,
@@ -98,7 +104,7 @@ codes! {
     ResultTooLarge, "result_too_large", 409, "The queue keeps no result so large", false,
         "Keep it elsewhere and complete the job with where that is; at most `max_bytes`.";
     NoAfter, "no_after", 409, "The job cannot run after that one", false,
-        "Name jobs of the same partition that are neither cancelled nor forgotten.";
+        "Name jobs that are neither cancelled nor forgotten.";
     JobOver, "job_over", 409, "The job is over", false,
         "It was done before it could be cancelled.";
     NotDead, "not_dead", 409, "The job is no dead letter", false,

@@ -1,6 +1,6 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
-use crate::{code::Code, jobs, problem::Problem, reservations};
+use crate::{code::Code, jobs, problem::Problem, reservations, schedules};
 use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
@@ -41,6 +41,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Meta(refusal) => of_meta(&refusal),
         Refusal::Limits(refusal) => of_limits(&refusal),
         Refusal::Jobs(refusal) => jobs::refused(&refusal),
+        Refusal::Schedules(refusal) => schedules::refused(&refusal),
     }
 }
 
@@ -67,6 +68,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
         .with("field", *field),
         meta::Refusal::NoQueue => Problem::new(Code::NotFound, "there is no such queue"),
         meta::Refusal::BadSettings(error) => Problem::new(Code::InvalidQueue, error.to_string()),
+        meta::Refusal::BadPush(error) => Problem::new(Code::InvalidQueue, error.to_string()),
         meta::Refusal::QueueFixed => Problem::new(
             Code::QueueFixed,
             "spread decides where the queue's jobs are, so it cannot change",
@@ -84,6 +86,7 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
                 meta::ALL_QUEUES_MAX
             ),
         ),
+        meta::Refusal::BadRules(error) => Problem::new(Code::InvalidRequest, error.to_string()),
         meta::Refusal::TooManyLimits => Problem::new(
             Code::TooManyLimits,
             format!(

@@ -20,6 +20,7 @@ use crate::{
         ResourceBody, ResourceList, SeatList, SeatsRequest,
     },
     routes::{ROUTES, Route},
+    schedules::{ScheduleBody, ScheduleList, ScheduleRequest, ScheduleTotals, ScheduledJobBody},
     top::{Top, TopHitter, TopLog, TopPartition},
 };
 use bytes::Bytes;
@@ -159,7 +160,7 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
             .map(|name| json!({ "name": name, "in": "header", "schema": { "type": "string" } })),
     );
     let mut operation = json!({
-        "operationId": operation_id(route, declared),
+        "operationId": declared.map_or_else(|| format!("{:?}", route.operation), |path| path.name.to_owned()),
         "parameters": parameters,
         "responses": responses(route),
     });
@@ -182,17 +183,6 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
         Needs::Scope(scope) => json!([{ "key": [scope] }]),
     };
     operation
-}
-
-/// The path's name; of a second address of the same path, with what is done there.
-fn operation_id(route: &Route, declared: Option<&Path>) -> String {
-    match declared {
-        Some(path) if path.route.matches('/').count() == route.segments.len() => {
-            path.name.to_owned()
-        }
-        Some(path) => format!("{}.{:?}", path.name, route.operation),
-        None => format!("{:?}", route.operation),
-    }
 }
 
 /// The headers that steer a request, as far as its path listens to them.
@@ -308,6 +298,11 @@ fn schemas() -> Value {
         JobDetailBody<'_>,
         ReplayedBody,
         QueueEventList,
+        ScheduleRequest,
+        ScheduleBody<'_>,
+        ScheduledJobBody<'_>,
+        ScheduleTotals,
+        ScheduleList<'_>,
         KeyRequest,
         CreatedKeyBody<'_>,
         KeyList<'_>,

@@ -4,7 +4,7 @@ use crate::{
     answer::{Answer, Body},
     call::Call,
     edge::Edge,
-    openapi,
+    jobs, openapi,
     problem::Problem,
 };
 use evenkeel_contract::{metric, render_prometheus};
@@ -100,7 +100,7 @@ pub(crate) fn openapi(call: &Call) -> Result<Answer, Problem> {
 }
 
 /// `GET /metrics`
-pub(crate) fn metrics(call: &Call) -> Result<Answer, Problem> {
+pub(crate) async fn metrics(call: Call) -> Result<Answer, Problem> {
     call.parameters()?;
     let edge = &call.edge;
     let mut page = String::with_capacity(32 * 1_024);
@@ -122,7 +122,9 @@ pub(crate) fn metrics(call: &Call) -> Result<Answer, Problem> {
             &[(String::new(), current)],
         );
     }
+    edge.options.pushes.render(&mut page);
     partition_metrics(&stats.partitions, &mut page);
+    jobs::metrics(&call, &mut page).await;
     log_metrics(&stats.log, &mut page);
     family(
         &mut page,
@@ -166,7 +168,7 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
 type Field = fn(&PartitionStats) -> u64;
 
 fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
-    let gauges: [(&str, &str, Field); 6] = [
+    let gauges: [(&str, &str, Field); 9] = [
         ("evenkeel_partition_leads", "Whether this node leads the partition.", |stats| {
             u64::from(stats.leads)
         }),
@@ -177,6 +179,19 @@ fn partition_metrics(partitions: &[PartitionStats], page: &mut String) {
             metric::TIMERS_DUE,
             "Timers that are due and not yet turned into effects; not counted beyond 1,000.",
             |stats| stats.timers_due,
+        ),
+        (
+            metric::OUTBOX_ROWS,
+            "Work for other partitions that they have not acknowledged.",
+            |stats| stats.outbox_rows,
+        ),
+        (metric::OUTBOX_AGE, "How long the oldest of it has waited, in ms.", |stats| {
+            stats.outbox_age_ms
+        }),
+        (
+            metric::DEAD_DELIVERIES,
+            "Work of other partitions that could not be done; kept for 7 days.",
+            |stats| stats.dead_deliveries,
         ),
         (
             "evenkeel_partition_quarantined",
@@ -237,7 +252,13 @@ fn log_metrics(log: &LogStats, page: &mut String) {
     let _ = writeln!(page, "{name}_count {}", log.syncs);
 }
 
-fn family(page: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
+pub(crate) fn family(
+    page: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: &[(String, u64)],
+) {
     let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
     for (labels, value) in samples {
         let _ = writeln!(page, "{name}{labels} {value}");

@@ -1,6 +1,6 @@
 //! The limits and switches of the edge.
 
-use crate::standing::Standing;
+use crate::{push::Pushes, standing::Standing};
 use std::time::Duration;
 
 /// Who may ask.
@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub auth: Auth,
     /// How rules stand that another edge reads from files, if one does: for `/readyz` and the metrics.
     pub rules: Option<Standing>,
+    /// The queues that this node pushes, if it does.
+    pub pushes: Pushes,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
     /// Bytes of a request's line and headers. At least 8 KiB.
@@ -53,6 +55,7 @@ impl ServerOptions {
         Self {
             auth,
             rules: None,
+            pushes: Pushes::default(),
             body_bytes_max: 256 * 1_024,
             head_bytes_max: 32 * 1_024,
             headers_max: 64,

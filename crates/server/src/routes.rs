@@ -55,6 +55,12 @@ pub(crate) enum Operation {
     DrainQueue,
     DeleteQueue,
     ListQueues,
+    PutSchedule,
+    GetSchedule,
+    ListSchedules,
+    PauseSchedule,
+    ResumeSchedule,
+    DeleteSchedule,
     CreateKey,
     ListKeys,
     RevokeKey,
@@ -158,7 +164,7 @@ routes! {
         Docs::of("200", "Leased").takes("JobLeaseRequest");
     Complete: POST ["v1", "queues", "{}", "jobs", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("CompleteRequest");
-    CompleteMany: POST ["v1", "queues", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
+    CompleteMany: POST ["v1", "queues", "{}", "complete"], Some("jobs.complete_many"), JOBS_WRITE,
         Docs::of("200", "StandingList").takes("CompleteManyRequest");
     Fail: POST ["v1", "queues", "{}", "jobs", "{}", "fail"], Some("jobs.fail"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("FailRequest");
@@ -170,7 +176,7 @@ routes! {
         Docs::of("200", "Standing").takes("ProgressRequest");
     CancelJob: POST ["v1", "queues", "{}", "jobs", "{}", "cancel"], Some("jobs.cancel"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("EmptyRequest");
-    RetryJob: POST ["v1", "queues", "{}", "jobs", "{}", "retry"], Some("jobs.replay"), JOBS_WRITE,
+    RetryJob: POST ["v1", "queues", "{}", "jobs", "{}", "retry"], Some("jobs.retry"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("EmptyRequest");
     GetJob: GET ["v1", "queues", "{}", "jobs", "{}"], Some("jobs.get"), JOBS_READ,
         Docs::of("200", "JobDetail");
@@ -197,6 +203,18 @@ routes! {
         Docs::nothing();
     ListQueues: GET ["v1", "queues"], Some("jobs.queues"), JOBS_READ,
         Docs::of("200", "QueueList").query(&["limit", "cursor"]);
+    PutSchedule: PUT ["v1", "schedules", "{}"], Some("schedules.put"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("ScheduleRequest").also("201");
+    GetSchedule: GET ["v1", "schedules", "{}"], Some("schedules.get"), JOBS_READ,
+        Docs::of("200", "Schedule");
+    ListSchedules: GET ["v1", "schedules"], Some("schedules.list"), JOBS_READ,
+        Docs::of("200", "ScheduleList").query(&["limit", "cursor"]);
+    PauseSchedule: POST ["v1", "schedules", "{}", "pause"], Some("schedules.pause"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("EmptyRequest");
+    ResumeSchedule: POST ["v1", "schedules", "{}", "resume"], Some("schedules.resume"), JOBS_WRITE,
+        Docs::of("200", "Schedule").takes("EmptyRequest");
+    DeleteSchedule: DELETE ["v1", "schedules", "{}"], Some("schedules.delete"), JOBS_WRITE,
+        Docs::nothing();
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");
     ListKeys: GET ["v1", "keys"], Some("keys.list"), Needs::Scope(ADMIN),

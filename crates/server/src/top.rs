@@ -88,7 +88,7 @@ pub(crate) fn top(call: &Call) -> Result<Answer, Problem> {
 }
 
 /// The tenants that `own` may see.
-fn shown_to<'t>(
+pub(crate) fn shown_to<'t>(
     own: &Tenant,
     tenants: &'t HashMap<String, TenantId>,
 ) -> HashMap<TenantId, &'t str> {
@@ -154,6 +154,9 @@ mod tests {
             waiting: 0,
             memtable_bytes: 0,
             timers_due: 0,
+            outbox_rows: 0,
+            outbox_age_ms: 0,
+            dead_deliveries: 0,
             batches: BatchStats::default(),
             heaviest: Heaviest {
                 until: Time(1),

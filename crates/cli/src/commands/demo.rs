@@ -1,14 +1,26 @@
-//! The demo that `dev` begins with: one resource of each kind, put there by commands.
+//! The demo that `dev` begins with: one resource of each kind, and a queue with jobs in several states,
+//! put there by commands.
 
 use crate::failure::Failure;
 use evenkeel_domains::{
     Command, Query, Refusal,
+    jobs::{self, NewJob, Settings, When},
+    meta,
     reservations::{self, Action, Spec},
 };
-use evenkeel_node::{CallOptions, Node, NodeError, ReadOptions};
+use evenkeel_node::{CallOptions, LeaseRequest, Node, NodeError, ReadOptions, Tenant};
+use std::time::Duration;
 
 /// The resource of the first request to try.
 pub(crate) const FIRST: &str = "gig";
+
+/// The queue of the first worker to try.
+pub(crate) const QUEUE: &str = "mail";
+/// The kind of the job that is a dead letter.
+const DEAD: &str = "invoice";
+/// How long the demo waits for the job that it makes a dead letter of.
+const LEASE_WAIT: Duration = Duration::from_secs(10);
+const HOUR_MS: u64 = 3_600_000;
 
 fn resources() -> [(&'static str, Spec); 3] {
     let rows = ["A", "B", "C"].into_iter();
@@ -40,6 +52,71 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
         node.command(&tenant, Command::Reservations(command), CallOptions::default())
             .await
             .map_err(|error| Failure::because("cannot create the demo", error))?;
+    }
+    let queued = seed_queue(node, &tenant).await;
+    queued.map_err(|error| Failure::because("cannot create the demo's queue", error))
+}
+
+fn job(kind: &str, to: &str) -> NewJob {
+    NewJob {
+        kind: kind.to_owned(),
+        payload: serde_json::json!({ "to": to }).to_string(),
+        unique_key: None,
+        ordering_key: None,
+        priority: 4,
+        when: When::Now,
+        after: Vec::new(),
+        trace: None,
+    }
+}
+
+/// A queue that is there stays as it is, with what is in it.
+async fn seed_queue(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    if node.queue_settings(tenant, QUEUE).is_ok() {
+        return Ok(());
+    }
+    let action = meta::Action::PutQueue {
+        tenant: tenant.id,
+        name: QUEUE.to_owned(),
+        settings: Box::new(Settings::of(0)),
+        push: None,
+        partitions: node.partitions(),
+    };
+    let command = Command::Meta(meta::Command { action });
+    node.command(tenant, command, CallOptions::default()).await?;
+    bury(node, tenant).await?;
+    let steps = ["confirm", "receipt"].map(|kind| NewJob {
+        ordering_key: Some("order-17".to_owned()),
+        ..job(kind, "ada@example.com")
+    });
+    let jobs = [
+        job("welcome", "ada@example.com"),
+        job("welcome", "grace@example.com"),
+        NewJob { priority: 1, ..job("digest", "everyone@example.com") },
+        NewJob { when: When::DelayMs(HOUR_MS), ..job("reminder", "ada@example.com") },
+    ];
+    let jobs = jobs.into_iter().chain(steps).collect();
+    let taken = node.enqueue(tenant, QUEUE, jobs, CallOptions::default()).await?;
+    taken.answer.into_iter().try_for_each(|taken| taken.map(|_| ()))
+}
+
+/// Leaves a dead letter, as a worker makes one that gives up.
+async fn bury(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    let jobs = vec![job(DEAD, "nobody@example.com")];
+    node.enqueue(tenant, QUEUE, jobs, CallOptions::default()).await?;
+    let request = LeaseRequest {
+        queue: QUEUE.to_owned(),
+        worker: "demo".to_owned(),
+        max: 1,
+        wait: LEASE_WAIT,
+        lease_ms: None,
+    };
+    let options = CallOptions::default();
+    let leased = node.lease(tenant, &request, options, std::future::pending()).await?;
+    for (id, leased) in leased.answer {
+        let (error, retry) = ("exit code 100\nno such mailbox".to_owned(), false);
+        let fail = jobs::Action::Fail { job: leased.job, lease: leased.lease, error, retry };
+        node.job(tenant, QUEUE, id, fail, CallOptions::default()).await?;
     }
     Ok(())
 }

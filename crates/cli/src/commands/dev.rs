@@ -77,7 +77,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn welcome(url: &str, data: &str) -> String {
-    let resource = demo::FIRST;
+    let (resource, queue) = (demo::FIRST, demo::QUEUE);
+    let elsewhere = if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") };
     format!(
         "Evenkeel is ready at {url}\n\
          \n  {url}/              every path: what it promises, what it delivers\
@@ -87,10 +88,11 @@ fn welcome(url: &str, data: &str) -> String {
          \n  curl -sS {url}/v1/resources/{resource}/holds --json \
          '{{\"holder\":\"you\",\"quantity\":2,\"ttl_ms\":300000}}'\n\
          \nWhy is that safe, and what does it cost?\n\
-         \n  evenkeel explain reservations.hold{}\n\
+         \n  evenkeel explain reservations.hold{elsewhere}\n\
+         \nRun a command for each job of the demo's queue \"{queue}\":\n\
+         \n  evenkeel work --queue {queue} --exec 'cat >&2'{elsewhere}\n\
          \nWhat breaks if the disk is not asked to keep what was written?\n\
          \n  {}\n",
-        if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") },
         drill::FIRST,
     )
 }

@@ -7,6 +7,7 @@ use evenkeel_drill::{
     neighbours::{self, NeighboursError, NeighboursOptions},
     prices::{PRICES, Price, PriceError, PriceOptions},
     sim,
+    stampede::{FAILURES_MAX, JOBS_MAX, Stampede},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -33,6 +34,7 @@ enum Drill {
     Breakages(Breakages),
     Price(PriceArgs),
     Neighbours(Neighbours),
+    Plot(Plot),
 }
 
 /// Show the drills and breakages that there are.
@@ -126,6 +128,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Drill::Breakages(args) => break_all(&args),
         Drill::Price(args) => price(args).await,
         Drill::Neighbours(args) => live_beside(args).await,
+        Drill::Plot(args) => plot(&args),
     }
 }
 
@@ -146,6 +149,22 @@ struct Neighbours {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plot when the retries of jobs that fail at once are due, with jitter and without.
+#[derive(Debug, clap::Args)]
+struct Plot {
+    /// What: retries.
+    name: String,
+    /// Jobs that fail at once.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=JOBS_MAX))]
+    jobs: u64,
+    /// How often each has failed by then: the wait doubles with each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(FAILURES_MAX)))]
+    failures: u32,
+    /// Print JSON: how many are due in each part of the time.
     #[arg(long)]
     json: bool,
 }
@@ -175,7 +194,7 @@ fn list(json: bool) -> Result<(), Failure> {
         let (name, takes_away, protects) = (*name, *takes_away, *protects);
         ListedBreakage { name, takes_away, protects }
     };
-    let price = |Price { name, adds, beside }: &Price| ListedPrice { name, adds, beside };
+    let price = |Price { name, adds, beside, .. }: &Price| ListedPrice { name, adds, beside };
     let list = List {
         breakages: BREAKAGES.iter().map(breakage).collect(),
         prices: PRICES.iter().map(price).collect(),
@@ -189,7 +208,8 @@ fn list(json: bool) -> Result<(), Failure> {
          crash      the real binary, killed and restarted under load\n  \
          breakages  each guarantee taken away in turn: every one must be missed\n  \
          price      what a guarantee costs where it is not needed\n  \
-         neighbours one tenant floods the real binary: another must not notice more than that it is busy\n\n\
+         neighbours one tenant floods the real binary: another must not notice more than that it is busy\n  \
+         plot       when the retries of jobs that fail at once are due, with jitter and without\n\n\
          Breakages, for `evenkeel drill sim --break NAME`\n",
     );
     for ListedBreakage { name, takes_away, protects } in list.breakages {
@@ -200,6 +220,15 @@ fn list(json: bool) -> Result<(), Failure> {
         text.push_str(&format!("  {name}\n      {adds}\n      beside: {beside}\n"));
     }
     output::print(&text)
+}
+
+fn plot(args: &Plot) -> Result<(), Failure> {
+    if args.name != "retries" {
+        let name = &args.name;
+        return Err(Failure::Usage(format!("there is no plot `{name}`; there are: retries")));
+    }
+    let plot = Stampede::new(args.jobs, args.failures);
+    if args.json { output::json(&plot) } else { output::line(&plot.to_string()) }
 }
 
 fn simulate(args: &Sim) -> Result<(), Failure> {

@@ -4,9 +4,16 @@ use super::{
     envoy::Envoy,
     stop::{INTERRUPTED, Stop, stop_signal},
 };
-use crate::{config::Settings, failure::Failure};
+use crate::{
+    config::{SWITCH, Settings},
+    failure::Failure,
+};
 use evenkeel_node::Node;
-use evenkeel_server::{Auth, Meters, ServeError, ServerOptions, resp, serve_beside};
+use evenkeel_server::{
+    Auth, Meters, ServeError, ServerOptions,
+    push::{self, PushOptions, Pushes, Reach},
+    resp, serve_beside,
+};
 use std::{io::ErrorKind, net::SocketAddr, path::Path};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -30,6 +37,7 @@ pub(crate) struct Running {
     resp_options: resp::RespOptions,
     envoy: Option<Envoy>,
     options: ServerOptions,
+    push: PushOptions,
     stop: Stop,
 }
 
@@ -68,9 +76,11 @@ impl Running {
         };
         let address = listener.local_addr()?;
         let rules = envoy.as_ref().map(Envoy::standing);
-        let options = ServerOptions { auth, rules, ..settings.server.clone() };
+        let pushes = Pushes::new(reach(settings, auth));
+        let options = ServerOptions { auth, rules, pushes, ..settings.server.clone() };
+        let push = settings.push.clone();
         let resp_options = resp::RespOptions { auth, ..settings.resp_options.clone() };
-        Ok(Self { node, address, listener, resp, resp_options, envoy, options, stop })
+        Ok(Self { node, address, listener, resp, resp_options, envoy, options, push, stop })
     }
 
     /// Where a browser or a client on this machine finds it.
@@ -98,7 +108,7 @@ impl Running {
     /// Answers until it is told to stop, then drains; or until the log fails, which ends it at
     /// once.
     pub(crate) async fn serve(self) -> Result<(), Failure> {
-        let Self { node, listener, resp, resp_options, envoy, options, stop, .. } = self;
+        let Self { node, listener, resp, resp_options, envoy, options, push, stop, .. } = self;
         let meters = Meters::new(&node);
         let (stopping, told) = watch::channel(false);
         let mut edges = Edges::new();
@@ -117,10 +127,25 @@ impl Running {
                 Ok(())
             });
         }
+        let pushed = push::serve(node.clone(), push, options.pushes.clone(), until(told.clone()));
+        edges.spawn(async move {
+            pushed.await;
+            Ok(())
+        });
         edges.spawn(serve_beside(listener, options, node.clone(), meters, until(told)));
         let ended = serve_all(edges, stop, stopping).await?;
         node.shutdown().await;
         ended
+    }
+}
+
+/// Where jobs may be pushed to. Who may ask without a key is on this machine, and whoever is there may
+/// call it by themselves.
+fn reach(settings: &Settings, auth: Auth) -> Reach {
+    match auth {
+        _ if settings.allow_private == SWITCH[1] => Reach::Any,
+        Auth::Open => Reach::Loopback,
+        Auth::Keys => Reach::Public,
     }
 }
 

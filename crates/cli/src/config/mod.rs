@@ -17,7 +17,7 @@ pub(crate) use schema::json_schema;
 
 use evenkeel_contract::{Overrides, Registry};
 use evenkeel_node::NodeOptions;
-use evenkeel_server::{Auth, ServerOptions, resp::RespOptions};
+use evenkeel_server::{Auth, ServerOptions, push::PushOptions, resp::RespOptions};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -48,6 +48,10 @@ pub(crate) struct Settings {
     pub(crate) envoy_windows: &'static str,
     /// One of [`SWITCH`].
     pub(crate) envoy_headers: &'static str,
+    /// Whether jobs may be pushed to private addresses: one of [`SWITCH`].
+    pub(crate) allow_private: &'static str,
+    /// The limits of pushing.
+    pub(crate) push: PushOptions,
     /// The directory of everything that is kept.
     pub(crate) data: Option<PathBuf>,
     /// The edge's limits; who may ask is not a setting but a flag.
@@ -67,6 +71,8 @@ impl Default for Settings {
             envoy_rules: None,
             envoy_windows: WINDOWS[0],
             envoy_headers: SWITCH[0],
+            allow_private: SWITCH[0],
+            push: PushOptions::new(),
             data: None,
             server: ServerOptions::new(Auth::Keys),
             resp_options: RespOptions::new(Auth::Keys),

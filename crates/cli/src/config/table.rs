@@ -37,12 +37,12 @@ pub(crate) enum Value {
 }
 
 /// Every section, in order; `paths` is the contracts'.
-pub(crate) const SECTIONS: [&str; 5] = ["server", "resp", "node", "log", PATHS];
+pub(crate) const SECTIONS: [&str; 6] = ["server", "resp", "push", "node", "log", PATHS];
 /// The section of contracts.
 pub(crate) const PATHS: &str = "paths";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 30] = [
+pub(crate) static SETTINGS: [Setting; 33] = [
     Setting {
         section: "server",
         key: "http",
@@ -186,6 +186,24 @@ pub(crate) static SETTINGS: [Setting; 30] = [
         key: "drain_timeout_ms",
         summary: "How long commands may take to finish once the server is told to stop.",
         field: Field::Millis(0..=HOUR_MS, |s| &mut s.resp_options.drain_timeout),
+    },
+    Setting {
+        section: "push",
+        key: "allow_private",
+        summary: "Whether jobs may be pushed to addresses that are not of the public internet.",
+        field: Field::Word(&SWITCH, |s| &mut s.allow_private),
+    },
+    Setting {
+        section: "push",
+        key: "attempts_max",
+        summary: "Attempts to push under way at once, of all queues.",
+        field: Field::Usize(1..=65_536, |s| &mut s.push.attempts_max),
+    },
+    Setting {
+        section: "push",
+        key: "drain_timeout_ms",
+        summary: "How long attempts to push may take to finish at a shutdown.",
+        field: Field::Millis(0..=HOUR_MS, |s| &mut s.push.drain_timeout),
     },
     Setting {
         section: "node",

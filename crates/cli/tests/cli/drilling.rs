@@ -20,6 +20,17 @@ fn killed_again_and_again_it_keeps_what_it_said() {
         assert_eq!(number("over_admission_max") > 0, leased, "{found}");
         assert!(number("over_admission") <= number("over_admission_max"), "{found}");
     }
+    for queue in ["orders", "mails", "bell"] {
+        let queues = report["queues"].as_array().unwrap();
+        let found = queues.iter().find(|one| one["queue"] == queue).unwrap();
+        let number = |name: &str| found[name].as_u64().unwrap();
+        assert!(number("jobs") > 5 && number("attempts") > 5 && number("done") > 3, "{found}");
+        assert_eq!(
+            number("jobs"),
+            number("done") + number("dead") + number("cancelled"),
+            "none is left: {found}"
+        );
+    }
 }
 
 #[test]
@@ -45,7 +56,33 @@ fn a_price_is_measured_on_both_sides() {
     run(&["drill", "price", "free-lunch"]).fails(2, &["free-lunch", "exact-everywhere"]);
     run(&["drill", "price", "exact-everywhere", "--repeats", "0"]).fails(2, &["repeats"]);
     let listed = run(&["drill", "list"]).succeeds().out;
-    assert!(listed.contains("refund-twice") && listed.contains("exact-everywhere"), "{listed}");
+    for name in ["refund-twice", "no-lease-fence", "exact-everywhere", "one-partition"] {
+        assert!(listed.contains(name), "{name}: {listed}");
+    }
+}
+
+#[test]
+fn a_strict_order_of_all_jobs_has_its_price() {
+    let few = ["--connections", "4", "--duration-s", "0.3", "--repeats", "1"];
+    let report = run(&[&["drill", "price", "one-partition", "--json"], &few[..]].concat());
+    let report = report.succeeds().json();
+    let side = |index: usize| &report["sides"][index];
+    assert!(side(0)["jobs"].as_u64() > Some(1) && side(1)["jobs"].as_u64() > Some(1), "{report}");
+    // Nothing overtakes the job that a slow worker sits on, where all are in one order.
+    assert_eq!(side(0)["beside_slow"]["max"], 0.0, "{report}");
+    assert!(side(1)["beside_slow"]["min"].as_f64() > Some(0.0), "{report}");
+}
+
+#[test]
+fn a_stampede_of_retries_is_plotted() {
+    let plot = run(&["drill", "plot", "retries", "--json"]).succeeds().json();
+    let due = |side: &str| -> Vec<u64> {
+        plot[side].as_array().unwrap().iter().map(|due| due.as_u64().unwrap()).collect()
+    };
+    assert!(due("with_jitter").iter().all(|due| (15..110).contains(due)), "{plot}");
+    assert_eq!(due("without_jitter").iter().max(), Some(&1_000), "{plot}");
+    run(&["drill", "plot", "retries"]).succeeds();
+    run(&["drill", "plot", "graph"]).fails(2, &["graph", "retries"]);
 }
 
 #[test]

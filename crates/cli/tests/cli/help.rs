@@ -21,6 +21,8 @@ fn help_lists_what_there_is_and_nothing_else() {
         "explain",
         "config",
         "import",
+        "jobs",
+        "work",
         "bench",
         "drill",
         "log",
@@ -32,7 +34,7 @@ fn help_lists_what_there_is_and_nothing_else() {
         let help = run(&[command, "--help"]).succeeds().out;
         let grpc = cfg!(feature = "grpc") && ["serve", "dev"].contains(command);
         assert_eq!(help.contains("--grpc"), grpc, "{command} names --grpc where there is gRPC");
-        for later in ["--faktory", "nats://", "postgres://", "--peer", "jobs"] {
+        for later in ["--faktory", "nats://", "postgres://", "--peer"] {
             assert!(!help.contains(later), "{command} names {later}, which is not there yet");
         }
     }
@@ -43,9 +45,16 @@ fn every_group_lists_its_own() {
     for (group, expected) in [
         ("key", &["create", "list", "revoke", "help"][..]),
         ("config", &["init", "check", "show", "schema", "help"]),
+        (
+            "jobs",
+            &[
+                "list", "show", "retry", "cancel", "replay", "tail", "queues", "pause", "resume",
+                "drain", "help",
+            ],
+        ),
         ("log", &["inspect", "verify", "help"]),
         ("bench", &["reservations", "limits", "jobs", "help"]),
-        ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "help"]),
+        ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "plot", "help"]),
     ] {
         assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");
     }

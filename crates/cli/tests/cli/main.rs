@@ -7,10 +7,14 @@ mod clients;
 mod drilling;
 #[cfg(feature = "grpc")]
 mod envoy;
+mod examples;
 mod help;
 mod importing;
+mod jobs;
 mod logs;
 mod process;
+mod pushing;
 mod serving;
 mod settings;
 mod throttling;
+mod working;

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-const READY: &str = "Evenkeel is ready at ";
+pub(crate) const READY: &str = "Evenkeel is ready at ";
 
 /// A command whose environment says nothing but that the log's files are small.
 pub(crate) fn evenkeel(args: &[&str]) -> Command {
@@ -136,13 +136,24 @@ impl Server {
 
     /// One request over a connection of its own.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        self.ask_with(method, path, &[], body)
+    }
+
+    /// The same with headers.
+    pub(crate) fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> (u16, Value) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let endpoint =
                 Endpoint::resolve(&self.url, self.key.as_deref(), TIMEOUT).await.unwrap();
             let mut client = endpoint.connect().await.unwrap();
             let mut writer = endpoint.writer();
-            let request = writer.write(method, path, &[], body.map(str::as_bytes));
+            let request = writer.write(method, path, headers, body.map(str::as_bytes));
             let reply = client.call(request).await.unwrap();
             (reply.status, serde_json::from_slice(reply.body).unwrap_or_default())
         })
@@ -169,6 +180,61 @@ impl Server {
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.terminate();
         self.wait()
+    }
+}
+
+/// A command that goes on while a test does something else; its output goes to files.
+pub(crate) struct Started {
+    child: Child,
+    scratch: TempDir,
+}
+
+impl Started {
+    pub(crate) fn new(mut command: Command) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let file = |name| File::create(scratch.path().join(name)).unwrap();
+        let child = command.stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        Self { child, scratch }
+    }
+
+    pub(crate) fn out(&self) -> String {
+        std::fs::read_to_string(self.scratch.path().join("out")).unwrap()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        std::fs::read_to_string(self.scratch.path().join("err")).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// What it left behind, once it has ended; no exit code if a signal ended it.
+    pub(crate) fn ended(&mut self) -> Ended {
+        let code = self.child.wait().unwrap().code();
+        Ended { code, out: self.out(), err: self.err() }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // Only what a failing test left running is still there.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries until there is something, for a minute at most.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::yield_now();
     }
 }
 

@@ -429,8 +429,8 @@ pub enum Refusal {
         /// So many may.
         max: u64,
     },
-    /// That a job was to wait for this one is impossible: there is no such job, it was cancelled, or
-    /// it is in another partition.
+    /// That a job was to wait for this one is impossible: there is no such job, or it was cancelled. Of
+    /// a job in another partition that comes out later, and makes the one that waits a dead letter.
     NoAfter(JobId),
     /// It is over already.
     Over(State),

@@ -12,10 +12,11 @@ mod working;
 use evenkeel_contract::{Access, BlastRadius, Level, Path, Settings, metric};
 
 /// Every path of this domain.
-pub static PATHS: [&Path; 20] = [
+pub static PATHS: [&Path; 22] = [
     &asking::ENQUEUE,
     &working::LEASE,
     &working::COMPLETE,
+    &working::COMPLETE_MANY,
     &working::FAIL,
     &working::EXTEND,
     &working::SNOOZE,
@@ -27,6 +28,7 @@ pub static PATHS: [&Path; 20] = [
     &seeing::EVENTS,
     &seeing::DEAD,
     &seeing::REPLAY,
+    &seeing::RETRY,
     &queues::PUT,
     &queues::PAUSE,
     &queues::RESUME,

@@ -36,8 +36,13 @@ pub fn timer(ctx: &mut Context<'_, '_>, id: u64) -> Result<(), StateError> {
     Subject::by_id(ctx, id)?.map_or(Ok(()), settle)
 }
 
-/// Decides `command`.
-pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) -> Decided {
+/// Decides `command`; there are `partitions` of data.
+pub fn decide(
+    ctx: &mut Context<'_, '_>,
+    partitions: u16,
+    tenant: TenantId,
+    command: &Command,
+) -> Decided {
     let key = (tenant, command.queue.clone());
     let mut subject = match &command.action {
         Action::Enqueue(_) => {
@@ -49,7 +54,7 @@ pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) ->
         },
     };
     subject.learn(&command.settings);
-    let reply = decide_about(&mut subject, &command.action)?;
+    let reply = decide_about(&mut subject, partitions, &command.action)?;
     subject.save()?;
     Ok(reply)
 }
@@ -69,9 +74,9 @@ fn none(action: &Action) -> Decided {
     }
 }
 
-fn decide_about(subject: &mut Subject<'_, '_, '_>, action: &Action) -> Decided {
+fn decide_about(subject: &mut Subject<'_, '_, '_>, partitions: u16, action: &Action) -> Decided {
     let standing = match action {
-        Action::Enqueue(jobs) => return enqueue(subject, jobs),
+        Action::Enqueue(jobs) => return enqueue(subject, partitions, jobs),
         Action::Lease { worker, max, lease_ms } => return lease(subject, worker, *max, *lease_ms),
         Action::Replay { filter, after, max, dry_run, pace, by } => {
             let (after, max, dry_run, pace) = (*after, *max, *dry_run, *pace);

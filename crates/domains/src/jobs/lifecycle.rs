@@ -160,7 +160,7 @@ impl Subject<'_, '_, '_> {
     }
 
     /// Those that wait for a job are told by the timer, which is due at once: they may be many.
-    fn tell(&mut self, number: u64, over: Over) {
+    pub(super) fn tell(&mut self, number: u64, over: Over) {
         let queue = &mut self.queue;
         queue.over_from = if queue.over == 0 { number } else { queue.over_from.min(number) };
         queue.over += 1;

@@ -11,17 +11,20 @@
 //! nobody asks. `subject` is the one place where counters and the index change; `lifecycle`, `order`
 //! and `after` are a job's ways through its states; `settle` is what time does.
 //!
-//! Schedules, calls to webhooks and the waiting of workers are not here.
+//! Where a queue's jobs are sent, if they are, is plain data in `push`; schedules, the calls themselves
+//! and the waiting of workers are not here.
 
 mod after;
 mod commands;
 pub mod contract;
 mod decide;
 mod enqueue;
+mod items;
 mod lease;
 mod lifecycle;
 mod order;
 mod place;
+mod push;
 mod queries;
 mod ready;
 mod replay;
@@ -39,9 +42,16 @@ pub use commands::{
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};
+pub use items::{ITEM_JOBS_MAX, Item, deliver};
 pub use place::{Spread, place, places, position};
+pub use push::{
+    PUSH_CONCURRENCY, PUSH_CONCURRENCY_MAX, PUSH_REASON_BYTES_MAX, PUSH_ROTATION_MS,
+    PUSH_SECRET_BYTES_MAX, PUSH_SECRET_BYTES_MIN, PUSH_TIMEOUT_MS, PUSH_TIMEOUT_MS_MAX,
+    PUSH_TIMEOUT_MS_MIN, PUSH_URL_BYTES_MAX, Push, PushError, PushRequest, PushSecret,
+    RetiredSecret,
+};
 pub use queries::{EventView, Found, Query, QueueView, query};
-pub use ready::{Readiness, all_readiness, readiness, readiness_of};
+pub use ready::{Readiness, all_kinds, all_readiness, readiness, readiness_of};
 pub use settings::{
     ATTEMPTS_MAX, BACKLOG_MAX, HeadPolicy, LEASE_MS_MAX, PRIORITY_MAX, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, SettingsError,

@@ -4,7 +4,7 @@
 use super::{
     State,
     subject::Subject,
-    tables::{Job, Jobs, KeyHash, OrderKey, OrderKeys, OrderLines},
+    tables::{Job, Jobs, KeyHash, OrderKey, OrderKeys, OrderLines, Over},
 };
 use evenkeel_log::Hash;
 use evenkeel_state::{Order, Read, StateError};
@@ -104,10 +104,23 @@ impl Subject<'_, '_, '_> {
     }
 
     fn take_turn_by_timer(&mut self, number: u64) -> Result<(), StateError> {
-        if let Some(mut job) = self.ctx.tx.get::<Jobs>(&number)? {
-            self.shift(number, &mut job, State::Scheduled, self.ctx.now());
+        match self.ctx.tx.get::<Jobs>(&number)? {
+            // It died before its turn, and stays as it is: only the line goes on.
+            Some(job) if job.state == State::Dead => self.tell(number, Over::Passed),
+            Some(mut job) => self.shift(number, &mut job, State::Scheduled, self.ctx.now()),
+            None => {}
         }
         Ok(())
+    }
+
+    /// The turn of a condemned job that was dead already came by the timer.
+    pub(super) fn pass(&mut self, number: u64) -> Result<(), StateError> {
+        match self.ctx.tx.get::<Jobs>(&number)? {
+            Some(job) if job.state == State::Dead && self.is_condemned(number, &job)? => {
+                self.execute_by_timer(number, &job)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A condemned job whose turn has come.

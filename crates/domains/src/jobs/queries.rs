@@ -300,7 +300,7 @@ fn waiting_for(
         return Ok(None);
     }
     if job.pending > 0 {
-        let first = first_pending(read, after)?;
+        let first = first_pending(read, queue.partition, after)?;
         return Ok(Some(WaitingFor::Jobs { count: job.pending, first }));
     }
     if let Some(hash) = job.ordering
@@ -321,13 +321,15 @@ fn waiting_for(
     }
 }
 
-fn first_pending(read: &impl Read, after: &[JobId]) -> Result<Option<JobId>, StateError> {
-    for id in after {
+/// The first that is here and not done; if there is none, the first that is elsewhere, of which nobody
+/// here knows more than that it may be the one.
+fn first_pending(read: &impl Read, own: u16, after: &[JobId]) -> Result<Option<JobId>, StateError> {
+    for id in after.iter().filter(|id| id.partition == own) {
         if read.get::<Jobs>(&id.number)?.is_some_and(|job| job.state != State::Done) {
             return Ok(Some(*id));
         }
     }
-    Ok(None)
+    Ok(after.iter().find(|id| id.partition != own).copied())
 }
 
 fn head(

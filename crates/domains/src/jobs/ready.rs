@@ -1,10 +1,10 @@
 //! What a partition has of a queue, for whoever leads workers to it and answers how it is.
 
 use super::{
-    DOMAIN, Next, Totals,
-    tables::{ByState, Queue, QueueName, QueueNames, Queues},
+    DOMAIN, Kind, Next, Totals,
+    tables::{ByState, JobKinds, Queue, QueueName, QueueNames, Queues},
 };
-use evenkeel_engine::{Entity, TenantId};
+use evenkeel_engine::{Entity, TenantId, Time};
 use evenkeel_state::{Order, Read, StateError};
 
 /// How a queue is in one partition.
@@ -22,6 +22,8 @@ pub struct Readiness {
     pub counts: ByState,
     /// What has happened.
     pub totals: Totals,
+    /// Since when no job is ready that is, at the earliest.
+    pub oldest_ready: Option<Time>,
 }
 
 impl Readiness {
@@ -33,6 +35,7 @@ impl Readiness {
             next: Next { leasable: row.leasable(), due: row.next_due() },
             counts: row.counts,
             totals: row.totals,
+            oldest_ready: row.oldest_lane(),
         }
     }
 }
@@ -63,4 +66,22 @@ pub fn readiness_of(
 pub fn all_readiness(read: &impl Read) -> Result<Vec<Readiness>, StateError> {
     let rows = read.scan::<Queues>(.., Order::Ascending, usize::MAX)?;
     Ok(rows.into_iter().map(|(key, row)| Readiness::of(key, &row)).collect())
+}
+
+/// Kinds of jobs, each with whose it is and its queue: the first `max` of this partition.
+pub fn all_kinds(
+    read: &impl Read,
+    max: usize,
+) -> Result<Vec<(TenantId, String, String, Kind)>, StateError> {
+    let mut kinds = Vec::new();
+    let mut of: Option<(u32, QueueName)> = None;
+    for ((id, kind), row) in read.scan::<JobKinds>(.., Order::Ascending, max)? {
+        if of.as_ref().is_none_or(|(known, _)| *known != id) {
+            of = read.get::<QueueNames>(&id)?.map(|name| (id, name));
+        }
+        if let Some((_, QueueName { tenant, name })) = &of {
+            kinds.push((*tenant, name.clone(), kind, row));
+        }
+    }
+    Ok(kinds)
 }

@@ -94,6 +94,11 @@ impl Queue {
         self.count(State::Ready).min(self.slots())
     }
 
+    /// Since when the oldest job is ready that is, at the earliest.
+    pub(super) fn oldest_lane(&self) -> Option<Time> {
+        self.lanes.iter().filter(|lane| lane.count > 0).map(|lane| lane.first.0).min()
+    }
+
     /// When the next job that waits for a time is due, at the earliest.
     pub(super) fn next_due(&self) -> Option<Time> {
         let waits = [State::Scheduled, State::Retry];
@@ -246,13 +251,15 @@ pub(super) struct OrderKey {
 }
 row!(OrderKey, version = 1);
 
-/// How a job that others wait for was over.
+/// How a job that others wait for was over; or that its line goes on after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Over {
     /// Done.
     Done,
     /// It will never be.
     Cancelled,
+    /// It was a dead letter before its turn came, and its line is to pass it.
+    Passed,
 }
 row!(Over, version = 1);
 

@@ -1,8 +1,9 @@
 //! What can be asked of `meta`.
 
 use crate::{
-    jobs::{Settings, SettingsError},
+    jobs::{PushError, PushRequest, Settings, SettingsError},
     limits::{Policy, PolicyError},
+    rules::{Rule, RulesError},
 };
 use evenkeel_engine::TenantId;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub enum Action {
     },
     /// Replace all contract settings by these: a path and its settings as JSON.
     SetContracts(Vec<(String, String)>),
+    /// Replace the outbox rules of all tenants by these: a tenant's name, which is created if it is new,
+    /// and its rules.
+    SetRules(Vec<(String, Vec<Rule>)>),
     /// Create a limit, or give an existing one another policy; what it has counted stays.
     PutLimit {
         /// Whose it is.
@@ -80,8 +84,21 @@ pub enum Action {
         name: String,
         /// What it says; a spread of 0 is that which it has, or all partitions.
         settings: Box<Settings>,
+        /// Where its jobs are to be sent, if they are.
+        push: Option<Box<PushRequest>>,
         /// So many partitions there are.
         partitions: u16,
+    },
+    /// Have the jobs of a queue not be sent any more, if how they are sent is still of this version.
+    DisablePush {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its name.
+        name: String,
+        /// That which its destination wanted no more of.
+        version: u64,
+        /// Why.
+        reason: String,
     },
     /// Say whether a queue gives jobs out and takes any in.
     SetQueueMode {
@@ -160,12 +177,16 @@ pub enum Refusal {
     NoQueue,
     /// The settings are not legal.
     BadSettings(SettingsError),
+    /// How its jobs are to be sent is not.
+    BadPush(PushError),
     /// The spread of an existing queue cannot change: it decides where its jobs are.
     QueueFixed,
     /// A queue is deleted when it takes nothing in any more.
     QueueNotDraining,
     /// There are as many queues as there may be.
     TooManyQueues,
+    /// The outbox rules are not legal.
+    BadRules(RulesError),
 }
 
 impl Refusal {
@@ -180,10 +201,11 @@ impl Refusal {
             Self::BadPolicy(_) => "invalid_policy",
             Self::LimitFixed { .. } => "limit_fixed",
             Self::TooManyLimits => "too_many_limits",
-            Self::BadSettings(_) => "invalid_queue",
+            Self::BadSettings(_) | Self::BadPush(_) => "invalid_queue",
             Self::QueueFixed => "queue_fixed",
             Self::QueueNotDraining => "queue_in_use",
             Self::TooManyQueues => "too_many_queues",
+            Self::BadRules(_) => "invalid_request",
         }
     }
 }

@@ -3,11 +3,12 @@
 use super::{
     ALL_LIMITS_MAX, Action, Command, KEYS_MAX, LIMITS_MAX, Refusal, Reply, TENANTS_MAX, queues,
     tables::{
-        ALL_TENANTS, Contract, Contracts, Count, Key, Keys, Limit, LimitCounts, Limits, Tenant,
-        Tenants,
+        ALL_TENANTS, Contract, Contracts, Count, Key, Keys, Limit, LimitCounts, Limits,
+        OutboxRules, Tenant, Tenants,
     },
 };
 use crate::limits::Policy;
+use crate::rules::{self, RULED_TENANTS_MAX, Rule, Rules, RulesError};
 use evenkeel_engine::{Context, Stop, TenantId};
 use evenkeel_state::{Order, Read, StateError};
 
@@ -56,6 +57,7 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
             }
             Ok(Reply::Done)
         }
+        Action::SetRules(all) => set_rules(ctx, all),
         Action::PutLimit { tenant, name, policy } => put_limit(ctx, *tenant, name, policy),
         Action::DeleteLimit { tenant, name } => {
             let key = (*tenant, name.clone());
@@ -69,14 +71,38 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
             }
             Ok(Reply::Done)
         }
-        Action::PutQueue { tenant, name, settings, partitions } => {
-            queues::put(ctx, (*tenant, name.clone()), settings, *partitions)
+        Action::PutQueue { tenant, name, settings, push, partitions } => {
+            queues::put(ctx, &(*tenant, name.clone()), settings, push.as_deref(), *partitions)
+        }
+        Action::DisablePush { tenant, name, version, reason } => {
+            queues::disable_push(ctx, &(*tenant, name.clone()), *version, reason)
         }
         Action::SetQueueMode { tenant, name, mode } => {
-            queues::set_mode(ctx, (*tenant, name.clone()), *mode)
+            queues::set_mode(ctx, &(*tenant, name.clone()), *mode)
         }
-        Action::DeleteQueue { tenant, name } => queues::delete(ctx, (*tenant, name.clone())),
+        Action::DeleteQueue { tenant, name } => queues::delete(ctx, &(*tenant, name.clone())),
     }
+}
+
+fn set_rules(
+    ctx: &mut Context<'_, '_>,
+    all: &[(String, Vec<Rule>)],
+) -> Result<Reply, Stop<Refusal>> {
+    if all.len() > RULED_TENANTS_MAX {
+        return Err(Stop::Refused(Refusal::BadRules(RulesError::Tenants)));
+    }
+    for (tenant, _) in ctx.tx.scan::<OutboxRules>(.., Order::Ascending, usize::MAX)? {
+        ctx.tx.delete::<OutboxRules>(&tenant);
+    }
+    for (name, rules) in all {
+        rules::check(rules).map_err(|error| Stop::Refused(Refusal::BadRules(error)))?;
+        let tenant = ensure_tenant(ctx, name)?;
+        if !rules.is_empty() {
+            let rules = Rules { tenant: name.clone(), rules: rules.clone() };
+            ctx.tx.put::<OutboxRules>(&tenant, &rules);
+        }
+    }
+    Ok(Reply::Done)
 }
 
 fn put_limit(
@@ -117,10 +143,12 @@ fn limits(ctx: &Context<'_, '_>, scope: TenantId) -> Result<u64, StateError> {
 }
 
 /// The first tenant is `default`, number 0, which exists without a row.
-fn ensure_tenant(ctx: &mut Context<'_, '_>, name: &str) -> Result<(), Stop<Refusal>> {
-    if name == super::queries::DEFAULT_TENANT || ctx.tx.get::<Tenants>(&name.to_owned())?.is_some()
-    {
-        return Ok(());
+fn ensure_tenant(ctx: &mut Context<'_, '_>, name: &str) -> Result<TenantId, Stop<Refusal>> {
+    if name == super::queries::DEFAULT_TENANT {
+        return Ok(TenantId(0));
+    }
+    if let Some(tenant) = ctx.tx.get::<Tenants>(&name.to_owned())? {
+        return Ok(TenantId(tenant.id));
     }
     let tenants = ctx.tx.scan::<Tenants>(.., Order::Ascending, TENANTS_MAX)?;
     if tenants.len() == TENANTS_MAX {
@@ -128,5 +156,5 @@ fn ensure_tenant(ctx: &mut Context<'_, '_>, name: &str) -> Result<(), Stop<Refus
     }
     let id = tenants.iter().map(|(_, tenant)| tenant.id).max().unwrap_or(0) + 1;
     ctx.tx.put::<Tenants>(&name.to_owned(), &Tenant { id });
-    Ok(())
+    Ok(TenantId(id))
 }

@@ -1,7 +1,11 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Key, Keys, Limits, Queues, Tenants};
-use crate::{jobs::Settings, limits::Policy};
+use super::tables::{Contracts, Key, Keys, Limits, OutboxRules, QueuePushes, Queues, Tenants};
+use crate::{
+    jobs::{Push, Settings},
+    limits::Policy,
+    rules::Rules,
+};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Effect, Effects, KeyCodec, Order, Read, Row, StateError, Table};
 use std::{
@@ -26,9 +30,21 @@ pub struct Meta {
     pub limits: HashMap<TenantId, Arc<BTreeMap<String, Policy>>>,
     /// The settings of queues by name, of each tenant that has any; shared like the limits.
     pub queues: HashMap<TenantId, Arc<BTreeMap<String, Settings>>>,
+    /// Where the jobs of those queues are sent that have it; shared likewise.
+    pub pushes: HashMap<TenantId, Arc<BTreeMap<String, Push>>>,
+    /// The outbox rules of each tenant that has any.
+    pub rules: HashMap<TenantId, Arc<Rules>>,
 }
 
 impl Meta {
+    /// What decisions of other partitions need of it ([`Domains::meta`](crate::Domains::meta)): a small
+    /// part, so that every change of the rest costs their copies nothing.
+    #[must_use]
+    pub fn for_decisions(&self) -> Self {
+        let (tenants, queues) = (self.tenants.clone(), self.queues.clone());
+        Self { tenants, queues, rules: self.rules.clone(), ..Self::default() }
+    }
+
     /// What the limit of this name says.
     #[must_use]
     pub fn limit(&self, tenant: TenantId, name: &str) -> Option<&Policy> {
@@ -39,6 +55,12 @@ impl Meta {
     #[must_use]
     pub fn queue(&self, tenant: TenantId, name: &str) -> Option<&Settings> {
         self.queues.get(&tenant)?.get(name)
+    }
+
+    /// Where its jobs are sent, if they are.
+    #[must_use]
+    pub fn push(&self, tenant: TenantId, name: &str) -> Option<&Push> {
+        self.pushes.get(&tenant)?.get(name)
     }
 }
 
@@ -65,6 +87,8 @@ impl Default for Meta {
             contracts: BTreeMap::new(),
             limits: HashMap::new(),
             queues: HashMap::new(),
+            pushes: HashMap::new(),
+            rules: HashMap::new(),
         }
     }
 }
@@ -89,6 +113,21 @@ pub enum Change {
     Limit(TenantId, String, Option<Policy>),
     /// A queue of a tenant, by name.
     Queue(TenantId, String, Option<Settings>),
+    /// Where the jobs of a queue are sent, by tenant and name.
+    Push(TenantId, String, Option<Box<Push>>),
+    /// The outbox rules of a tenant.
+    Rules(TenantId, Option<Rules>),
+}
+
+impl Change {
+    /// Whether [`Meta::for_decisions`] differs by it.
+    #[must_use]
+    pub const fn is_for_decisions(&self) -> bool {
+        match self {
+            Self::Tenant(..) | Self::Queue(..) | Self::Rules(..) => true,
+            Self::Key(..) | Self::Contract(..) | Self::Limit(..) | Self::Push(..) => false,
+        }
+    }
 }
 
 impl Meta {
@@ -102,6 +141,13 @@ impl Meta {
             Change::Contract(path, None) => drop(self.contracts.remove(&path)),
             Change::Limit(tenant, name, policy) => set(&mut self.limits, tenant, name, policy),
             Change::Queue(tenant, name, settings) => set(&mut self.queues, tenant, name, settings),
+            Change::Push(tenant, name, push) => {
+                set(&mut self.pushes, tenant, name, push.map(|push| *push));
+            }
+            Change::Rules(tenant, Some(rules)) => {
+                self.rules.insert(tenant, Arc::new(rules));
+            }
+            Change::Rules(tenant, None) => drop(self.rules.remove(&tenant)),
         }
     }
 }
@@ -132,9 +178,13 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Effect::Put { key, row } => (key, Some(row)),
             Effect::Delete { key } => (key, None),
             Effect::DropPrefix { prefix } => match prefix.first()? {
-                &(Tenants::ID | Keys::ID | Contracts::ID | Limits::ID | Queues::ID) => {
-                    return None;
-                }
+                &(Tenants::ID
+                | Keys::ID
+                | Contracts::ID
+                | Limits::ID
+                | Queues::ID
+                | OutboxRules::ID
+                | QueuePushes::ID) => return None,
                 _ => continue,
             },
         };
@@ -159,6 +209,14 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             Queues::ID => {
                 let ((tenant, name), queue) = decoded::<Queues>(key, row)?;
                 Change::Queue(tenant, name, queue.map(|queue| queue.0))
+            }
+            QueuePushes::ID => {
+                let ((tenant, name), push) = decoded::<QueuePushes>(key, row)?;
+                Change::Push(tenant, name, push.map(|push| Box::new(push.0)))
+            }
+            OutboxRules::ID => {
+                let (tenant, rules) = decoded::<OutboxRules>(key, row)?;
+                Change::Rules(tenant, rules)
             }
             _ => continue,
         });
@@ -191,6 +249,12 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for ((tenant, name), queue) in read.scan::<Queues>(.., Order::Ascending, usize::MAX)? {
         meta.apply(Change::Queue(tenant, name, Some(queue.0)));
+    }
+    for ((tenant, name), push) in read.scan::<QueuePushes>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::Push(tenant, name, Some(Box::new(push.0))));
+    }
+    for (tenant, rules) in read.scan::<OutboxRules>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::Rules(tenant, Some(rules)));
     }
     Ok(meta)
 }

@@ -2,9 +2,9 @@
 
 use super::{
     ALL_QUEUES_MAX, QUEUES_MAX, QueueMode, Refusal, Reply,
-    tables::{ALL_TENANTS, Count, Queue, QueueCounts, Queues},
+    tables::{ALL_TENANTS, Count, Queue, QueueCounts, QueuePush, QueuePushes, Queues},
 };
-use crate::jobs::Settings;
+use crate::jobs::{Push, PushRequest, Settings};
 use evenkeel_engine::{Context, Stop, TenantId};
 use evenkeel_state::{Read, StateError};
 
@@ -14,16 +14,18 @@ type Key = (TenantId, String);
 
 pub(super) fn put(
     ctx: &mut Context<'_, '_>,
-    key: Key,
+    key: &Key,
     settings: &Settings,
+    push: Option<&PushRequest>,
     partitions: u16,
 ) -> Decided {
-    let before = ctx.tx.get::<Queues>(&key)?.map(|queue| queue.0);
+    let before = ctx.tx.get::<Queues>(key)?.map(|queue| queue.0);
     let has = before.unwrap_or(Settings::of(partitions));
     let spread = if settings.spread == 0 { has.spread } else { settings.spread };
     let Settings { version, paused, draining, .. } = has;
     let settings = Settings { version, paused, draining, spread, ..*settings };
     settings.check(partitions).map_err(|error| Stop::Refused(Refusal::BadSettings(error)))?;
+    put_push(ctx, key, push)?;
     match before {
         Some(before) if before == settings => {
             return Ok(Reply::Queue(Box::new(settings), false));
@@ -42,11 +44,49 @@ pub(super) fn put(
             }
         }
     }
-    Ok(write(ctx, &key, settings, before.is_none()))
+    Ok(write(ctx, key, settings, before.is_none()))
 }
 
-pub(super) fn set_mode(ctx: &mut Context<'_, '_>, key: Key, mode: QueueMode) -> Decided {
-    let Some(Queue(before)) = ctx.tx.get::<Queues>(&key)? else {
+/// Where its jobs are sent from now on, or that they are not.
+fn put_push(
+    ctx: &mut Context<'_, '_>,
+    key: &Key,
+    push: Option<&PushRequest>,
+) -> Result<(), Stop<Refusal>> {
+    let before = ctx.tx.get::<QueuePushes>(key)?.map(|push| push.0);
+    let Some(request) = push else {
+        if before.is_some() {
+            ctx.tx.delete::<QueuePushes>(key);
+        }
+        return Ok(());
+    };
+    let push = Push::put(request.clone(), before.as_ref(), ctx.now())
+        .map_err(|error| Stop::Refused(Refusal::BadPush(error)))?;
+    if before.as_ref() != Some(&push) {
+        ctx.tx.put::<QueuePushes>(key, &QueuePush(push));
+    }
+    Ok(())
+}
+
+/// Nothing happens if it is not sent so any more.
+pub(super) fn disable_push(
+    ctx: &mut Context<'_, '_>,
+    key: &Key,
+    version: u64,
+    reason: &str,
+) -> Decided {
+    let Some(QueuePush(mut push)) = ctx.tx.get::<QueuePushes>(key)? else {
+        return Ok(Reply::Done);
+    };
+    if push.version == version {
+        push.disable(reason, ctx.now());
+        ctx.tx.put::<QueuePushes>(key, &QueuePush(push));
+    }
+    Ok(Reply::Done)
+}
+
+pub(super) fn set_mode(ctx: &mut Context<'_, '_>, key: &Key, mode: QueueMode) -> Decided {
+    let Some(Queue(before)) = ctx.tx.get::<Queues>(key)? else {
         return Err(Stop::Refused(Refusal::NoQueue));
     };
     let settings = match mode {
@@ -57,17 +97,18 @@ pub(super) fn set_mode(ctx: &mut Context<'_, '_>, key: Key, mode: QueueMode) -> 
     if settings == before {
         return Ok(Reply::Queue(Box::new(settings), false));
     }
-    Ok(write(ctx, &key, settings, false))
+    Ok(write(ctx, key, settings, false))
 }
 
-pub(super) fn delete(ctx: &mut Context<'_, '_>, key: Key) -> Decided {
-    let Some(Queue(settings)) = ctx.tx.get::<Queues>(&key)? else {
+pub(super) fn delete(ctx: &mut Context<'_, '_>, key: &Key) -> Decided {
+    let Some(Queue(settings)) = ctx.tx.get::<Queues>(key)? else {
         return Err(Stop::Refused(Refusal::NoQueue));
     };
     if !settings.draining {
         return Err(Stop::Refused(Refusal::QueueNotDraining));
     }
-    ctx.tx.delete::<Queues>(&key);
+    ctx.tx.delete::<Queues>(key);
+    put_push(ctx, key, None)?;
     for scope in [key.0, ALL_TENANTS] {
         let count = count(ctx, scope)?;
         ctx.tx.put::<QueueCounts>(&scope, &Count(count.saturating_sub(1)));

@@ -9,6 +9,8 @@
 //! | 0x14 | `LimitCounts` | tenant; `ALL_TENANTS` | how many limits |
 //! | 0x15 | `Queues` | tenant, name | `Queue` |
 //! | 0x16 | `QueueCounts` | tenant; `ALL_TENANTS` | how many queues |
+//! | 0x17 | `OutboxRules` | tenant | `Rules` |
+//! | 0x18 | `QueuePushes` | tenant, name | `QueuePush` |
 
 use crate::{jobs, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
@@ -50,6 +52,11 @@ row!(Limit, version = 1);
 pub(super) struct Queue(pub(super) jobs::Settings);
 row!(Queue, version = 1);
 
+/// Where a queue's jobs are sent, and the secrets that they are signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct QueuePush(pub(super) jobs::Push);
+row!(QueuePush, version = 1);
+
 /// How many limits, or queues, there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Count(pub(super) u64);
@@ -78,6 +85,8 @@ table!(Limits, 0x13, "limits", (TenantId, String), Limit);
 table!(LimitCounts, 0x14, "limit_counts", TenantId, Count);
 table!(Queues, 0x15, "queue_settings", (TenantId, String), Queue);
 table!(QueueCounts, 0x16, "queue_counts", TenantId, Count);
+table!(OutboxRules, 0x17, "outbox_rules", TenantId, crate::rules::Rules);
+table!(QueuePushes, 0x18, "queue_pushes", (TenantId, String), QueuePush);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
@@ -89,6 +98,8 @@ pub(crate) fn table_name(id: u8) -> Option<&'static str> {
         (LimitCounts::ID, LimitCounts::NAME),
         (Queues::ID, Queues::NAME),
         (QueueCounts::ID, QueueCounts::NAME),
+        (OutboxRules::ID, OutboxRules::NAME),
+        (QueuePushes::ID, QueuePushes::NAME),
     ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

@@ -9,6 +9,7 @@ use super::{
         Seat, Seats,
     },
 };
+use crate::Domains;
 use evenkeel_engine::{Context, Stop, StreamHead, TenantId};
 use evenkeel_state::{Order, Read, StateError};
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ type Decided = Result<Reply, Stop<Refusal>>;
 /// Applies what is due on the resource; answers whether more is.
 pub fn expire(
     ctx: &mut Context<'_, '_>,
+    domains: &Domains,
     tenant: TenantId,
     command: &Command,
 ) -> Result<bool, StateError> {
@@ -25,20 +27,22 @@ pub fn expire(
     let key = (tenant, command.resource.clone());
     match ctx.tx.get::<Resources>(&key)? {
         Some(resource) if resource.timer.is_some_and(|timer| timer <= now) => {
-            settle(Subject { ctx, key, resource, changed: false })
+            let rules = domains.rules(tenant);
+            settle(Subject { ctx, key, resource, changed: false, rules })
         }
         _ => Ok(false),
     }
 }
 
 /// A resource's timer is due.
-pub fn timer(ctx: &mut Context<'_, '_>, id: u64) -> Result<(), StateError> {
+pub fn timer(ctx: &mut Context<'_, '_>, domains: &Domains, id: u64) -> Result<(), StateError> {
     let Some(ResourceName { tenant, name }) = ctx.tx.get::<ResourceNames>(&id)? else {
         return Ok(());
     };
     let key = (tenant, name);
     let Some(resource) = ctx.tx.get::<Resources>(&key)? else { return Ok(()) };
-    settle(Subject { ctx, key, resource, changed: false }).map(|_| ())
+    let rules = domains.rules(tenant);
+    settle(Subject { ctx, key, resource, changed: false, rules }).map(|_| ())
 }
 
 fn settle(mut subject: Subject<'_, '_, '_>) -> Result<bool, StateError> {
@@ -48,7 +52,12 @@ fn settle(mut subject: Subject<'_, '_, '_>) -> Result<bool, StateError> {
 }
 
 /// Decides `command`.
-pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) -> Decided {
+pub fn decide(
+    ctx: &mut Context<'_, '_>,
+    domains: &Domains,
+    tenant: TenantId,
+    command: &Command,
+) -> Decided {
     let key = (tenant, command.resource.clone());
     let Some(resource) = ctx.tx.get::<Resources>(&key)? else {
         return match &command.action {
@@ -56,7 +65,8 @@ pub fn decide(ctx: &mut Context<'_, '_>, tenant: TenantId, command: &Command) ->
             _ => Err(Stop::Refused(Refusal::NoResource)),
         };
     };
-    let mut subject = Subject { ctx, key, resource, changed: false };
+    let rules = domains.rules(tenant);
+    let mut subject = Subject { ctx, key, resource, changed: false, rules };
     let reply = match &command.action {
         Action::Put(spec) => put(&mut subject, spec)?,
         Action::AddSeats(seats) => {
@@ -99,7 +109,8 @@ fn create(ctx: &mut Context<'_, '_>, key: (TenantId, String), spec: &Spec) -> De
         timer: None,
         protects,
     };
-    let mut subject = Subject { ctx, key, resource, changed: false };
+    // There is no rule for what happens here.
+    let mut subject = Subject { ctx, key, resource, changed: false, rules: None };
     if let Spec::Seats(seats) = spec {
         let named: BTreeSet<&str> = seats.iter().map(String::as_str).collect();
         for seat in &named {
@@ -211,7 +222,7 @@ fn confirm(subject: &mut Subject<'_, '_, '_>, fence: u64, late: Late) -> Decided
     }
     let mut hold = find(subject, fence)?;
     match effective(subject, &hold) {
-        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Confirmed),
+        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Confirmed)?,
         HoldState::Confirmed => {}
         HoldState::Expired if late == Late::Reacquire => return reacquire(subject, fence, hold),
         HoldState::Expired => return Err(Stop::Refused(Refusal::HoldExpired)),
@@ -231,7 +242,7 @@ fn reacquire(subject: &mut Subject<'_, '_, '_>, fence: u64, mut hold: Hold) -> D
         };
     }
     if hold.state == HoldState::Held {
-        subject.resolve(fence, &mut hold, HoldState::Expired);
+        subject.resolve(fence, &mut hold, HoldState::Expired)?;
     }
     let (holder, places, expires_at) = (hold.holder.clone(), hold.places.clone(), hold.expires_at);
     let again = subject.take(&holder, places, expires_at, HoldState::Confirmed)?;
@@ -243,7 +254,7 @@ fn reacquire(subject: &mut Subject<'_, '_, '_>, fence: u64, mut hold: Hold) -> D
 fn release(subject: &mut Subject<'_, '_, '_>, fence: u64) -> Decided {
     let mut hold = find(subject, fence)?;
     match effective(subject, &hold) {
-        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Released),
+        HoldState::Held => subject.resolve(fence, &mut hold, HoldState::Released)?,
         HoldState::Released => {}
         HoldState::Expired => return Err(Stop::Refused(Refusal::HoldExpired)),
         state => return Err(Stop::Refused(Refusal::NotHeld(state))),
@@ -256,7 +267,7 @@ fn extend(subject: &mut Subject<'_, '_, '_>, fence: u64, ttl_ms: u64) -> Decided
     match effective(subject, &hold) {
         HoldState::Held => {
             let expires_at = subject.ctx.now().plus_ms(ttl_ms);
-            subject.extend(fence, &mut hold, expires_at);
+            subject.extend(fence, &mut hold, expires_at)?;
         }
         HoldState::Expired => return Err(Stop::Refused(Refusal::HoldExpired)),
         state => return Err(Stop::Refused(Refusal::NotHeld(state))),
@@ -267,7 +278,7 @@ fn extend(subject: &mut Subject<'_, '_, '_>, fence: u64, ttl_ms: u64) -> Decided
 fn cancel(subject: &mut Subject<'_, '_, '_>, fence: u64) -> Decided {
     let mut hold = find(subject, fence)?;
     match effective(subject, &hold) {
-        HoldState::Confirmed => subject.cancel(fence, &mut hold),
+        HoldState::Confirmed => subject.cancel(fence, &mut hold)?,
         HoldState::Cancelled => {}
         state => return Err(Stop::Refused(Refusal::NotConfirmed(state))),
     }

@@ -5,6 +5,7 @@ use super::{
     Hold, HoldState, HoldView, Places, RETENTION_MS, Refusal, Resource, SeatState,
     tables::{Due, HoldChange, Holds, ReservationEvent, Seat, Seats},
 };
+use crate::rules::{Happened, InForce};
 use evenkeel_engine::{Context, Stop, TenantId, Time};
 use evenkeel_state::{Order, Read, StateError};
 
@@ -22,6 +23,8 @@ pub(super) struct Subject<'s, 'c, 't> {
     /// Whether there is anything to write back: a repeated confirmation, say, changes nothing and
     /// costs no append.
     pub(super) changed: bool,
+    /// What is enqueued when something happens to its holds.
+    pub(super) rules: Option<InForce<'s>>,
 }
 
 impl Subject<'_, '_, '_> {
@@ -62,7 +65,7 @@ impl Subject<'_, '_, '_> {
             resolved_at,
             reacquired_as: None,
         };
-        self.emit(HoldChange::Held, fence, &hold);
+        self.emit(HoldChange::Held, fence, &hold)?;
         match state {
             HoldState::Held => {
                 self.resource.held += units;
@@ -72,7 +75,7 @@ impl Subject<'_, '_, '_> {
             HoldState::Confirmed => {
                 self.resource.confirmed += units;
                 self.set_seats(&hold.places, SeatState::Confirmed, fence);
-                self.emit(HoldChange::Confirmed, fence, &hold);
+                self.emit(HoldChange::Confirmed, fence, &hold)?;
             }
             HoldState::Released | HoldState::Expired | HoldState::Cancelled => {
                 unreachable!("a hold begins held or confirmed")
@@ -83,7 +86,12 @@ impl Subject<'_, '_, '_> {
     }
 
     /// Ends the time in which `hold` is held: the one way out of `Held`.
-    pub(super) fn resolve(&mut self, fence: u64, hold: &mut Hold, to: HoldState) {
+    pub(super) fn resolve(
+        &mut self,
+        fence: u64,
+        hold: &mut Hold,
+        to: HoldState,
+    ) -> Result<(), StateError> {
         assert!(hold.state == HoldState::Held, "I4: a hold resolves once");
         let units = hold.places.units();
         self.resource.held -= units;
@@ -103,29 +111,37 @@ impl Subject<'_, '_, '_> {
         }
         hold.state = to;
         hold.resolved_at = Some(self.ctx.now());
-        self.emit(change, fence, hold);
+        self.emit(change, fence, hold)?;
         self.put_hold(fence, hold);
+        Ok(())
     }
 
     /// Gives back a confirmed hold.
-    pub(super) fn cancel(&mut self, fence: u64, hold: &mut Hold) {
+    pub(super) fn cancel(&mut self, fence: u64, hold: &mut Hold) -> Result<(), StateError> {
         assert!(hold.state == HoldState::Confirmed, "only a confirmed hold is cancelled");
         self.resource.confirmed -= hold.places.units();
         self.set_seats(&hold.places, SeatState::Free, 0);
         self.set_due(fence, self.ctx.now().plus_ms(RETENTION_MS));
         hold.state = HoldState::Cancelled;
         hold.resolved_at = Some(self.ctx.now());
-        self.emit(HoldChange::Cancelled, fence, hold);
+        self.emit(HoldChange::Cancelled, fence, hold)?;
         self.put_hold(fence, hold);
+        Ok(())
     }
 
     /// Moves the expiry of a held hold.
-    pub(super) fn extend(&mut self, fence: u64, hold: &mut Hold, expires_at: Time) {
+    pub(super) fn extend(
+        &mut self,
+        fence: u64,
+        hold: &mut Hold,
+        expires_at: Time,
+    ) -> Result<(), StateError> {
         self.ctx.tx.delete::<Due>(&(self.resource.id, hold.expires_at.0, fence));
         hold.expires_at = expires_at;
         self.set_due(fence, expires_at);
-        self.emit(HoldChange::Extended, fence, hold);
+        self.emit(HoldChange::Extended, fence, hold)?;
         self.put_hold(fence, hold);
+        Ok(())
     }
 
     pub(super) fn put_hold(&mut self, fence: u64, hold: &Hold) {
@@ -152,7 +168,7 @@ impl Subject<'_, '_, '_> {
             count += 1;
             match self.ctx.tx.get::<Holds>(&(id, *fence))? {
                 Some(mut hold) if hold.state == HoldState::Held => {
-                    self.resolve(*fence, &mut hold, HoldState::Expired);
+                    self.resolve(*fence, &mut hold, HoldState::Expired)?;
                 }
                 _ => {
                     self.ctx.tx.delete::<Due>(&(id, *at, *fence));
@@ -180,7 +196,8 @@ impl Subject<'_, '_, '_> {
         self.arm(due);
     }
 
-    fn emit(&mut self, change: HoldChange, fence: u64, hold: &Hold) {
+    fn emit(&mut self, change: HoldChange, fence: u64, hold: &Hold) -> Result<(), StateError> {
+        let sequence = self.resource.events.next;
         self.emit_event(&ReservationEvent::Hold {
             change,
             fence,
@@ -188,6 +205,9 @@ impl Subject<'_, '_, '_> {
             places: hold.places.clone(),
             expires_at: hold.expires_at,
         });
+        let Some(rules) = &self.rules else { return Ok(()) };
+        let resource = &self.key.1;
+        rules.apply(self.ctx, &Happened { resource, sequence, change, fence, hold })
     }
 
     /// A seat that is named twice is taken by its first mention.

@@ -3,8 +3,8 @@
 
 use evenkeel_domains::{Command, Domains, Found, Query, Refusal, Reply, meta, reservations};
 use evenkeel_engine::{
-    Answer, Entity, Failure, Idempotency, Options, Outcome, Output, Partition, Priority, Request,
-    Stop, TenantId, Time,
+    Answer, Delivery, Entity, Failure, Idempotency, Mark, Options, Outcome, Output, Partition,
+    Priority, Request, Stop, TenantId, Time,
 };
 use evenkeel_log::{Incarnation, PartitionId, Record};
 use evenkeel_state::{State, Store};
@@ -30,23 +30,39 @@ pub(crate) struct Driver {
     pub(crate) holds_back: bool,
     /// Entities of which those who watch them were told that there is something new.
     pub(crate) changed: Vec<Entity>,
+    /// Deliveries to other partitions, which nobody carries unless a test does.
+    pub(crate) sent: Vec<(PartitionId, Delivery)>,
+    /// Deliveries of other partitions that are done.
+    pub(crate) acknowledged: Vec<(PartitionId, Mark)>,
     next_ticket: u64,
 }
 
 impl Driver {
     /// An owner of a fresh partition.
     pub(crate) fn new(options: Options) -> Self {
+        Self::of(ID, options)
+    }
+
+    /// The same, of this one.
+    pub(crate) fn of(id: PartitionId, options: Options) -> Self {
+        Self::knowing(Domains::default(), id, options)
+    }
+
+    /// The same, of domains that know something of meta.
+    pub(crate) fn knowing(domains: Domains, id: PartitionId, options: Options) -> Self {
         let store = Store::memory().unwrap();
-        let state = State::open(&store, ID).unwrap();
+        let state = State::open(&store, id).unwrap();
         let mut driver = Self {
-            partition: Partition::new(ID, Domains, options, state),
-            log: vec![Partition::<Domains, u64, u64>::genesis(ID, Incarnation(1), START)],
+            partition: Partition::new(id, domains, options, state),
+            log: vec![Partition::<Domains, u64, u64>::genesis(id, Incarnation(1), START)],
             store,
             now: START,
             answers: BTreeMap::new(),
             held_back: Vec::new(),
             holds_back: false,
             changed: Vec::new(),
+            sent: Vec::new(),
+            acknowledged: Vec::new(),
             next_ticket: 0,
         };
         driver.partition.follow(&driver.log[0]).unwrap();
@@ -102,6 +118,8 @@ impl Driver {
             }
             Output::Changed(entity) => self.changed.push(entity),
             Output::Read(_) => {}
+            Output::Deliver { to, delivery } => self.sent.push((to, delivery)),
+            Output::Acknowledge { to, through } => self.acknowledged.push((to, through)),
             Output::SteppedDown(why) => panic!("nobody else leads: {why}"),
         }
     }

@@ -2,16 +2,23 @@
 
 use crate::driver::{Answered, Driver, TENANT, key_for, meta, names, reservation};
 use crate::limits::{check, command};
+use crate::schedules::declared;
 use evenkeel_contract::{Access, Bounds, Idempotency, PartitionKey, Path, Registry};
 use evenkeel_domains::{
     Command, Query, Scope, jobs,
     limits::{self, Algorithm, Policy},
     meta as metas, path_number, paths,
     reservations::{self, Action, HoldState, Late, Places, ReservationEvent, SeatState, Spec},
+    schedules,
 };
 use evenkeel_engine::{EVENTS_ID, Failure, Options, Time};
 use evenkeel_state::{Effect, Layer};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Those of jobs have their own test, beside their stories.
+fn declared() -> Vec<&'static Path> {
+    paths().into_iter().filter(|path| !path.name.starts_with("jobs.")).collect()
+}
 
 fn path(name: &str) -> &'static Path {
     paths().into_iter().find(|path| path.name == name).unwrap_or_else(|| panic!("{name}"))
@@ -39,7 +46,7 @@ fn commands_are_declared_as_writes_of_their_scope() {
         assert_eq!(keyed, path.defaults.idempotency_window_s.is_some(), "{}", path.name);
         seen.insert(path.name);
     }
-    let writes = paths().into_iter().filter(|path| path.access == Access::Write);
+    let writes = declared().into_iter().filter(|path| path.access == Access::Write);
     assert_eq!(seen, writes.map(|path| path.name).collect(), "every write has a command");
 }
 
@@ -48,6 +55,7 @@ fn of_key(scope: Scope<'_>) -> PartitionKey {
     let bytes: Vec<u8> = key.pieces().flatten().copied().collect();
     match (domain, bytes.as_slice()) {
         ("reservations", b"r") => PartitionKey::Key("resource"),
+        ("schedules", b"s") => PartitionKey::Key("schedule"),
         ("limits", b"limit-k\0k" | b"acme") => PartitionKey::Key("scope, else limit and key"),
         other => panic!("{other:?}"),
     }
@@ -127,7 +135,8 @@ fn paths_declare_what_their_commands_do() {
     put_limits(&mut seen);
     counted(&mut seen);
     slots(&mut seen);
-    for path in paths().into_iter().filter(|path| path.access == Access::Write) {
+    declared::story(&mut seen);
+    for path in declared().into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| list.iter().map(|&text| text.to_owned()).collect();
         let effects: BTreeSet<String> = declared(path.facts.side_effects);
         let codes: BTreeSet<String> = declared(path.facts.refusal_codes);
@@ -143,6 +152,9 @@ fn paths_declare_what_their_commands_do() {
         }
         if path.name == "limits.put" {
             refused.insert("too_many_limits".to_owned());
+        }
+        if path.name == "schedules.put" {
+            refused.insert("too_many_schedules".to_owned());
         }
         assert_eq!(refused, codes, "{}", path.name);
     }
@@ -439,7 +451,8 @@ fn commands() -> Vec<Command> {
         counting_none(limits::Action::Renew { lease: lease(0), ttl_ms: 1 }),
     ];
     let reserve = reserve.into_iter().map(|action| reservation("r", action));
-    reserve.chain(about_keys.into_iter().map(meta)).chain(about_limits).collect()
+    let others = about_limits.into_iter().chain(declared::commands());
+    reserve.chain(about_keys.into_iter().map(meta)).chain(others).collect()
 }
 
 /// One of each.
@@ -469,5 +482,9 @@ fn queries() -> Vec<Query> {
     .chain([Query::Limits(limits::Query::Peek {
         checks: vec![check(limited(Algorithm::Gcra, 1), "k", 1)],
     })])
+    .chain([
+        Query::Schedules(schedules::Query::Schedule { schedule: "s".to_owned() }),
+        Query::Schedules(schedules::Query::Schedules { after: None, limit }),
+    ])
     .collect()
 }

@@ -13,3 +13,5 @@ mod limits;
 mod model;
 mod plan;
 mod properties;
+mod rules;
+mod schedules;

@@ -181,7 +181,7 @@ fn rebuilt(store: &Store, log: &[Record]) -> Hash {
     let state = State::open(store, ID).unwrap();
     let applied = usize::try_from(state.applied().tail.offset.0).unwrap();
     let mut follower: Partition<Domains, u64, u64> =
-        Partition::new(ID, Domains, Options::default(), state);
+        Partition::new(ID, Domains::default(), Options::default(), state);
     for record in &log[applied..] {
         follower.follow(record).unwrap();
     }

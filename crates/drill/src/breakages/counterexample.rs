@@ -1,5 +1,6 @@
 //! A counterexample in plain words: which promise broke, for whom, and the history that shows it.
 
+mod jobs;
 mod limits;
 
 use super::Breakage;
@@ -38,13 +39,14 @@ impl Counterexample {
             takes_away: breakage.takes_away,
             protects: breakage.protects,
             seed,
-            violations: run.verdict.violations,
             history: match &run.told {
                 Told::Reservations(told) => {
                     told.operations.iter().enumerate().map(describe).collect()
                 }
                 Told::Limits(told) => limits::describe(told),
+                Told::Jobs(told) => jobs::describe(told, run.verdict.violations.first()),
             },
+            violations: run.verdict.violations,
             faults: run.trace,
         }
     }

@@ -1,6 +1,6 @@
 //! Makes a failing run short: leaves out every fault and step that it fails without.
 
-use crate::sim::{Broken, Plan, run};
+use crate::sim::{Broken, Plan, plan::Intent, run};
 
 /// Runs that shrinking may take; each is a few milliseconds.
 const RUNS_MAX: usize = 2_000;
@@ -27,7 +27,8 @@ pub(super) fn shortest(mut plan: Plan, broken: Broken, told: bool) -> Plan {
     }
 }
 
-/// Every plan with one part less: a whole client, a fault, or a client's steps from the end.
+/// Every plan with one part less: a whole client, a fault, what the network loses, a client's steps from the end, or half of
+/// the jobs that one enqueues.
 fn smaller(plan: &Plan) -> Vec<Plan> {
     let mut plans = Vec::new();
     for client in 0..plan.clients.len() {
@@ -42,11 +43,26 @@ fn smaller(plan: &Plan) -> Vec<Plan> {
         less.faults.remove(fault);
         plans.push(less);
     }
+    if plan.lossy {
+        plans.push(Plan { lossy: false, ..plan.clone() });
+    }
     for client in 0..plan.clients.len() {
         for step in (0..plan.clients[client].len()).rev() {
             let mut less = plan.clone();
             less.clients[client].remove(step);
             plans.push(less);
+        }
+    }
+    for client in 0..plan.clients.len() {
+        for step in 0..plan.clients[client].len() {
+            let Intent::Enqueue(jobs) = &plan.clients[client][step].intent else { continue };
+            for half in [&jobs[..jobs.len() / 2], &jobs[jobs.len() / 2..]] {
+                if !half.is_empty() && half.len() < jobs.len() {
+                    let mut less = plan.clone();
+                    less.clients[client][step].intent = Intent::Enqueue(half.to_vec());
+                    plans.push(less);
+                }
+            }
         }
     }
     plans

@@ -7,6 +7,7 @@
 //!   keep I1–I4 and I7.
 //! - [`check`]: all of them, which is what there is for reservations.
 //! - [`check_limits`]: limits admitted no more than they say (I8), which has a history of its own.
+//! - [`check_jobs`]: no job is lost, and leases are one at a time (I9), which has one too.
 //!
 //! A [`Violation`] says which promise broke, for whom, and shows the few operations and events
 //! that prove it. A check that spends its budget says so: undecided is not valid.
@@ -15,6 +16,7 @@
 
 mod answers;
 mod invariants;
+mod jobs;
 mod limits;
 pub mod linear;
 mod observed;
@@ -26,6 +28,7 @@ mod violation;
 
 pub use answers::{Answers, STEPS_MAX_DEFAULT, check_answers};
 pub use invariants::{check_keys, check_observed};
+pub use jobs::{Duplicates, JobsReport, check_jobs};
 pub use limits::{LimitReport, Measured, check_limits};
 pub use observed::{
     Change, Delivery, Event, FinalHold, FinalState, Happened, Observed, Subscription,

@@ -6,6 +6,7 @@
 //! promises together. It does not cut the power: the simulator's disk does that.
 
 mod answers;
+mod jobs;
 mod limits;
 mod observe;
 pub(crate) mod server;
@@ -17,6 +18,8 @@ use crate::{
     load::{ClientError, EndpointError},
 };
 use fastrand::Rng;
+use jobs::Drilled;
+pub use jobs::DrilledQueue;
 use serde::Serialize;
 use server::Server;
 use std::{
@@ -93,6 +96,8 @@ pub struct CrashReport {
     pub ready_ms_max: u64,
     /// What each limit admitted, over all restarts.
     pub limits: Vec<Measured>,
+    /// What became of the jobs of each queue.
+    pub queues: Vec<DrilledQueue>,
     /// What was broken.
     pub violations: Vec<Violation>,
     /// What could not be judged.
@@ -122,6 +127,9 @@ impl fmt::Display for CrashReport {
         for limit in &self.limits {
             writeln!(f, "{limit}")?;
         }
+        for queue in &self.queues {
+            writeln!(f, "{queue}")?;
+        }
         for resource in &self.undecided {
             writeln!(f, "UNDECIDED  {resource}")?;
         }
@@ -133,7 +141,8 @@ impl fmt::Display for CrashReport {
                 f,
                 "valid: nothing acknowledged was lost, nothing sold twice, no key had two effects, \
                  no hold was resolved twice, every subscriber saw each event once, no limit \
-                 admitted more than it says"
+                 admitted more than it says, no job was lost or had by two workers at once, no \
+                 stale lease changed anything"
             )?;
         }
         Ok(())
@@ -201,6 +210,7 @@ pub async fn run(
             tokio::spawn(observe::subscribe(endpoint.clone(), name.clone(), Arc::clone(&recorder)))
         })
         .collect();
+    let jobs = jobs::Jobs::begin(&server, options.seed).await?;
     let mut rng = Rng::with_seed(options.seed);
     for kill in 0..options.cycles {
         cycle.store(kill, Ordering::Relaxed);
@@ -213,6 +223,7 @@ pub async fn run(
     for client in clients {
         client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
     }
+    let told_of_jobs = jobs.end().await?;
     let mut observed = observe::read_back(&endpoint, &names).await?;
     for (name, subscriber) in names.iter().zip(subscribers) {
         let until = observed.events.iter().filter(|event| event.resource == *name).count() as u64;
@@ -222,15 +233,16 @@ pub async fn run(
     server.kill().await?;
     let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let limited = checker::check_limits(&told.history());
-    Ok(report(options, ready_ms_max, &history, &observed, limited))
+    let drilled = jobs::judge(&told_of_jobs);
+    Ok(report(options, ready_ms_max, (&history, &observed), limited, drilled))
 }
 
 fn report(
     options: &CrashOptions,
     ready_ms_max: u64,
-    history: &History,
-    observed: &Observed,
+    (history, observed): (&History, &Observed),
     limited: LimitReport,
+    drilled: Drilled,
 ) -> CrashReport {
     let mut judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
     let mut answers = BTreeMap::new();
@@ -245,6 +257,8 @@ fn report(
         *answers.entry(kind).or_default() += 1;
     }
     judged.violations.extend(limited.violations);
+    judged.violations.extend(drilled.violations);
+    judged.undecided.extend(drilled.undecided);
     CrashReport {
         kills: options.cycles,
         answers,
@@ -252,6 +266,7 @@ fn report(
         delivered: observed.subscriptions.iter().map(|one| one.received.len()).sum(),
         ready_ms_max,
         limits: limited.measured,
+        queues: drilled.queues,
         violations: judged.violations,
         undecided: judged.undecided,
     }

@@ -1,6 +1,6 @@
 //! The work: checks of one unit, of many keys in turn, under two limits that differ in their mode.
 
-use super::PriceError;
+use super::{PriceError, check_answer};
 use crate::load::{
     Client, Endpoint,
     limits::{Checks, Limit},
@@ -46,13 +46,7 @@ pub(super) async fn create(endpoint: &Endpoint, mode: &'static str) -> Result<u6
 }
 
 async fn succeed(client: &mut Client, request: &[u8]) -> Result<Vec<u8>, PriceError> {
-    let reply = client.call(request).await?;
-    let body = reply.body.to_vec();
-    if reply.is_success() {
-        return Ok(body);
-    }
-    let body = String::from_utf8_lossy(&body);
-    Err(PriceError::Answer(format!("status {}: {body}", reply.status)))
+    check_answer(client.call(request).await?)
 }
 
 /// Appends that checks have taken since the server started.

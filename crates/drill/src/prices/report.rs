@@ -1,4 +1,4 @@
-//! What a price came to: a table for people and JSON for machines.
+//! What exact limits came to: a table for people and JSON for machines.
 
 use super::{
     Price, PriceOptions,
@@ -8,9 +8,9 @@ use crate::load::{Run, Spread};
 use serde::Serialize;
 use std::fmt;
 
-/// A price, measured.
+/// A price of limits, measured.
 #[derive(Debug, Clone, Serialize)]
-pub struct PriceReport {
+pub struct LimitsPrice {
     /// Its name.
     pub price: &'static str,
     /// What is done for it.
@@ -58,7 +58,7 @@ pub struct Side {
     pub over_admission_max: u64,
 }
 
-impl PriceReport {
+impl LimitsPrice {
     pub(super) fn new(
         price: &Price,
         options: &PriceOptions,
@@ -107,7 +107,7 @@ impl Side {
     }
 }
 
-impl fmt::Display for PriceReport {
+impl fmt::Display for LimitsPrice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}.", self.price, self.adds)?;
         writeln!(f, "Beside it: {}.\n", self.beside)?;

@@ -71,7 +71,11 @@ impl Client {
             Intent::Extend { ttl_ms } => Request::Extend { hold: hold()?, ttl_ms: *ttl_ms },
             Intent::Cancel => Request::Cancel { hold: hold()? },
             Intent::Read => Request::Read,
-            Intent::Check { .. } | Intent::Refund => return None,
+            Intent::Check { .. }
+            | Intent::Refund
+            | Intent::Enqueue(_)
+            | Intent::CancelJob
+            | Intent::Work { .. } => return None,
         })
     }
 

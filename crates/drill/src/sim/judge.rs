@@ -68,7 +68,7 @@ pub(super) fn is_quiet(world: &World) -> bool {
         })
 }
 
-fn owner<E>(machines: &Machines<E>) -> Option<&SimNode> {
+pub(super) fn owner<E>(machines: &Machines<E>) -> Option<&SimNode> {
     let owners = machines.nodes.iter().filter(|node| node.role() == Some(Role::Owner));
     owners.max_by_key(|node| node.partition.as_ref().map(|partition| partition.tail().offset))
 }

@@ -1,6 +1,9 @@
 //! The machines: nodes, their log, virtual time and faults, whatever is asked of them.
 //!
 //! They carry out what the engine says and hand its answers to a [`Workload`], which asks.
+//!
+//! There is one partition. What it sends to others it is delivered itself, each time as if it came from
+//! there: so it is both ends of as many ways as it sends along, and each has its own order.
 
 use super::{
     logs::{self, SimLog},
@@ -9,8 +12,8 @@ use super::{
     run::Broken,
 };
 use evenkeel_domains::{Command, Domains, Found, Query};
-use evenkeel_engine::{Answer, Barrier, Options, Outcome, Output, Role, Time};
-use evenkeel_log::{Incarnation, Record};
+use evenkeel_engine::{Answer, Barrier, Delivery, Mark, Options, Outcome, Output, Role, Time};
+use evenkeel_log::{Incarnation, PartitionId, Record};
 use evenkeel_state::Frozen;
 use fastrand::Rng;
 use std::collections::{BTreeMap, VecDeque};
@@ -96,6 +99,11 @@ pub(super) enum Event<E> {
         node: usize,
         life: u64,
         frozen: Frozen,
+    },
+    Delivery(Delivery),
+    Acknowledged {
+        by: PartitionId,
+        through: Mark,
     },
     Fault(FaultKind),
     PowerGone,
@@ -256,6 +264,12 @@ impl<E> Machines<E> {
                     self.nodes[node].flush(&frozen);
                 }
             }
+            Event::Delivery(delivery) => {
+                self.owners(|partition| partition.deliver(delivery.clone()));
+            }
+            Event::Acknowledged { by, through } => {
+                self.owners(|partition| partition.acknowledged(by, through));
+            }
             Event::Fault(kind) => self.strike(&kind),
             Event::PowerGone => self.power_gone(),
             Event::Restart(node) => self.restart(node),
@@ -336,11 +350,41 @@ impl<E> Machines<E> {
                 }
             }
             Output::Changed(_) => {}
+            Output::Deliver { to, delivery } => {
+                let delivery = Delivery { from: to, ..delivery };
+                self.post(|| Event::Delivery(delivery.clone()));
+            }
+            Output::Acknowledge { to, through } => {
+                self.post(|| Event::Acknowledged { by: to, through });
+            }
             Output::Flush(frozen) => {
                 let delay = self.rng.u64(1..60);
                 self.after(delay, Event::Flush { node, life, frozen });
             }
             Output::SteppedDown(why) => self.say(&format!("node {node} steps down: {why}")),
+        }
+    }
+
+    /// Has something happen between partitions: perhaps not, perhaps late, perhaps twice.
+    fn post(&mut self, event: impl Fn() -> Event<E>) {
+        if self.loses(10) {
+            return;
+        }
+        if self.loses(20) {
+            let late = self.rng.u64(5..400);
+            self.after(late, event());
+        }
+        let delay = self.travel_ms();
+        self.after(delay, event());
+    }
+
+    /// Whoever believes that it leads takes what comes from other partitions.
+    fn owners(&mut self, take: impl Fn(&mut node::SimPartition)) {
+        for node in 0..self.nodes.len() {
+            if let Some(partition) = &mut self.nodes[node].partition {
+                take(partition);
+                self.drive(node);
+            }
         }
     }
 

@@ -70,7 +70,7 @@ impl SimNode {
     pub(super) fn start(&mut self) -> Result<(), String> {
         let state = State::open(&self.store, PARTITION).map_err(|error| error.to_string())?;
         let options = Options { writer: self.writer(), ..self.options.clone() };
-        let partition = Partition::new(PARTITION, Domains, options, state);
+        let partition = Partition::new(PARTITION, Domains::default(), options, state);
         self.partition = Some(partition);
         Ok(())
     }

@@ -1,6 +1,10 @@
 //! The plan of a run: who asks for what and which faults strike when. All of it follows from a
 //! seed, and any part of it can be left out, which is how a counterexample is made short.
 
+pub(super) mod jobs;
+
+pub use jobs::{NewWork, Way};
+
 use super::limits::SUBJECTS;
 use crate::history::Capacity;
 use fastrand::Rng;
@@ -25,6 +29,8 @@ pub enum Product {
     Reservations,
     /// Units of limits.
     Limits,
+    /// Work, to be done by workers.
+    Jobs,
 }
 
 /// How much is asked and how much goes wrong.
@@ -77,6 +83,15 @@ pub struct Step {
     pub keyed: bool,
 }
 
+impl Step {
+    fn len(&self) -> usize {
+        match &self.intent {
+            Intent::Enqueue(jobs) => jobs.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// What a client wants. `Confirm` and what follows it mean its latest hold on the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
@@ -110,6 +125,17 @@ pub enum Intent {
     },
     /// Of a limit: give back what the latest check counted.
     Refund,
+    /// Have jobs done.
+    Enqueue(Vec<NewWork>),
+    /// Have the latest job not done.
+    CancelJob,
+    /// Do what jobs are for.
+    Work {
+        /// So many at once, at most.
+        max: usize,
+        /// And how it goes.
+        way: Way,
+    },
 }
 
 /// How much of a limit a check wants.
@@ -183,6 +209,16 @@ impl Plan {
         Self::with(rng, seed, (scene, Product::Limits), size, clients)
     }
 
+    /// The plan of `seed` about jobs.
+    #[must_use]
+    pub fn jobs(seed: u64, scene: Scene, size: Size) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x0b5);
+        let steps = |client| jobs::steps(&mut rng, client, size.steps);
+        // At least two of them work, so that one can be late and the other have its job.
+        let clients = (0..=size.clients).map(steps).collect();
+        Self::with(rng, seed, (scene, Product::Jobs), size, clients)
+    }
+
     fn with(
         mut rng: Rng,
         seed: u64,
@@ -200,7 +236,8 @@ impl Plan {
     /// How much there is in it, for telling which of two is the shorter.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.clients.iter().map(Vec::len).sum::<usize>() + self.faults.len()
+        let steps = self.clients.iter().flatten().map(Step::len).sum::<usize>();
+        steps + self.faults.len() + usize::from(self.lossy)
     }
 
     /// Whether nothing is left in it.

@@ -1,11 +1,11 @@
 //! A run: what is switched off for it, and what it left behind.
 
 use super::{
-    judge, limits,
+    jobs, judge, limits,
     plan::{Plan, Product},
     world,
 };
-use crate::history::{History, limits::LimitHistory};
+use crate::history::{History, jobs::JobHistory, limits::LimitHistory};
 use evenkeel_engine::Switches;
 
 /// What is switched off for a run.
@@ -26,6 +26,24 @@ pub struct Broken {
     pub unbounded_lease: bool,
     /// Refunds are passed on without their idempotency key.
     pub refund_twice: bool,
+    /// In how jobs are enqueued and worked on.
+    pub jobs: BrokenJobs,
+}
+
+/// What is switched off of what clients and workers of jobs, and their queue's settings, do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one named, independent breakage")]
+pub struct BrokenJobs {
+    /// What workers write to does not compare fences.
+    pub no_fence: bool,
+    /// Workers complete a job before they do what it is for.
+    pub ack_first: bool,
+    /// Retries wait as long as each other.
+    pub no_jitter: bool,
+    /// As many jobs may wait as will.
+    pub unbounded_backlog: bool,
+    /// Workers ask whether an effect has happened before the transaction in which it does.
+    pub check_outside: bool,
 }
 
 /// What clients did and heard.
@@ -34,6 +52,8 @@ pub enum Told {
     Reservations(History),
     /// About limits.
     Limits(LimitHistory),
+    /// About jobs.
+    Jobs(JobHistory),
 }
 
 impl Told {
@@ -43,6 +63,7 @@ impl Told {
         match self {
             Self::Reservations(history) => history.operations.len(),
             Self::Limits(history) => history.operations.len(),
+            Self::Jobs(history) => history.operations.len(),
         }
     }
 }
@@ -65,5 +86,6 @@ pub fn run(plan: &Plan, broken: Broken) -> Run {
     match plan.product {
         Product::Reservations => world::run(plan, broken),
         Product::Limits => limits::run(plan, broken),
+        Product::Jobs => jobs::run(plan, broken),
     }
 }

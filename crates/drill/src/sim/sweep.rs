@@ -18,7 +18,7 @@ const FAILURES_MAX: usize = 10;
 /// What many runs found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Sweep {
-    /// Seeds that were run, each with both products in both scenes.
+    /// Seeds that were run, each with two products in both scenes and every second with jobs in one.
     pub seeds: u64,
     /// Requests of clients in all runs.
     pub operations: u64,
@@ -35,7 +35,7 @@ pub struct Sweep {
 pub struct Failure {
     /// Its seed.
     pub seed: u64,
-    /// Where: `cluster` or `local`; before it `limits`, if it was about those.
+    /// Where: `cluster` or `local`; before it `limits` or `jobs`, if it was about those.
     pub scene: &'static str,
     /// What was wrong.
     pub violations: Vec<String>,
@@ -55,7 +55,7 @@ impl fmt::Display for Sweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} seeds, each with two products in two scenes: {} requests",
+            "{} seeds, each with two products in two scenes, every second with jobs: {} requests",
             self.seeds, self.operations
         )?;
         for failure in &self.failures {
@@ -75,18 +75,25 @@ impl fmt::Display for Sweep {
     }
 }
 
-/// The runs of a seed: both products in both scenes.
-fn plans(seed: u64) -> [(&'static str, Plan); 4] {
+/// The runs of a seed: reservations and limits in both scenes; of even seeds also jobs, which take the
+/// most time, in one scene and then the other.
+fn plans(seed: u64) -> Vec<(&'static str, Plan)> {
     let size = Size::USUAL;
-    [
+    let mut plans = vec![
         ("cluster", Plan::new(seed, Scene::Cluster, size)),
         ("local", Plan::new(seed, Scene::Local, size)),
         ("limits, cluster", Plan::limits(seed, Scene::Cluster, size)),
         ("limits, local", Plan::limits(seed, Scene::Local, size)),
-    ]
+    ];
+    match seed % 4 {
+        0 => plans.push(("jobs, cluster", Plan::jobs(seed, Scene::Cluster, size))),
+        2 => plans.push(("jobs, local", Plan::jobs(seed, Scene::Local, size))),
+        _ => {}
+    }
+    plans
 }
 
-/// Runs every seed with both products in both scenes. `progress` hears of each seed that is done.
+/// Runs every seed. `progress` hears of each seed that is done.
 #[must_use]
 pub fn sweep(seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Sweep {
     let next = AtomicU64::new(seeds.start);

@@ -3,7 +3,8 @@
 
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found, check_then_act},
-    checker::check_limits,
+    checker::{check_jobs, check_limits},
+    history::jobs::{Outcome, State},
     sim::{Broken, Plan, Scene, Size, Told, run, sweep},
 };
 
@@ -26,7 +27,8 @@ fn the_same_seed_gives_the_same_log_and_history() {
     for seed in 0..25 {
         for scene in [Scene::Cluster, Scene::Local] {
             let size = Size::USUAL;
-            for plan in [Plan::new(seed, scene, size), Plan::limits(seed, scene, size)] {
+            let plans = [Plan::new, Plan::limits, Plan::jobs].map(|plan| plan(seed, scene, size));
+            for plan in plans {
                 let (once, again) = (run(&plan, Broken::default()), run(&plan, Broken::default()));
                 assert_eq!(once.fingerprint, again.fingerprint, "seed {seed}, {scene:?}");
                 assert_eq!(once.trace, again.trace, "seed {seed}, {scene:?}");
@@ -53,6 +55,67 @@ fn limits_are_used_up_and_leased_ones_go_beyond_their_policy() {
     for (limit, [admitted, refunded, over]) in &seen {
         assert!(*admitted > 1_000 && *refunded > 100, "{limit}: {seen:?}");
         assert_eq!(*over > 0, limit == "leased-window", "{limit}: {seen:?}");
+    }
+}
+
+/// What is never met is not proved.
+#[test]
+fn jobs_meet_all_that_is_in_store_for_them() {
+    let mut met = std::collections::BTreeMap::<String, u64>::new();
+    let mut meet = |what: &str, count: u64| *met.entry(what.to_owned()).or_default() += count;
+    for seed in 0..150 {
+        for scene in [Scene::Cluster, Scene::Local] {
+            let done = run(&Plan::jobs(seed, scene, Size::USUAL), Broken::default());
+            assert_eq!(done.verdict.violations, [], "seed {seed}, {scene:?}: {:#?}", done.trace);
+            let Told::Jobs(history) = done.told else { panic!("these are about jobs") };
+            let duplicates = check_jobs(&history).duplicates;
+            meet("repeated after a crash", duplicates.crashed);
+            meet("repeated after a lease that expired", duplicates.expired);
+            meet("repeated after an unknown outcome", duplicates.unknown);
+            for operation in &history.operations {
+                match operation.outcome() {
+                    None => meet("never heard", 1),
+                    Some(Outcome::Stands { cancel: true, .. }) => meet("told to stop", 1),
+                    Some(Outcome::Enqueued { jobs, .. }) => {
+                        meet("there already", u64::from(jobs.iter().any(|job| job.duplicate)));
+                    }
+                    Some(outcome) => {
+                        let text = format!("{outcome:?}");
+                        meet(text.split([' ', '(']).next().unwrap_or_default(), 1);
+                    }
+                }
+            }
+            let end = history.end.expect("it was looked at");
+            assert!(end.drained, "seed {seed}, {scene:?}");
+            for last in end.jobs.values() {
+                meet(&format!("ended {:?}", last.state), 1);
+                let at_once =
+                    last.state == State::Dead && last.crashes == history.rules.max_crashes;
+                meet("died of crashes", u64::from(at_once));
+            }
+        }
+    }
+    for what in [
+        "repeated after a crash",
+        "repeated after a lease that expired",
+        "never heard",
+        "told to stop",
+        "there already",
+        "Leased",
+        "Stale",
+        "BacklogFull",
+        "Applied",
+        "Already",
+        "Fenced",
+        "TurnedAway",
+        "Unknown",
+        "ended Done",
+        "ended Dead",
+        "ended Cancelled",
+        "ended Waiting",
+        "died of crashes",
+    ] {
+        assert!(met.get(what) > Some(&10), "{what}: {met:#?}");
     }
 }
 

@@ -5,9 +5,11 @@
 mod appends;
 mod buffered;
 mod deciding;
+mod deliveries;
 mod golden;
 mod idempotency;
 mod mailbox;
+mod outbox;
 mod timers;
 mod toy;
 mod world;

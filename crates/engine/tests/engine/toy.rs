@@ -1,6 +1,7 @@
 //! A toy application: counters, rows that fall due, timers, and every way to misbehave.
 
 use evenkeel_engine::{App, Context, Stop, TenantId, Time};
+use evenkeel_log::PartitionId;
 use evenkeel_state::{Order, Read, StateError, Table, row};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,25 @@ pub(crate) enum Command {
     Garble(u64),
     /// Sets a timer.
     Timer { due: u64, entity: u64 },
+    /// Sends an item elsewhere.
+    Send { to: u16, item: Item },
+    /// The same, and is refused.
+    SendAndRefuse { to: u16, item: Item },
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Item {
+    /// Noted, behind what was noted before.
+    Note(u64),
+    /// Noted, then panics.
+    Panic(u64),
+    /// Comes upon a row that nobody can read: that of this count.
+    Read(u64),
+    /// Writes so many rows.
+    Write { rows: u64 },
+    /// Noted, and sent on.
+    Forward { to: u16, note: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +89,12 @@ table!(Garbled, 0x70, u64, Blob);
 table!(Due, 0x72, (u64, u64), ());
 table!(Harvested, 0x73, (), Number);
 table!(Fired, 0x74, u64, Number);
+// What was delivered, in order.
+table!(Notes, 0x75, u64, Number);
+table!(NoteCount, 0x76, (), Number);
+// What was sent by commands, in order.
+table!(Sent, 0x77, u64, Number);
+table!(SentCount, 0x78, (), Number);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Toy;
@@ -77,6 +103,7 @@ impl App for Toy {
     type Command = Command;
     type Reply = u64;
     type Refusal = No;
+    type Item = Item;
 
     fn expire(
         &self,
@@ -99,7 +126,7 @@ impl App for Toy {
     fn decide(
         &self,
         ctx: &mut Context<'_, '_>,
-        _: TenantId,
+        tenant: TenantId,
         command: &Command,
     ) -> Result<u64, Stop<No>> {
         match *command {
@@ -140,6 +167,18 @@ impl App for Toy {
                 ctx.set_timer(Time(due), DOMAIN, entity);
                 Ok(0)
             }
+            Command::Send { to, ref item } => {
+                ctx.send(PartitionId(to), tenant, item)?;
+                if let Item::Note(note) = *item {
+                    let count = add::<SentCount>(ctx, &())?;
+                    ctx.tx.put::<Sent>(&count, &Number(note));
+                }
+                Ok(0)
+            }
+            Command::SendAndRefuse { to, ref item } => {
+                ctx.send(PartitionId(to), tenant, item)?;
+                Err(Stop::Refused(No))
+            }
         }
     }
 
@@ -157,6 +196,36 @@ impl App for Toy {
         }
         Ok(())
     }
+
+    fn deliver(
+        &self,
+        ctx: &mut Context<'_, '_>,
+        tenant: TenantId,
+        item: &Item,
+    ) -> Result<(), StateError> {
+        match *item {
+            Item::Note(note) => self::note(ctx, note),
+            Item::Panic(note) => {
+                self::note(ctx, note)?;
+                panic!("asked to")
+            }
+            Item::Read(key) => add::<Counts>(ctx, &key).map(|_| ()),
+            Item::Write { rows } => {
+                (0..rows).for_each(|key| ctx.tx.put::<Blobs>(&key, &Blob(vec![7; 8])));
+                Ok(())
+            }
+            Item::Forward { to, note } => {
+                self::note(ctx, note)?;
+                ctx.send(PartitionId(to), tenant, &Item::Note(note))
+            }
+        }
+    }
+}
+
+fn note(ctx: &mut Context<'_, '_>, note: u64) -> Result<(), StateError> {
+    let count = add::<NoteCount>(ctx, &())?;
+    ctx.tx.put::<Notes>(&count, &Number(note));
+    Ok(())
 }
 
 fn add<T: Table<Row = Number>>(ctx: &mut Context<'_, '_>, key: &T::Key) -> Result<u64, StateError> {

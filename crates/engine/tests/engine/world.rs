@@ -2,8 +2,8 @@
 
 use crate::toy::{Command, No, Toy};
 use evenkeel_engine::{
-    Answer, Delivered, Failure, Idempotency, Options, Outcome, Output, Partition, Priority,
-    Request, TenantId, Time,
+    Answer, Delivered, Delivery, Failure, Idempotency, Mark, Options, Outcome, Output, Partition,
+    Priority, Request, TenantId, Time,
 };
 use evenkeel_log::{Epoch, Header, Incarnation, Kind, PartitionId, Record, Tail};
 use evenkeel_state::{State, Store, Table};
@@ -28,6 +28,9 @@ pub(crate) struct World {
     pub(crate) answers: BTreeMap<u64, Answer<Toy>>,
     pub(crate) reads: BTreeMap<u64, Delivered>,
     pub(crate) stepped_down: bool,
+    /// Deliveries that nobody carries unless a test does.
+    pub(crate) sent: Vec<(PartitionId, Delivery)>,
+    pub(crate) acknowledged: Vec<(PartitionId, Mark)>,
     pub(crate) now: Time,
     tickets: u64,
 }
@@ -56,6 +59,8 @@ impl World {
             answers: BTreeMap::new(),
             reads: BTreeMap::new(),
             stepped_down: false,
+            sent: Vec::new(),
+            acknowledged: Vec::new(),
             now: START,
             tickets: 0,
         };
@@ -179,6 +184,8 @@ impl World {
                 }
                 Output::SteppedDown(_) => self.stepped_down = true,
                 Output::Changed(_) => {}
+                Output::Deliver { to, delivery } => self.sent.push((to, delivery)),
+                Output::Acknowledge { to, through } => self.acknowledged.push((to, through)),
             }
         }
     }

@@ -63,6 +63,8 @@ pub struct QueueState {
     pub counts: ByState,
     /// What has happened.
     pub totals: Totals,
+    /// Since when the oldest job is ready that is, at the earliest.
+    pub oldest_ready: Option<Time>,
     /// Workers that wait here.
     pub workers_waiting: u64,
     /// Jobs that came a second, of late.
@@ -228,8 +230,19 @@ impl ReadyMap {
         lines.waiting -= line.serve();
     }
 
-    /// How a queue is in a partition, as of its newest record.
+    /// How a queue is in a partition that begins to be led.
+    pub(crate) fn begin(&self, partition: PartitionId, readiness: Readiness, now: Time) {
+        let before = readiness.totals;
+        self.know(partition, readiness, before, now);
+    }
+
+    /// How it is after a record that changed it.
     pub(crate) fn learn(&self, partition: PartitionId, readiness: Readiness, now: Time) {
+        self.know(partition, readiness, Totals::default(), now);
+    }
+
+    /// `unknown` is what had happened there if nothing is known of that.
+    fn know(&self, partition: PartitionId, readiness: Readiness, unknown: Totals, now: Time) {
         let lines = &mut *self.lines();
         let Readiness { tenant, queue, next, totals, .. } = &readiness;
         if lines.line(*tenant, queue).is_none() {
@@ -241,10 +254,9 @@ impl ReadyMap {
         } else {
             line.ready.remove(&partition);
         }
-        if let Some(before) = line.known.get(&partition) {
-            line.came.add(totals.enqueued.saturating_sub(before.totals.enqueued), now);
-            line.went.add(gone(totals).saturating_sub(gone(&before.totals)), now);
-        }
+        let before = line.known.get(&partition).map_or(unknown, |before| before.totals);
+        line.came.add(totals.enqueued.saturating_sub(before.enqueued), now);
+        line.went.add(gone(totals).saturating_sub(gone(&before)), now);
         line.known.insert(partition, readiness);
         let served = line.serve();
         lines.waiting -= served;
@@ -349,6 +361,10 @@ impl Line {
             for (count, more) in state.counts.iter_mut().zip(known.counts) {
                 *count += more;
             }
+            state.oldest_ready = match (state.oldest_ready, known.oldest_ready) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
             let Totals { enqueued, completed, failed, crashed, died } = known.totals;
             state.totals.enqueued += enqueued;
             state.totals.completed += completed;
@@ -375,6 +391,7 @@ mod tests {
             next: Next { leasable, due: None },
             counts: ByState::default(),
             totals: Totals::default(),
+            oldest_ready: None,
         };
         map.learn(PartitionId(partition), readiness, Time(0));
     }

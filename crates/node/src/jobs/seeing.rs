@@ -2,7 +2,9 @@
 //! nothing depends on their order.
 
 use super::{Joined, QueueState};
-use crate::{CallOptions, Called, Node, NodeError, ReadOptions, Tenant, limits::together};
+use crate::{
+    CallOptions, Called, Node, NodeError, ReadOptions, Tenant, limits::together, owner::Message,
+};
 use evenkeel_contract::Level;
 use evenkeel_domains::{
     Found, Query, Reply,
@@ -14,9 +16,12 @@ use evenkeel_domains::{
 use evenkeel_engine::{Failure, Position, TenantId, Time};
 use evenkeel_log::{Files, PartitionId};
 use std::{collections::BTreeMap, time::Duration};
+use tokio::sync::oneshot;
 
 /// Kinds of a queue that are told apart when it is shown; the rest only counts.
 const KINDS_MAX: usize = 100;
+/// Kinds of a partition that metrics tell apart.
+const KINDS_SCANNED_MAX: usize = 1_000;
 /// Dead letters that one request brings back.
 pub(crate) const REPLAY_MAX: usize = 1_000;
 
@@ -134,6 +139,25 @@ impl<F: Files> Node<F> {
     #[must_use]
     pub fn queue_states(&self) -> Vec<(TenantId, String, QueueState)> {
         self.0.ready.states(self.now())
+    }
+
+    /// Kinds of jobs over all tenants and queues, at most a thousand a partition: for metrics.
+    pub async fn job_kinds(&self) -> BTreeMap<(TenantId, String, String), Kind> {
+        let mut asked = Vec::new();
+        for owner in self.0.owners.values() {
+            let (reply, kinds) = oneshot::channel();
+            if owner.mailbag.try_send(Message::Kinds { max: KINDS_SCANNED_MAX, reply }).is_ok() {
+                asked.push(kinds);
+            }
+        }
+        let mut all: BTreeMap<(TenantId, String, String), Kind> = BTreeMap::new();
+        for kinds in asked {
+            // Of a partition that does not answer nothing is known.
+            for (tenant, queue, kind, row) in kinds.await.unwrap_or_default() {
+                all.entry((tenant, queue, kind)).or_default().join(&row);
+            }
+        }
+        all
     }
 
     /// A page of jobs: of those in `state`, or of dead letters if `dead` says which.

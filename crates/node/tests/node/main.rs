@@ -12,6 +12,7 @@ mod limits_across;
 mod limits_ahead;
 mod meta;
 mod opening;
+mod outbox;
 mod rebuild;
 mod restart;
 mod session;

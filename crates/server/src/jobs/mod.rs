@@ -1,7 +1,9 @@
 //! Jobs over HTTP: bodies in, bodies out, and workers that wait. What a job goes through is the
 //! domain's; where jobs are ready and who is led to them, the node's.
 
+mod metrics;
 mod places;
+mod pushed;
 mod queues;
 mod requests;
 mod seeing;
@@ -9,6 +11,7 @@ mod subjects;
 mod views;
 mod work;
 
+pub(crate) use metrics::metrics;
 pub(crate) use queues::{delete, drain, get, list, pause, put, resume};
 pub(crate) use requests::{
     CompleteManyRequest, CompleteRequest, EnqueueRequest, ExtendRequest, FailRequest, LeaseRequest,

@@ -1,6 +1,7 @@
 //! What queues say: put, told to pause, drain or go on, listed, deleted; and how one is.
 
 use super::{
+    pushed::PushBody,
     requests::QueueRequest,
     subjects::{failed, unknown_queue},
     views::{QueueBody, QueueList, ReportBody},
@@ -11,13 +12,14 @@ use crate::{
     code::Code,
     cursor::List,
     problem::Problem,
+    push,
 };
 use evenkeel_domains::{
     Command, Reply,
     jobs::{Settings, State},
     meta::{self, QueueMode},
 };
-use evenkeel_node::ReadOptions;
+use evenkeel_node::{MetaView, ReadOptions};
 use hyper::StatusCode;
 use std::ops::Bound;
 
@@ -26,12 +28,18 @@ type Answered = Result<Answer, Problem>;
 /// `PUT /v1/queues/{q}`
 pub(crate) async fn put(mut call: Call) -> Answered {
     let name = call.name(0)?;
-    let settings = Box::new(call.document::<QueueRequest>().await?.settings()?);
+    let mut request = call.document::<QueueRequest>().await?;
+    let push = request.push()?;
+    if let Some(push) = &push {
+        push::check(&push.url, call.edge.options.pushes.reach())
+            .map_err(|error| Problem::new(Code::InvalidQueue, error.to_string()))?;
+    }
+    let settings = Box::new(request.settings()?);
     let (tenant, partitions) = (call.caller.tenant.id, call.edge.node.partitions());
-    let action = meta::Action::PutQueue { tenant, name: name.clone(), settings, partitions };
+    let action = meta::Action::PutQueue { tenant, name: name.clone(), settings, push, partitions };
     let (settings, new, delivered) = change(&call, &name, action).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Answer::json(status, &QueueBody::new(&name, &settings)).delivered(delivered))
+    Ok(said(&call, status, &name, &settings).delivered(delivered))
 }
 
 /// `POST /v1/queues/{q}/pause`
@@ -55,7 +63,21 @@ async fn set_mode(mut call: Call, mode: QueueMode) -> Answered {
     let action =
         meta::Action::SetQueueMode { tenant: call.caller.tenant.id, name: name.clone(), mode };
     let (settings, _, delivered) = change(&call, &name, action).await?;
-    Ok(Answer::json(StatusCode::OK, &QueueBody::new(&name, &settings)).delivered(delivered))
+    Ok(said(&call, StatusCode::OK, &name, &settings).delivered(delivered))
+}
+
+/// What a queue says.
+fn said(call: &Call, status: StatusCode, name: &str, settings: &Settings) -> Answer {
+    let view = call.edge.node.meta();
+    Answer::json(status, &QueueBody::new(name, settings, pushed(call, &view, name)))
+}
+
+/// Where its jobs are sent, if they are, and how that stands.
+fn pushed<'v>(call: &Call, view: &'v MetaView, name: &str) -> Option<PushBody<'v>> {
+    let tenant = call.caller.tenant.id;
+    let push = view.meta.push(tenant, name)?;
+    let now = call.edge.node.now();
+    Some(PushBody::new(push, call.edge.options.pushes.get(tenant, name), now))
 }
 
 /// Changes what a queue says, and has its partitions learn it.
@@ -105,7 +127,10 @@ pub(crate) fn list(call: &Call) -> Answered {
     let from = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let queues = view.meta.queues.get(&call.caller.tenant.id);
     let rest = queues.map(|queues| queues.range::<str, _>((from, Bound::Unbounded)));
-    let bodies = rest.into_iter().flatten().map(|(name, settings)| QueueBody::new(name, settings));
+    let bodies = rest
+        .into_iter()
+        .flatten()
+        .map(|(name, settings)| QueueBody::new(name, settings, pushed(call, &view, name)));
     let Filled { items, more } = page.fill(bodies);
     let cursor = items.last().filter(|_| more).map(|last| list.cursor(last.queue));
     Ok(Answer::json(StatusCode::OK, &QueueList { items, cursor }).resting(&view))
@@ -121,6 +146,8 @@ pub(crate) async fn get(call: Call) -> Answered {
     let called = node.queue_report(tenant, &name, call.read_options()?).await.map_err(fail)?;
     let now = called.at;
     let (report, delivered) = Delivered::split(called);
-    let body = ReportBody::new(&name, &settings, report, now);
+    let view = node.meta();
+    let settings = QueueBody::new(&name, &settings, pushed(&call, &view, &name));
+    let body = ReportBody::new(settings, report, now);
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }

@@ -1,5 +1,6 @@
 //! The bodies that callers send, and what is checked about each before a partition sees it.
 
+use super::pushed::QueuePushRequest;
 use crate::{
     json::Document,
     problem::Problem,
@@ -9,8 +10,8 @@ use crate::{
 use evenkeel_domains::jobs::{
     AFTER_MAX, Action, DeadFilter, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX,
     ERROR_BYTES_MAX, HeadPolicy, JobId, LEASE_JOBS_MAX, LEASE_MS_MAX, LeaseId, NewJob,
-    PAYLOAD_BYTES_MAX, PRIORITY_MAX, PROGRESS_BYTES_MAX, QUEUE_MS_MAX, RESULT_BYTES_MAX, Settings,
-    When,
+    PAYLOAD_BYTES_MAX, PRIORITY_MAX, PROGRESS_BYTES_MAX, PushRequest, QUEUE_MS_MAX,
+    RESULT_BYTES_MAX, Settings, When,
 };
 use evenkeel_engine::Time;
 use serde::Deserialize;
@@ -55,6 +56,8 @@ pub(crate) struct QueueRequest {
     /// By how much longer a job waits than one of the next higher priority that is as old.
     ageing_ms: Option<u64>,
     head_failure: Option<HeadFailure>,
+    /// Has jobs be sent to a webhook; workers may ask for them all the same.
+    push: Option<QueuePushRequest>,
 }
 
 /// How long a job waits that has failed.
@@ -90,6 +93,11 @@ enum HeadFailure {
 }
 
 impl QueueRequest {
+    /// Where jobs are to be sent, if they are.
+    pub(super) fn push(&mut self) -> Result<Option<Box<PushRequest>>, Problem> {
+        self.push.take().map(|push| push.request().map(Box::new)).transpose()
+    }
+
     /// The settings; whether they are legal is the domain's to say. A spread of 0 is the one it has.
     pub(super) fn settings(self) -> Result<Settings, Problem> {
         let of = Settings::of(0);
@@ -430,6 +438,11 @@ impl Document for QueueRequest {
         "result_bytes_max",
         "ageing_ms",
         "head_failure",
+        "push",
+        "url",
+        "secret",
+        "timeout_ms",
+        "concurrency_max",
     ];
 
     fn absent() -> Option<Self> {
@@ -473,7 +486,7 @@ impl CompleteManyRequest {
 impl FailRequest {
     pub(super) fn action(self, job: u64) -> Result<Action, Problem> {
         // What is wrong with a job is not to be lost because it is told at length.
-        let error = cut(&self.error, ERROR_BYTES_MAX).into_owned();
+        let error = cut(&self.error, ERROR_BYTES_MAX - "…".len()).into_owned();
         let retry = self.retry;
         Ok(Action::Fail { job, lease: lease(&self.lease)?, error, retry })
     }

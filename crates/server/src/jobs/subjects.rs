@@ -76,7 +76,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         ),
         Refusal::NoAfter(job) => Problem::new(
             Code::NoAfter,
-            format!("{job} is not in this partition, was cancelled or is forgotten"),
+            format!("there is no job {job}, it was cancelled or is forgotten"),
         ),
         Refusal::Over(state) => Problem::new(Code::JobOver, format!("the job is {}", state.name()))
             .with("state", state.name()),

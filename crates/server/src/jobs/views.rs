@@ -1,5 +1,6 @@
 //! The bodies that callers get.
 
+use super::pushed::PushBody;
 use crate::{problem::Problem, time::Rfc3339};
 use evenkeel_domains::jobs::{
     ByState, Enqueued, EventView, HeadPolicy, JobDetail, JobId, JobView, Kind, Leased, Note,
@@ -52,6 +53,10 @@ pub(crate) struct QueueBody<'q> {
     /// block, skip or dead_letter.
     #[schema(value_type = String)]
     head_failure: &'static str,
+    /// Where its jobs are sent, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    push: Option<PushBody<'q>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -64,9 +69,10 @@ struct BackoffBody {
 }
 
 impl<'q> QueueBody<'q> {
-    pub(crate) fn new(queue: &'q str, settings: &Settings) -> Self {
+    pub(crate) fn new(queue: &'q str, settings: &Settings, push: Option<PushBody<'q>>) -> Self {
         Self {
             queue,
+            push,
             paused: settings.paused,
             draining: settings.draining,
             spread: settings.spread,
@@ -133,11 +139,11 @@ pub(crate) struct ReportBody<'q> {
 }
 
 impl<'q> ReportBody<'q> {
-    pub(crate) fn new(queue: &'q str, settings: &Settings, report: QueueReport, now: Time) -> Self {
+    pub(crate) fn new(settings: QueueBody<'q>, report: QueueReport, now: Time) -> Self {
         let QueueReport { state, kinds, oldest_ready, leased_at } = report;
-        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s } = state;
+        let QueueState { counts, totals, workers_waiting, came_per_s, went_per_s, .. } = state;
         Self {
-            settings: QueueBody::new(queue, settings),
+            settings,
             counts: Counts(counts),
             backlog: state.backlog(),
             oldest_ready_ms: oldest_ready.map(|since| now.0.saturating_sub(since.0)),

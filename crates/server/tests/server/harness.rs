@@ -1,7 +1,11 @@
 //! A server on a free port with a directory of its own, and a small blocking client.
 
 use evenkeel_node::{Node, NodeOptions};
-use evenkeel_server::{AdminKey, Auth, Meters, ServeError, ServerOptions, serve};
+use evenkeel_server::{
+    AdminKey, Auth, Meters, ServeError, ServerOptions,
+    push::{self, PushOptions, Pushes, Reach},
+    serve,
+};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Write},
@@ -55,6 +59,17 @@ impl TestServer {
         let meters = Meters::new(&node);
         let served = runtime.spawn(serve(listener, options, node.clone(), meters, shutdown));
         Self { address, node, runtime, stop, served, data }
+    }
+
+    /// One that asks for no keys and pushes jobs, to this machine too.
+    pub(crate) fn pushing() -> Self {
+        let pushes = Pushes::new(Reach::Loopback);
+        let options = ServerOptions { pushes: pushes.clone(), ..ServerOptions::new(Auth::Open) };
+        let server = Self::start(options);
+        let node = server.node.clone();
+        let never = std::future::pending();
+        server.runtime.spawn(push::serve(node, PushOptions::new(), pushes, never));
+        server
     }
 
     /// A key that may do everything as the tenant `default`.

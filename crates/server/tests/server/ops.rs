@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 35] = [
+const ADDRESSES: [&str; 41] = [
     "PUT /v1/resources/{r}",
     "GET /v1/resources/{r}",
     "GET /v1/resources",
@@ -31,6 +31,12 @@ const ADDRESSES: [&str; 35] = [
     "POST /v1/limits/release",
     "POST /v1/limits/renew",
     "POST /v1/limits/reset",
+    "PUT /v1/schedules/{s}",
+    "GET /v1/schedules/{s}",
+    "GET /v1/schedules",
+    "DELETE /v1/schedules/{s}",
+    "POST /v1/schedules/{s}/pause",
+    "POST /v1/schedules/{s}/resume",
     "POST /v1/keys",
     "GET /v1/keys",
     "DELETE /v1/keys/{id}",

@@ -110,7 +110,8 @@ fn only_the_command_line_prints() {
         let to_stderr = line.contains("eprint");
         let shows = ["/benches/", "/examples/"].iter().any(|part| file.path.contains(part));
         let fine = (test && to_stderr) || shows;
-        let cli = file.path.starts_with("crates/cli/src/") || file.path.starts_with("bench/");
+        let programs = ["crates/cli/src/", "bench/", "examples/"];
+        let cli = programs.iter().any(|folder| file.path.starts_with(folder));
         (!fine && !cli).then(|| prints.to_owned())
     });
     report("libraries log with tracing; data and words are printed by the CLI alone", &found);

@@ -1,5 +1,6 @@
 //! One line of an import: parsed, checked, and turned into the requests that it takes.
 
+use crate::names::{check_name, cut};
 use evenkeel_domains::reservations::{CAPACITY_MAX, SEATS_A_CALL_MAX};
 use serde::Deserialize;
 use serde_json::json;
@@ -7,8 +8,6 @@ use std::collections::HashSet;
 
 /// Longer lines are not read: about 100,000 seats.
 pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
-/// Names that callers choose.
-const NAME_BYTES_MAX: usize = 128;
 /// For a sentence with "must be".
 const KINDS: &str = "\"quantity\", \"seats\" or \"lock\"";
 
@@ -85,21 +84,6 @@ fn seat_map(seats: &[String]) -> Result<(serde_json::Value, Vec<Vec<u8>>), Strin
     }
     let calls = seats.chunks(SEATS_A_CALL_MAX);
     Ok((put, calls.map(|seats| json!({ "seats": seats }).to_string().into_bytes()).collect()))
-}
-
-fn check_name(what: &str, name: &str) -> Result<(), String> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte);
-    if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(legal) {
-        return Ok(());
-    }
-    Err(format!(
-        "{what} is named {:?}, and names are 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ : @ -",
-        cut(name)
-    ))
-}
-
-fn cut(text: &str) -> &str {
-    text.char_indices().nth(120).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The paths of whoever has work done.
 
 use super::{WRITE, facts};
-use evenkeel_contract::{BlastRadius, Path, Priority, Settings};
+use evenkeel_contract::{BlastRadius, Path, Priority, Settings, metric};
 
 pub(super) static ENQUEUE: Path = Path {
     name: "jobs.enqueue",
@@ -24,6 +24,7 @@ pub(super) static ENQUEUE: Path = Path {
     during_partition: "One machine has none inside. A caller who is cut off sends the same request \
                        with the same Idempotency-Key: it is taken in once.",
     later: "Waking a worker that waits, and everything that the job is for.",
+    watch: &[metric::QUEUE_JOBS, metric::QUEUE_OLDEST, metric::LOG_SYNC],
     curl: "curl http://127.0.0.1:7480/v1/queues/mail/jobs \\\n  \
            --json '{\"jobs\":[{\"kind\":\"welcome\",\"payload\":{\"to\":\"ada\"}}]}'",
     defaults: Settings::keyed_write(),

@@ -74,7 +74,7 @@ pub(super) const PUT_QUEUE: Facts = Facts {
             meta::Refusal::QueueFixed.code(),
             meta::Refusal::TooManyQueues.code(),
         ],
-        &["puts queue_settings", "puts queue_counts"],
+        &["puts queue_settings", "puts queue_counts", "puts queue_pushes", "deletes queue_pushes"],
     )
 };
 pub(super) const SET_MODE: Facts =
@@ -83,7 +83,7 @@ pub(super) const DELETE_QUEUE: Facts = Facts {
     partition_key: PartitionKey::Meta,
     ..write(
         &[NO_QUEUE, meta::Refusal::QueueNotDraining.code()],
-        &["deletes queue_settings", "puts queue_counts"],
+        &["deletes queue_settings", "puts queue_counts", "deletes queue_pushes"],
     )
 };
 pub(super) const QUEUES: Facts = read(PartitionKey::Meta, Order::ByName, PAGE_ROWS_MAX);
@@ -222,13 +222,18 @@ pub(super) const CANCEL: Facts = write(
         "emits jobs.died",
     ],
 );
-pub(super) const REPLAY: Facts = write(
-    &[
+pub(super) const RETRY: Facts = Facts {
+    partition_key: JOB,
+    refusal_codes: &[
         NO_JOB,
         FULL,
         Refusal::NotDead(State::Ready).code(),
         Refusal::UniqueKeyTaken { job: 0 }.code(),
     ],
+    ..REPLAY
+};
+pub(super) const REPLAY: Facts = write(
+    &[FULL],
     &[
         "puts queues",
         "puts jobs",

@@ -13,8 +13,9 @@ pub(super) static PUT: Path = Path {
               are there stay, whatever the new settings are; over how many partitions the queue is \
               spread is fixed for its life.",
     hot_read: "None that grows: queues are put by hand or by a deployment.",
-    hot_write: "One row, and the counts of queues.",
-    data: "The queue's name and settings; how many queues each tenant has.",
+    hot_write: "One row or two, and the counts of queues.",
+    data: "The queue's name and settings; where its jobs are sent and what they are signed with, if \
+           they are; how many queues each tenant has.",
     moves: "Through the log of the meta partition into the copy that requests are resolved against; \
             then with every request to the partition that decides, and once to all of them, which \
             keep it for what falls due when nobody asks.",

@@ -83,6 +83,24 @@ pub(super) static DEAD: Path = Path {
     ..LIST
 };
 
+pub(super) static RETRY: Path = Path {
+    name: "jobs.retry",
+    route: "POST /v1/queues/{q}/jobs/{j}/retry",
+    user_action: "Someone wants one dead letter tried again.",
+    promise: "The job comes back with its budgets full, at once, and the queue's events say who did \
+              it.",
+    hot_read: "The job's row, and whether another job has its unique key.",
+    hot_write: "The job's row, its place in the index and in its line; one event.",
+    kept: "The job as it was: its name, its payload, its place before those that are younger.",
+    given_up: "Waiting for what it was to run after: who brings it back knows better.",
+    during_partition: "One machine has none inside. A caller who is cut off asks again: not_dead then \
+                       means that it has come back.",
+    later: "The attempt.",
+    curl: "curl -X POST http://127.0.0.1:7480/v1/queues/mail/jobs/$JOB/retry",
+    facts: facts::RETRY,
+    ..WRITE
+};
+
 pub(super) static REPLAY: Path = Path {
     name: "jobs.replay",
     route: "POST /v1/queues/{q}/dead/replay",

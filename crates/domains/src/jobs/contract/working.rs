@@ -1,7 +1,7 @@
 //! The paths of workers.
 
 use super::{WRITE, facts};
-use evenkeel_contract::{Path, Priority, Settings};
+use evenkeel_contract::{Path, Priority, Settings, metric};
 
 pub(super) static LEASE: Path = Path {
     name: "jobs.lease",
@@ -20,6 +20,7 @@ pub(super) static LEASE: Path = Path {
     during_partition: "One machine has none inside. A worker that never hears the answer loses \
                        nothing: the leases end and the jobs are tried again, counted as crashes.",
     later: "A lease that ends without a word gives the job back.",
+    watch: &[metric::QUEUE_WORKERS, metric::KIND_WAIT, metric::QUEUE_EVENTS, metric::TIMERS_DUE],
     curl: "curl http://127.0.0.1:7480/v1/queues/mail/lease --json '{\"worker\":\"w1\",\"max\":10}'",
     facts: facts::LEASE,
     ..WRITE
@@ -43,6 +44,19 @@ pub(super) static COMPLETE: Path = Path {
     defaults: Settings::natural_write().with_priority(Priority::Critical),
     facts: facts::COMPLETE,
     ..WRITE
+};
+
+pub(super) static COMPLETE_MANY: Path = Path {
+    name: "jobs.complete_many",
+    route: "POST /v1/queues/{q}/complete",
+    user_action: "A worker has done the jobs that it was given together.",
+    promise: "Each job is completed for itself, as if alone, and answered in its place: that one \
+              lease has ended changes nothing for the others.",
+    kept: "One request for many jobs; those of a partition share its record.",
+    given_up: "All or none: each has its own lease.",
+    curl: "curl http://127.0.0.1:7480/v1/queues/mail/complete \\\n  \
+           --json \"{\\\"jobs\\\":[{\\\"job\\\":\\\"$JOB\\\",\\\"lease\\\":\\\"$LEASE\\\"}]}\"",
+    ..COMPLETE
 };
 
 pub(super) static FAIL: Path = Path {

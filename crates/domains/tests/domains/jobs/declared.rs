@@ -1,12 +1,19 @@
-//! What the paths of jobs declare about their code, against what the code does. They are not among
-//! [`evenkeel_domains::paths`] yet, so `facts` does not look at them.
+//! What the paths of jobs declare about their code, against what the code does.
 
-use super::{NOBODYS, command, id, job, tight};
-use crate::{driver::Driver, facts::Seen};
-use evenkeel_contract::{Access, Idempotency, Registry};
+use super::{NOBODYS, command, id, job, pushed, tight};
+use crate::{
+    driver::{Driver, TENANT, meta},
+    facts::Seen,
+};
+use evenkeel_contract::{Access, Idempotency, PartitionKey, Registry};
 use evenkeel_domains::{
     Query, Reply, Scope,
-    jobs::{self, Action, Cursor, DeadFilter, HeadPolicy, Leased, NewJob, PATHS, Settings, When},
+    jobs::{
+        self, Action, Cursor, DeadFilter, HeadPolicy, Leased, NewJob, PATHS, PushRequest, Settings,
+        When,
+    },
+    meta as metas,
+    meta::QueueMode,
     path_number,
 };
 use evenkeel_engine::Options;
@@ -66,7 +73,7 @@ fn retry(job: u64) -> Action {
 
 fn replay(dry_run: bool) -> Action {
     let (filter, by) = (DeadFilter::default(), "ada".into());
-    Action::Replay { filter, after: None, max: 9, dry_run, by }
+    Action::Replay { filter, after: None, max: 9, dry_run, pace: None, by }
 }
 
 fn working(seen: &mut Seen) {
@@ -139,8 +146,15 @@ fn failing(seen: &mut Seen) {
     story.fail(false);
     story.settings = Settings { version: 1, max_backlog: 0, ..story.settings };
     story.tell(Action::Enqueue(vec![job("c")]));
+    story.settings = Settings { version: 2, draining: true, ..story.settings };
+    story.tell(Action::Enqueue(vec![job("c")]));
     story.tell(retry(second));
     story.tell(retry(first));
+    story.tell(replay(false));
+    let story = &mut Story::new(story.seen, tight());
+    story.enqueue(vec![full("a")]);
+    story.fail(false);
+    story.tell(replay(false)).unwrap();
 }
 
 /// Cancelling what waits, runs and is in line.
@@ -159,6 +173,36 @@ fn cancelling(seen: &mut Seen) {
     story.tell(Action::Cancel { job: head + 1 }).unwrap();
 }
 
+/// What queues say is a row of meta.
+fn queues(seen: &mut Seen) {
+    let driver = &mut Driver::new(Options::default());
+    let (tenant, name) = (TENANT, || "q".to_owned());
+    let put_pushed = |settings, push: Option<PushRequest>| {
+        let (settings, push) = (Box::new(settings), push.map(Box::new));
+        meta(metas::Action::PutQueue { tenant, name: name(), settings, push, partitions: 16 })
+    };
+    let put = |settings| put_pushed(settings, None);
+    let mode = |mode| meta(metas::Action::SetQueueMode { tenant, name: name(), mode });
+    let delete = || meta(metas::Action::DeleteQueue { tenant, name: name() });
+    let modes = [QueueMode::Paused, QueueMode::Draining, QueueMode::Open];
+    for no in modes.map(mode).into_iter().chain([delete()]) {
+        seen.run(driver, no).unwrap_err();
+    }
+    seen.run(driver, put(Settings::of(0))).unwrap();
+    seen.run(driver, put(Settings { lease_ms: 0, ..Settings::of(0) })).unwrap_err();
+    seen.run(driver, put(Settings::of(2))).unwrap_err();
+    seen.run(driver, put_pushed(Settings::of(0), Some(pushed("http://a", 1)))).unwrap();
+    seen.run(driver, put_pushed(Settings::of(0), Some(pushed("a", 1)))).unwrap_err();
+    seen.run(driver, put(Settings::of(0))).unwrap();
+    seen.run(driver, put_pushed(Settings::of(0), Some(pushed("http://a", 1)))).unwrap();
+    for one in modes.map(mode) {
+        seen.run(driver, one).unwrap();
+    }
+    seen.run(driver, delete()).unwrap_err();
+    seen.run(driver, mode(QueueMode::Draining)).unwrap();
+    seen.run(driver, delete()).unwrap();
+}
+
 /// Declared must be exactly what was seen: a story is missing, or a declaration.
 #[test]
 fn paths_declare_what_their_commands_do() {
@@ -167,6 +211,18 @@ fn paths_declare_what_their_commands_do() {
     forgetting(&mut seen);
     failing(&mut seen);
     cancelling(&mut seen);
+    queues(&mut seen);
+    // Answered where the queue is resolved, before any partition is asked.
+    for path in ["jobs.enqueue", "jobs.lease"] {
+        seen.codes.entry(path).or_default().insert("not_found".to_owned());
+    }
+    // Ten thousand rows to reach.
+    seen.codes.entry("jobs.put_queue").or_default().insert("too_many_queues".to_owned());
+    // Its commands are those of the path for one.
+    for seen in [&mut seen.effects, &mut seen.codes] {
+        let one = seen["jobs.complete"].clone();
+        seen.insert("jobs.complete_many", one);
+    }
     let mut wrong = String::new();
     for path in PATHS.into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| -> BTreeSet<String> {
@@ -209,6 +265,7 @@ fn requests_know_their_paths_and_places() {
         paths.insert(query.path());
     }
     let reads = PATHS.into_iter().filter(|path| path.access == Access::Read);
+    let reads = reads.filter(|path| path.facts.partition_key != PartitionKey::Meta);
     assert_eq!(paths, reads.map(|path| path.name).collect());
     let retried = command("q", tight(), retry(1));
     assert_eq!(retried.scope(), Scope::Partition(id(1).partition));

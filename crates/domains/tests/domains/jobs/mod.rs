@@ -1,6 +1,7 @@
 //! Jobs, through the engine that runs them.
 
 mod declared;
+mod elsewhere;
 mod heavy;
 mod model;
 mod order;
@@ -12,7 +13,8 @@ use crate::driver::{Driver, ID, TENANT};
 use evenkeel_domains::{
     Command, Found, Query, Refusal, Reply,
     jobs::{
-        self, Action, Enqueued, JobDetail, JobId, LeaseId, Leased, NewJob, Settings, State, When,
+        self, Action, Enqueued, JobDetail, JobId, LeaseId, Leased, NewJob, PushRequest, PushSecret,
+        Settings, State, When,
     },
 };
 use evenkeel_engine::{Failure, Stop};
@@ -52,6 +54,12 @@ pub(crate) fn job(kind: &str) -> NewJob {
         after: Vec::new(),
         trace: None,
     }
+}
+
+/// Has jobs be sent there, signed with a secret of this byte.
+pub(crate) fn pushed(url: &str, byte: u8) -> PushRequest {
+    let secret = Some(PushSecret::new(vec![byte; 24]).unwrap());
+    PushRequest { url: url.to_owned(), secret, timeout_ms: 1_000, concurrency_max: 8 }
 }
 
 pub(crate) fn in_order(kind: &str, key: &str) -> NewJob {

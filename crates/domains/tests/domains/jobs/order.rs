@@ -2,7 +2,7 @@
 
 use super::{Desk, in_order, job, standing, tight};
 use evenkeel_domains::jobs::{
-    Action, HeadPolicy, NewJob, Refusal, Settings, State, WaitingFor, When,
+    Action, Found, HeadPolicy, NewJob, Query, Refusal, Settings, State, WaitingFor, When,
 };
 
 fn desk(head: HeadPolicy) -> Desk {
@@ -148,6 +148,36 @@ fn nothing_runs_after_a_gap() {
     desk.ask(Action::Retry { job: line[5], by: "ada".into() }).unwrap();
     desk.complete(&fresh).unwrap();
     assert_eq!(desk.leased(9), [line[5]]);
+}
+
+/// Some of them were dead before their turn came: under the policy that blocked, nothing passed them.
+#[test]
+fn a_dead_letter_dies_once() {
+    for dead_before in 1..80 {
+        let mut desk = desk(HeadPolicy::Block);
+        let cause = desk.enqueue(job("cause"));
+        let line: Vec<u64> = (0..80)
+            .map(|place| {
+                let after = if place == dead_before { vec![super::id(cause)] } else { Vec::new() };
+                desk.enqueue(NewJob { after, ..in_order("step", "o") })
+            })
+            .collect();
+        desk.ask(Action::Cancel { job: cause }).unwrap();
+        let early = desk.get(line[dead_before]).unwrap().job;
+        assert_eq!(early.state, State::Dead);
+        desk.set(|settings| settings.head = HeadPolicy::DeadLetter);
+        let leased = desk.lease(9).remove(0);
+        assert_eq!(leased.job, line[0]);
+        desk.driver.pass(10);
+        desk.fail(&leased, false).unwrap();
+        desk.driver.settle();
+        assert!(line.iter().all(|job| desk.state(*job) == Some(State::Dead)), "{dead_before}");
+        let queue = Query::Queue { queue: "q".into(), after: None };
+        let Found::Queue(view) = desk.query(&queue).unwrap() else { panic!("a queue") };
+        assert_eq!(view.totals.died, 80, "with the dead one at place {dead_before}");
+        let late = desk.get(line[dead_before]).unwrap().job;
+        assert_eq!((late.at, late.error), (early.at, early.error), "it died then, of that");
+    }
 }
 
 /// A job that comes back before the head, which a worker has: whoever else leaves the line, the head

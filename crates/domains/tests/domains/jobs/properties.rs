@@ -188,7 +188,7 @@ impl Run {
                 let filter = DeadFilter { kind, ..DeadFilter::default() };
                 let (after, max, dry_run) = (None, *max, *dry_run);
                 let by = "ada".into();
-                self.ask(*queue, Action::Replay { filter, after, max, dry_run, by });
+                self.ask(*queue, Action::Replay { filter, after, max, dry_run, pace: None, by });
             }
             Step::Set(queue, change) => {
                 let settings = &mut self.settings[*queue];
@@ -305,7 +305,8 @@ impl Run {
         for job in self.model.jobs.values().filter(|job| job.queue == name) {
             kinds.entry(job.new.kind.clone()).or_default()[job.state as usize] += 1;
         }
-        assert_eq!(view.kinds, kinds.into_iter().collect::<Vec<_>>());
+        let counted = view.kinds.iter().map(|(name, kind)| (name.clone(), kind.counts));
+        assert_eq!(counted.collect::<Vec<_>>(), kinds.into_iter().collect::<Vec<_>>());
         assert_eq!(view.counts, State::ALL.map(|state| self.model.count(name, &[state])));
         assert_eq!(view.totals, queue.totals);
         let ready = self.model.in_state(name, State::Ready);
@@ -409,7 +410,7 @@ proptest! {
         // And a follower that has only read the log is at the same state.
         let state = evenkeel_state::State::open(&Store::memory().unwrap(), ID).unwrap();
         let mut follower: Partition<evenkeel_domains::Domains, u64, u64> =
-            Partition::new(ID, evenkeel_domains::Domains, Options::default(), state);
+            Partition::new(ID, evenkeel_domains::Domains::default(), Options::default(), state);
         run.driver.log.iter().for_each(|record| follower.follow(record).unwrap());
         prop_assert_eq!(
             follower.state_hash().unwrap(),

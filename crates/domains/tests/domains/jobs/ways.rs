@@ -1,10 +1,10 @@
 //! A job's ways through its states, one at a time.
 
 use super::{Desk, NOBODYS, id, job, standing, tight};
-use crate::driver::ID;
 use evenkeel_domains::jobs::{
     Action, Cursor, DeadFilter, EVENT_RETENTION_MS, Found, JobId, LeaseId, Leased, NewJob, Query,
-    QueueEvent, Refusal, Reply, Settings, State, WaitingFor, When,
+    QueueEvent, Refusal, Reply, Settings, State, WaitingFor, When, all_readiness, readiness,
+    readiness_of,
 };
 
 #[test]
@@ -297,38 +297,40 @@ fn a_job_is_not_started_before_its_time() {
     assert_eq!(desk.leased(1), [number]);
 }
 
-/// Who waits for work is woken when there is more of it, and only then.
+/// Whoever leads workers is told what there is to lease whenever that changes, and whenever jobs come
+/// or go.
 #[test]
-fn more_to_lease_is_told() {
+fn what_there_is_to_lease_is_told() {
     let mut desk = Desk::new(Settings { concurrency_limit: Some(1), ..tight() });
-    desk.enqueue(NewJob { when: When::DelayMs(100), ..job("late") });
-    assert_eq!(desk.driver.changed, [], "nothing can be leased yet");
-    let query = Query::Queue { queue: "q".into(), after: None };
-    let Ok(Found::Queue(queue)) = desk.query(&query) else { panic!() };
-    let told = |desk: &mut Desk| {
+    let leasable = |desk: &mut Desk| {
         let told = std::mem::take(&mut desk.driver.changed);
-        assert!(told.iter().all(|entity| Some(*entity) == queue.entity));
-        !told.is_empty()
+        let entity = *told.last()?;
+        let found = readiness(&desk.driver.partition.view(), entity).unwrap().unwrap();
+        let named = readiness_of(&desk.driver.partition.view(), found.tenant, "q").unwrap();
+        assert_eq!(named.as_ref(), Some(&found));
+        assert_eq!(all_readiness(&desk.driver.partition.view()).unwrap(), [found.clone()]);
+        Some(found.next.leasable)
     };
+    desk.enqueue(NewJob { when: When::DelayMs(100), ..job("late") });
+    assert_eq!(leasable(&mut desk), Some(0), "one has come, which is not due");
     desk.driver.pass(100);
-    assert!(told(&mut desk), "it is due");
+    assert_eq!(leasable(&mut desk), Some(1), "it is due");
     let leased = desk.lease(1).remove(0);
+    assert_eq!(leasable(&mut desk), Some(0));
     desk.enqueue(job("next"));
-    assert!(!told(&mut desk), "there is no slot for it");
+    assert_eq!(leasable(&mut desk), Some(0), "there is no slot for it");
+    let (job_id, lease) = (leased.job, leased.lease);
+    desk.ask(Action::Extend { job: job_id, lease, lease_ms: 50 }).unwrap();
+    desk.ask(Action::Progress { job: job_id, lease, progress: "half".into() }).unwrap();
+    assert_eq!(leasable(&mut desk), None, "nothing has come or gone");
     desk.complete(&leased).unwrap();
-    assert!(told(&mut desk), "now there is");
-    desk.set(|settings| settings.concurrency_limit = None);
-    desk.enqueue(job("next"));
-    assert!(told(&mut desk));
-    desk.lease(1);
-    assert!(!told(&mut desk), "what is left is less, and known");
+    assert_eq!(leasable(&mut desk), Some(1), "now there is a slot");
     desk.set(|settings| settings.paused = true);
     desk.lease(1);
-    desk.enqueue(job("next"));
-    assert!(!told(&mut desk), "the queue is paused");
+    assert_eq!(leasable(&mut desk), Some(0), "the queue is paused");
     desk.set(|settings| settings.paused = false);
-    desk.enqueue(job("next"));
-    assert!(told(&mut desk));
+    desk.ask(Action::Lease { worker: "w".into(), max: 0, lease_ms: None }).unwrap();
+    assert_eq!(leasable(&mut desk), Some(1), "the settings alone tell");
 }
 
 #[test]
@@ -358,8 +360,8 @@ fn a_job_runs_after_those_that_it_names() {
 fn what_can_never_be_done_is_not_waited_for() {
     let mut desk = Desk::new(tight());
     let after = |id| Action::Enqueue(vec![NewJob { after: vec![id], ..job("next") }]);
-    let elsewhere = JobId { partition: ID.0 + 1, number: 1 };
-    for unknown in [id(1), elsewhere] {
+    let nowhere = JobId { partition: 16, number: 1 };
+    for unknown in [id(1), nowhere] {
         assert_eq!(desk.ask(after(unknown)), Err(Refusal::NoAfter(unknown)));
     }
     let first = desk.enqueue(job("first"));
@@ -385,7 +387,7 @@ fn dead_letters_are_replayed_by_what_they_are() {
     }
     let ask = |desk: &mut Desk, filter: DeadFilter, after, max, dry_run| {
         let by = "ada".to_owned();
-        match desk.ask(Action::Replay { filter, after, max, dry_run, by }).unwrap() {
+        match desk.ask(Action::Replay { filter, after, max, dry_run, pace: None, by }).unwrap() {
             Reply::Replayed(replayed) => (replayed.jobs, replayed.next),
             other => panic!("{other:?}"),
         }
@@ -423,7 +425,7 @@ fn a_replay_goes_on_and_stops_where_it_is_told_to() {
     }
     let replay = |max, after, dry_run| {
         let (filter, by) = (DeadFilter::default(), "ada".to_owned());
-        Action::Replay { filter, after, max, dry_run, by }
+        Action::Replay { filter, after, max, dry_run, pace: None, by }
     };
     // All of them died at one time.
     let (mut after, mut seen) = (None, Vec::new());

@@ -37,7 +37,7 @@ impl Limits {
         let store = Store::memory().unwrap();
         let state = State::open(&store, ID).unwrap();
         let mut driver = Driver::new(Options::default());
-        driver.partition = Partition::new(ID, Domains, Options::default(), state);
+        driver.partition = Partition::new(ID, Domains::default(), Options::default(), state);
         log.iter().for_each(|record| driver.partition.follow(record).unwrap());
         (driver.log, driver.store, driver.now) = (log, store, now);
         driver.partition.announce(now);

@@ -125,7 +125,11 @@ impl Model {
             self.jobs.iter().filter(|(_, job)| waits(job)).map(|(number, _)| *number).collect();
         for waiter in waiters {
             if !done {
-                self.die(waiter, "a job that it was to run after was cancelled or forgotten");
+                let of = super::super::id(number);
+                let error = format!(
+                    "job {of}, which it was to run after, was cancelled or forgotten, or never was"
+                );
+                self.die(waiter, &error);
                 continue;
             }
             self.job(waiter).pending.remove(&number);
