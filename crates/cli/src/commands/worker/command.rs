@@ -49,7 +49,7 @@ impl Running {
     pub(super) fn start(
         command: &str,
         variables: &[(&str, &str)],
-        payload: String,
+        payload: &str,
         out_bytes_max: usize,
         guard: Arc<Guard>,
     ) -> io::Result<Self> {
@@ -168,7 +168,7 @@ mod tests {
 
     fn start(command: &str, payload: &str) -> Running {
         let guard = Arc::new(Guard::start().unwrap());
-        Running::start(command, &[("NAME", "a b")], payload.to_owned(), 1_000, guard).unwrap()
+        Running::start(command, &[("NAME", "a b")], payload, 1_000, guard).unwrap()
     }
 
     async fn run(command: &str, payload: &str) -> (Option<i32>, Output) {
