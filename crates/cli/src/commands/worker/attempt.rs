@@ -94,7 +94,7 @@ fn start(worker: &Worker, job: &Job) -> std::io::Result<Running> {
         ("EVENKEEL_LEASE", &job.lease),
     ];
     variables.extend(job.traceparent.as_deref().map(|trace| ("TRACEPARENT", trace)));
-    let payload = job.payload.get().to_owned();
+    let payload = job.payload.get();
     let guard = Arc::clone(&worker.guard);
     Running::start(&worker.command, &variables, payload, worker.result_bytes_max, guard)
 }

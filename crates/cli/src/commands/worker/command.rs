@@ -21,6 +21,10 @@ const CHUNK_BYTES: usize = 8 * 1_024;
 /// How long output may still come after the command itself has ended.
 const DRAIN: Duration = Duration::from_millis(500);
 
+/// Becomes the command, which is its `$0`, once it is told to on stdin; what follows there is the
+/// command's. A worker that is killed before it has told its guard tells nobody, and nothing is run.
+const BEGIN: &str = r#"read -r go && exec sh -c "$0""#;
+
 /// What a command wrote.
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -45,12 +49,12 @@ impl Running {
     pub(super) fn start(
         command: &str,
         variables: &[(&str, &str)],
-        payload: String,
+        payload: &str,
         out_bytes_max: usize,
         guard: Arc<Guard>,
     ) -> io::Result<Self> {
         let mut child = Command::new("sh")
-            .args(["-c", command])
+            .args(["-c", BEGIN, command])
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -62,8 +66,9 @@ impl Running {
         let group = pid.ok_or_else(|| io::Error::other("it has no process id"))?;
         guard.watch(group);
         if let Some(mut stdin) = child.stdin.take() {
+            let told = format!("go\n{payload}");
             // A command that does not want to know closes it, which is its own affair.
-            tokio::spawn(async move { _ = stdin.write_all(payload.as_bytes()).await });
+            tokio::spawn(async move { _ = stdin.write_all(told.as_bytes()).await });
         }
         let out = Arc::new(Mutex::new(Head { bytes: Vec::new(), max: out_bytes_max, whole: true }));
         let err = Arc::new(Mutex::new(Tail::default()));
@@ -163,7 +168,7 @@ mod tests {
 
     fn start(command: &str, payload: &str) -> Running {
         let guard = Arc::new(Guard::start().unwrap());
-        Running::start(command, &[("NAME", "a b")], payload.to_owned(), 1_000, guard).unwrap()
+        Running::start(command, &[("NAME", "a b")], payload, 1_000, guard).unwrap()
     }
 
     async fn run(command: &str, payload: &str) -> (Option<i32>, Output) {
