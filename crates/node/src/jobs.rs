@@ -19,7 +19,7 @@ use evenkeel_domains::{
 };
 use evenkeel_engine::Failure;
 use evenkeel_log::{Files, PartitionId};
-use ready::Answer;
+use ready::{Answer, Promise};
 use std::{
     collections::{BTreeMap, hash_map::RandomState},
     future::Future,
@@ -140,17 +140,20 @@ impl<F: Files> Node<F> {
                 return Err(self.refusal(tenant, queue, &settings, no));
             }
             let want = (*max).clamp(1, LEASE_JOBS_MAX) as u64;
-            let (led, place) = match self.0.ready.ask(tenant.id, queue, want, before.take()) {
-                Answer::Led(led) => (led, None),
+            let (promise, place) = match self.0.ready.ask(tenant.id, queue, want, before.take()) {
+                Answer::Led(promise) => (promise, None),
                 Answer::Full => return Err(Failure::Overloaded.into()),
                 Answer::Wait(place, led) => tokio::select! {
                     biased;
-                    led = led => (led.unwrap_or_default(), Some(place)),
+                    promise = led => {
+                        let promise = promise.expect("who has a place is not forgotten");
+                        (promise, Some(place))
+                    }
                     () = tokio::time::sleep_until(until) => return Ok(self.nothing()),
                     () = &mut ended => return Ok(self.nothing()),
                 },
             };
-            let called = self.take(tenant, request, &settings, led, &options).await?;
+            let called = self.take(tenant, request, &settings, promise, &options).await?;
             if !called.answer.is_empty() || Instant::now() >= until {
                 return Ok(called);
             }
@@ -164,11 +167,10 @@ impl<F: Files> Node<F> {
         tenant: &Tenant,
         request: &LeaseRequest,
         settings: &Settings,
-        led: Vec<(PartitionId, u64)>,
+        promise: Promise,
         options: &CallOptions,
     ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
         let LeaseRequest { queue, worker, lease_ms, .. } = request;
-        let promise = self.0.ready.promise(tenant.id, queue, led);
         let mut commands = Vec::with_capacity(promise.led.len());
         for (partition, count) in &promise.led {
             let max = u32::try_from(*count).expect("no more than a lease has");

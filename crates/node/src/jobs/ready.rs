@@ -4,7 +4,7 @@
 //! is led to partitions that have some, and the jobs that it was led to count as gone until the owner
 //! says otherwise. So a number here may be too large for a moment, and then a worker finds less and
 //! waits on at its old place. It is never too small for long: what a worker was led to and did not ask
-//! for is given back, and everything else that makes jobs ready is a record. A worker that waits costs
+//! for is given back, be it that its wait ended or it went just when it was led; and everything else that makes jobs ready is a record. A worker that waits costs
 //! nothing, and the one that has waited longest is woken first.
 
 use evenkeel_domains::jobs::{ByState, Readiness, State, Totals};
@@ -53,7 +53,9 @@ struct Line {
 
 struct Waiting {
     want: u64,
-    lead: oneshot::Sender<Led>,
+    lead: oneshot::Sender<Promise>,
+    /// What it is led to goes into this: if it never looks, that is given back.
+    promise: Promise,
 }
 
 /// How a queue is, over all partitions of this node.
@@ -129,9 +131,9 @@ impl Rate {
 /// What a worker that asks is told.
 pub(super) enum Answer {
     /// There are jobs.
-    Led(Led),
+    Led(Promise),
     /// There are none; it may wait.
-    Wait(Place, oneshot::Receiver<Led>),
+    Wait(Place, oneshot::Receiver<Promise>),
     /// As many wait as may.
     Full,
 }
@@ -202,14 +204,15 @@ impl ReadyMap {
         let line = lines.line(tenant, queue).expect("it was put there if it was not");
         let led = line.take(want);
         if !led.is_empty() {
-            return Answer::Led(led);
+            return Answer::Led(self.promise(tenant, queue, led));
         }
         if full {
             return Answer::Full;
         }
         let at = before.unwrap_or(next);
         let (lead, led) = oneshot::channel();
-        line.waiting.insert(at, Waiting { want, lead });
+        let promise = self.promise(tenant, queue, Led::new());
+        line.waiting.insert(at, Waiting { want, lead, promise });
         lines.waiting += 1;
         lines.next = next.max(at) + 1;
         let place = Place { map: self.clone(), tenant, queue: queue.to_owned(), at };
@@ -217,7 +220,7 @@ impl ReadyMap {
     }
 
     /// What a worker was led to, as something that is given back unless it is asked for.
-    pub(super) fn promise(&self, tenant: TenantId, queue: &str, led: Led) -> Promise {
+    fn promise(&self, tenant: TenantId, queue: &str, led: Led) -> Promise {
         Promise { map: self.clone(), tenant, queue: queue.to_owned(), led }
     }
 
@@ -336,13 +339,13 @@ impl Line {
     fn serve(&mut self) -> usize {
         let mut served = 0;
         while !self.ready.is_empty()
-            && let Some((_, Waiting { want, lead })) = self.waiting.pop_first()
+            && let Some((_, Waiting { want, lead, mut promise })) = self.waiting.pop_first()
         {
             served += 1;
-            let led = self.take(want);
-            if let Err(led) = lead.send(led) {
-                // It has just gone.
-                for (partition, count) in led {
+            promise.led = self.take(want);
+            if let Err(mut promise) = lead.send(promise) {
+                // It has just gone. Here, as the end of a promise takes the lock.
+                for (partition, count) in std::mem::take(&mut promise.led) {
                     *self.ready.entry(partition).or_default() += count;
                 }
             }
@@ -398,12 +401,17 @@ mod tests {
 
     fn led(map: &ReadyMap, want: u64) -> Led {
         match map.ask(TENANT, "q", want, None) {
-            Answer::Led(led) => led,
+            Answer::Led(promise) => asked(promise),
             Answer::Wait(..) | Answer::Full => Led::new(),
         }
     }
 
-    fn wait(map: &ReadyMap, want: u64) -> (Place, oneshot::Receiver<Led>) {
+    /// What it was led to is asked for.
+    fn asked(mut promise: Promise) -> Led {
+        std::mem::take(&mut promise.led)
+    }
+
+    fn wait(map: &ReadyMap, want: u64) -> (Place, oneshot::Receiver<Promise>) {
         match map.ask(TENANT, "q", want, None) {
             Answer::Wait(place, led) => (place, led),
             Answer::Led(_) | Answer::Full => panic!("there is nothing"),
@@ -431,8 +439,8 @@ mod tests {
         let (_fourth, mut four) = wait(&map, 1);
         drop(gone);
         learn(&map, 1, 2);
-        assert_eq!(one.try_recv(), Ok(vec![(PartitionId(1), 1)]));
-        assert_eq!(three.try_recv(), Ok(vec![(PartitionId(1), 1)]));
+        assert_eq!(one.try_recv().map(asked), Ok(vec![(PartitionId(1), 1)]));
+        assert_eq!(three.try_recv().map(asked), Ok(vec![(PartitionId(1), 1)]));
         assert!(four.try_recv().is_err());
         assert_eq!(map.lines().waiting, 1);
     }
@@ -442,13 +450,28 @@ mod tests {
         let map = ReadyMap::default();
         let (_place, mut led) = wait(&map, 1);
         learn(&map, 1, 1);
-        let promise = map.promise(TENANT, "q", led.try_recv().unwrap());
+        let promise = led.try_recv().unwrap();
         let (_next, mut next) = wait(&map, 5);
         drop(promise);
-        assert_eq!(next.try_recv(), Ok(vec![(PartitionId(1), 1)]));
+        assert_eq!(next.try_recv().map(asked), Ok(vec![(PartitionId(1), 1)]));
         map.promise(TENANT, "q", vec![(PartitionId(1), 1)]).settle(Led::new());
         let (_last, mut last) = wait(&map, 1);
         assert!(last.try_recv().is_err());
+    }
+
+    #[test]
+    fn who_goes_just_when_it_is_led_leaves_that_to_the_next() {
+        let map = ReadyMap::default();
+        let (place, lead) = wait(&map, 1);
+        learn(&map, 1, 1);
+        // Its wait has ended, or its connection: it never looks.
+        drop((place, lead));
+        assert_eq!(led(&map, 1), [(PartitionId(1), 1)]);
+        let (place, lead) = wait(&map, 1);
+        let (_next, mut next) = wait(&map, 1);
+        learn(&map, 2, 1);
+        drop((place, lead));
+        assert_eq!(next.try_recv().map(asked), Ok(vec![(PartitionId(2), 1)]));
     }
 
     #[test]
@@ -457,10 +480,11 @@ mod tests {
         let (first, mut one) = wait(&map, 1);
         let (_second, mut two) = wait(&map, 1);
         learn(&map, 1, 1);
-        one.try_recv().unwrap();
+        asked(one.try_recv().unwrap());
         let Answer::Wait(_again, mut one) = map.ask(TENANT, "q", 1, Some(first)) else { panic!() };
         learn(&map, 1, 1);
-        assert!(one.try_recv().is_ok() && two.try_recv().is_err());
+        assert_eq!(one.try_recv().map(asked), Ok(vec![(PartitionId(1), 1)]));
+        assert!(two.try_recv().is_err());
     }
 
     #[test]

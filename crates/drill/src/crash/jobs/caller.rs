@@ -8,7 +8,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 
 /// Before somebody asks again.
-const RETRY: Duration = Duration::from_millis(10);
+const RETRY: Duration = Duration::from_millis(25);
 
 pub(super) struct Caller {
     pub(super) id: u64,

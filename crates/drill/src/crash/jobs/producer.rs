@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Between two requests.
-const PACE: Duration = Duration::from_millis(25);
+const PACE: Duration = Duration::from_millis(40);
 /// Ordering keys in use, and unique keys.
 const KEYS: u32 = 6;
 /// Whoever rings asks so often whether it was heard, and for so long.

@@ -11,10 +11,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// How long one waits for jobs: until when there are kills no longer than a life of the server, at
 /// most; and then for so long that it is judged if it was in vain.
-const WAITS_MS: [u64; 4] = [0, 50, 150, 300];
+const WAITS_MS: [u64; 4] = [0, 100, 200, 300];
 const LONG_WAIT_MS: u64 = 1_500;
 /// Whoever asks without waiting, and in vain, asks again after this.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(30);
 /// Until a worker that died is replaced.
 const REPLACED_MS: std::ops::Range<u64> = 20..120;
 
