@@ -286,6 +286,19 @@ fn an_extension_is_live_for_as_long_as_it_says() {
 }
 
 #[test]
+fn an_extension_is_not_clamped() {
+    for (until_ms, valid) in [(250, true), (249, false)] {
+        let mut told = Told::new();
+        told.enqueue(10, "0.1");
+        told.lease(1, 20, "0.1", lease(1, 1));
+        let (state, cancel, at_ms) = (State::Leased, false, Some(50));
+        let extended = Outcome::Stands { state, until_ms, cancel, at_ms };
+        told.say(50, "0.1", lease(1, 1), Word::Extend { lease_ms: 200 }, extended);
+        assert_eq!(told.is_valid(), valid);
+    }
+}
+
+#[test]
 fn slots_are_live_leases() {
     for (limit, valid) in [(2, true), (1, false)] {
         let mut told = Told::new();
@@ -328,7 +341,7 @@ fn a_stale_lease_changes_nothing() {
     again.complete(60, "0.1", lease(1, 1));
     assert!(again.is_valid());
     let extended = stands(60, State::Leased);
-    again.say(60, "0.1", lease(1, 1), Word::Extend { lease_ms: 9 }, extended);
+    again.say(60, "0.1", lease(1, 1), Word::Extend { lease_ms: 0 }, extended);
     again.finds("its worker had said Complete");
 }
 

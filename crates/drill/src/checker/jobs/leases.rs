@@ -111,6 +111,16 @@ fn word(book: &Book<'_>, index: usize, operation: &Operation) -> Option<Violatio
     let Request::Word { job, lease, word } = &operation.request else { return None };
     let held = book.of_job(job).find(|held| held.given.lease == *lease)?;
     match operation.outcome()? {
+        Outcome::Stands { at_ms: Some(at_ms), until_ms, .. } if matches!(word, Word::Extend { lease_ms } if *until_ms != at_ms + lease_ms) => {
+            Some(violation(
+                format!("worker {}", held.client),
+                format!(
+                    "an extension is as long as asked or refused, but {word:?} at {at_ms} ms was \
+                     granted until {until_ms} ms."
+                ),
+                [held.operation, index],
+            ))
+        }
         Outcome::Stands { at_ms, .. } => {
             // Not sooner, if it is not said when.
             let at_ms = at_ms.unwrap_or(operation.called_ms);
