@@ -120,13 +120,29 @@ impl<A: App, T, R> Partition<A, T, R> {
         let is_full = is_full(commands, tx.bytes());
         let layer = tx.finish();
         self.store_failed |= unreadable;
-        waiting.reads.append(&mut self.reads);
-        waiting.touched.sort_unstable();
-        waiting.touched.dedup();
         self.buffered = goes_on || !buffered.is_empty();
         self.outputs.append(&mut buffered);
         let may_linger = commands > 0 && !is_full && now < due && !self.checkpoint_wanted;
-        if may_linger && waiting.is_empty() && waiting.mail.done.is_empty() && !layer.is_empty() {
+        self.close_batch((since, due, now), may_linger.then_some(commands), layer, waiting);
+    }
+
+    /// Leaves a decided batch open for more, after so many commands, if it may be and nobody waits for
+    /// it; else submits it.
+    fn close_batch(
+        &mut self,
+        (since, due, now): (Time, Time, Time),
+        may_linger: Option<usize>,
+        layer: Layer,
+        mut waiting: Waiting<A, T, R>,
+    ) {
+        waiting.reads.append(&mut self.reads);
+        waiting.touched.sort_unstable();
+        waiting.touched.dedup();
+        if let Some(commands) = may_linger
+            && waiting.is_empty()
+            && waiting.mail.done.is_empty()
+            && !layer.is_empty()
+        {
             let Waiting { touched, mail, .. } = waiting;
             self.open = Some(Open { since, due, layer, touched, mail, commands });
         } else {

@@ -27,7 +27,6 @@ use std::{
     pin::pin,
     time::Duration,
 };
-use tokio::time::Instant;
 
 /// A worker's request for jobs.
 #[derive(Debug, Clone)]
@@ -132,7 +131,7 @@ impl<F: Files> Node<F> {
     ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
         let LeaseRequest { queue, max, wait, lease_ms, .. } = request;
         let mut ended = pin!(ended);
-        let until = Instant::now() + *wait;
+        let mut waited = pin!(tokio::time::sleep(*wait));
         let mut before = None;
         loop {
             let settings = self.queue_settings(tenant, queue)?;
@@ -149,12 +148,12 @@ impl<F: Files> Node<F> {
                         let promise = promise.expect("who has a place is not forgotten");
                         (promise, Some(place))
                     }
-                    () = tokio::time::sleep_until(until) => return Ok(self.nothing()),
+                    () = &mut waited => return Ok(self.nothing()),
                     () = &mut ended => return Ok(self.nothing()),
                 },
             };
             let called = self.take(tenant, request, &settings, promise, &options).await?;
-            if !called.answer.is_empty() || Instant::now() >= until {
+            if !called.answer.is_empty() || waited.is_elapsed() {
                 return Ok(called);
             }
             before = place;

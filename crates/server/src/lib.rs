@@ -23,6 +23,7 @@ mod json;
 mod keys;
 mod limits;
 mod meters;
+mod names;
 mod openapi;
 mod ops;
 mod options;

@@ -15,7 +15,8 @@ use evenkeel_domains::{
     jobs::{self, Action as JobAction, NewJob, Settings, When},
     limits::{self, Algorithm, LeaseId, Policy},
     meta as metas,
-    reservations::{Action, Late, Places, Spec},
+    reservations::{Action, HoldChange, Late, Places, Spec},
+    rules::Rule,
     schedules::{self as products, Action as ScheduleAction, Missed},
     table_name,
 };
@@ -224,6 +225,15 @@ fn told_of_jobs() -> Driver {
     };
     desk.driver.ask(put(settings.clone(), push(1)), None).unwrap();
     desk.driver.ask(put(settings, push(2)), None).unwrap();
+    let rule = Rule {
+        on: HoldChange::Confirmed,
+        resource: Some("gig-*".into()),
+        queue: "q".into(),
+        kind: "receipt".into(),
+        priority: 4,
+    };
+    let rules = metas::Action::SetRules(vec![("default".into(), vec![rule])]);
+    desk.driver.ask(meta(rules), None).unwrap();
     let version = desk.driver.now.0 + 1;
     let (name, reason) = ("q".to_owned(), "answered 410 Gone".to_owned());
     let disable = metas::Action::DisablePush { tenant: TENANT, name, version, reason };

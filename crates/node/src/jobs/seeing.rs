@@ -257,7 +257,7 @@ impl<F: Files> Node<F> {
     ) -> Result<Called<ReplayPage>, NodeError> {
         let settings = self.queue_settings(tenant, queue)?;
         let time_ms = self.deadline_ms("jobs.replay", options.deadline) / 2;
-        let began = tokio::time::Instant::now();
+        let until = self.now().plus_ms(time_ms);
         let mut partitions =
             places(&tenant.name, queue, &settings, self.0.partitions).collect::<Vec<_>>();
         let first = ReplayPlace {
@@ -307,8 +307,7 @@ impl<F: Files> Node<F> {
                 let Some(partition) = rest.next() else { return all.done(page) };
                 at.partition = partition;
             }
-            let late = began.elapsed() >= Duration::from_millis(time_ms);
-            if page.jobs.len() == REPLAY_MAX || late {
+            if page.jobs.len() == REPLAY_MAX || self.now() >= until {
                 page.next = Some(at);
                 return all.done(page);
             }

@@ -1,20 +1,9 @@
 //! Which job or queue is meant, and what a no about one is answered with.
 
-use crate::{
-    call::Call,
-    code::Code,
-    problem::Problem,
-    text::{cut, is_name, percent_decoded},
-};
-use evenkeel_contract::nearest;
+use crate::{call::Call, code::Code, names::meant, problem::Problem, text::percent_decoded};
 use evenkeel_domains::jobs::{JobId, Refusal};
 use evenkeel_engine::TenantId;
 use evenkeel_node::{MetaView, NodeError};
-use std::ops::Bound;
-
-/// Queues before and after a name that is none in which the one that was meant is looked for.
-const NEIGHBOURS_MAX: usize = 250;
-const NAMED_BYTES_MAX: usize = 128;
 
 /// The job in the second place of the address.
 pub(super) fn job_of(call: &Call) -> Result<JobId, Problem> {
@@ -33,21 +22,12 @@ pub(super) fn failed(call: &Call, queue: &str, error: NodeError) -> Problem {
 
 /// There is no queue of this name; maybe another was meant.
 pub(crate) fn unknown_queue(view: &MetaView, tenant: TenantId, name: &str) -> Problem {
-    let meant = view.meta.queues.get(&tenant).and_then(|queues| {
-        let before = queues.range::<str, _>((Bound::Unbounded, Bound::Excluded(name)));
-        let after = queues.range::<str, _>((Bound::Excluded(name), Bound::Unbounded));
-        let (before, after) = (before.rev().take(NEIGHBOURS_MAX), after.take(NEIGHBOURS_MAX));
-        nearest(name, before.chain(after).map(|(name, _)| name.as_str()))
-    });
-    let named = cut(name, NAMED_BYTES_MAX);
+    let meant = view.meta.queues.get(&tenant).and_then(|queues| meant(name, queues));
     let detail = match meant {
-        Some(meant) => format!("there is no queue {named:?}; did you mean {meant:?}?"),
-        None if is_name(name) => {
-            format!("there is no queue {named:?}; PUT /v1/queues/{named} makes one")
-        }
-        None => format!("there is no queue {named:?}"),
+        Some(meant) => format!("there is no queue {name:?}; did you mean {meant:?}?"),
+        None => format!("there is no queue {name:?}; PUT /v1/queues/{name} makes one"),
     };
-    Problem::new(Code::NotFound, detail).with("queue", named.into_owned())
+    Problem::new(Code::NotFound, detail).with("queue", name)
 }
 
 /// The problem that a no of the domain is answered with.

@@ -4,17 +4,14 @@ use super::requests::{CheckItem, checked_count};
 use crate::{
     call::{Call, read},
     code::Code,
+    names::meant,
     problem::Problem,
     text::{cut, is_name},
 };
-use evenkeel_contract::nearest;
 use evenkeel_domains::limits::{Check, CheckError, Subject};
 use evenkeel_engine::TenantId;
 use evenkeel_node::MetaView;
-use std::ops::Bound;
 
-/// Limits before and after a name that is none in which the one that was meant is looked for.
-const NEIGHBOURS_MAX: usize = 250;
 const NAMED_BYTES_MAX: usize = 128;
 
 /// The checks that `items` ask for, by the policies that hold now.
@@ -54,12 +51,7 @@ fn one(view: &MetaView, tenant: TenantId, item: &CheckItem) -> Result<Check, Pro
 
 /// There is no limit of this name; maybe another was meant.
 pub(super) fn unknown(view: &MetaView, tenant: TenantId, name: &str) -> Problem {
-    let meant = view.meta.limits.get(&tenant).and_then(|limits| {
-        let before = limits.range::<str, _>((Bound::Unbounded, Bound::Excluded(name)));
-        let after = limits.range::<str, _>((Bound::Excluded(name), Bound::Unbounded));
-        let (before, after) = (before.rev().take(NEIGHBOURS_MAX), after.take(NEIGHBOURS_MAX));
-        nearest(name, before.chain(after).map(|(name, _)| name.as_str()))
-    });
+    let meant = view.meta.limits.get(&tenant).and_then(|limits| meant(name, limits));
     let named = cut(name, NAMED_BYTES_MAX);
     let detail = match meant {
         Some(meant) => format!("there is no limit {named:?}; did you mean {meant:?}?"),
