@@ -203,10 +203,10 @@ impl Told {
     }
 
     /// What a worker does downstream.
-    fn effect(&self, client: u64, request: Request) -> Outcome {
+    fn effect(&self, client: u64, request: &Request) -> Outcome {
         let operation = self.call(client, None, request.clone());
         let mut downstream = self.downstream.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = downstream.takes(&request);
+        let outcome = downstream.takes(request);
         // In the order in which they happen downstream.
         self.returns(operation, outcome.clone());
         outcome

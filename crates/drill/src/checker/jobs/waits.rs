@@ -106,11 +106,8 @@ fn at_first(book: &Book<'_>, job: &str, known: &Known<'_>) -> Option<(usize, u64
         None => (known.operation, 0),
         Some(key) => has_turn(book, job, known, key)?,
     };
-    known.work.after.is_empty().then(
-        || {
-            if turn.1 > due_ms { turn } else { (known.operation, due_ms) }
-        },
-    )
+    let since = if turn.1 > due_ms { turn } else { (known.operation, due_ms) };
+    known.work.after.is_empty().then_some(since)
 }
 
 /// Since when a job is the head of its line, if those that may be before it are known to be over.

@@ -107,7 +107,7 @@ impl Worker {
         let row = ordering_key.as_ref().unwrap_or(job);
         let effect =
             Request::Effect { job: job.clone(), lease: *lease, kind: *kind, row: row.clone() };
-        self.caller.told.effect(self.caller.id, effect)
+        self.caller.told.effect(self.caller.id, &effect)
     }
 
     async fn say(&mut self, given: &Given, word: Word) -> Outcome {
