@@ -206,7 +206,9 @@ fn decisions_know_what_meta_says_as_soon_as_it_does() {
 /// What is due when a node starts is done by what meta says, and not before that is known.
 #[test]
 fn time_does_nothing_before_meta_is_known() {
-    let machine = Machine::new();
+    let mut machine = Machine::new();
+    // Each partition on its own, and none waits for `meta`.
+    machine.options.hosts = usize::from(PARTITIONS) + 1;
     let name = name_in(0, 0);
     let due = machine.life(End::Kill, async |node| {
         put(node, &name, 10).await;
