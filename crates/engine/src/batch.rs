@@ -5,7 +5,7 @@ use crate::{
     Time,
     idempotency::{self, Found},
     in_flight::{Open, Waiting},
-    inbox,
+    inbox::{self, Arrivals},
     outbox::Lanes,
     timers,
 };
@@ -72,11 +72,10 @@ impl<A: App, T, R> Partition<A, T, R> {
             mail,
             outbox_max,
         };
-        let crowded = std::mem::take(&mut arrivals.crowded) && !mailbox.is_empty();
+        let others_first = std::mem::take(&mut arrivals.crowded) && !mailbox.is_empty();
         unreadable |= do_due(app, &mut ctx, options, timers_resume, lanes);
-        if !arrivals.is_empty() && !crowded {
-            let done = inbox::do_arrivals(app, &mut ctx, options, arrivals);
-            unreadable |= done.is_err_and(|error| error.is_store_failure());
+        if !others_first {
+            unreadable |= do_arrivals(app, &mut ctx, options, arrivals);
         }
         let decider = Decider { app, options };
         let mut delivered = Delivered { offset, at: now, replayed: false };
@@ -114,39 +113,36 @@ impl<A: App, T, R> Partition<A, T, R> {
         for request in again.into_iter().rev() {
             mailbox.push_front(request.tenant, request.priority, request);
         }
-        if lanes.may_trim() && ctx.tx.rows() > 0 {
+        let is_full = is_full(commands, ctx.tx.bytes());
+        if lanes.may_trim() && ctx.tx.rows() > 0 && ctx.tx.bytes() < options.batch_bytes_max {
             unreadable |= lanes.trim(&mut ctx, options);
         }
-        let is_full = is_full(commands, tx.bytes());
         let layer = tx.finish();
         self.store_failed |= unreadable;
-        self.buffered = goes_on || !buffered.is_empty();
-        self.outputs.append(&mut buffered);
-        let may_linger = commands > 0 && !is_full && now < due && !self.checkpoint_wanted;
-        self.close_batch((since, due, now), may_linger.then_some(commands), layer, waiting);
-    }
-
-    /// Leaves a decided batch open for more, after so many commands, if it may be and nobody waits for
-    /// it; else submits it.
-    fn close_batch(
-        &mut self,
-        (since, due, now): (Time, Time, Time),
-        may_linger: Option<usize>,
-        layer: Layer,
-        mut waiting: Waiting<A, T, R>,
-    ) {
         waiting.reads.append(&mut self.reads);
         waiting.touched.sort_unstable();
         waiting.touched.dedup();
-        if let Some(commands) = may_linger
-            && waiting.is_empty()
-            && waiting.mail.done.is_empty()
-            && !layer.is_empty()
-        {
-            let Waiting { touched, mail, .. } = waiting;
-            self.open = Some(Open { since, due, layer, touched, mail, commands });
-        } else {
-            self.submit_batch((since, now), layer, waiting);
+        self.buffered = goes_on || !buffered.is_empty();
+        self.outputs.append(&mut buffered);
+        let may_linger = commands > 0 && !is_full && now < due;
+        self.submit_or_linger((since, now, due), layer, waiting, may_linger.then_some(commands));
+    }
+
+    /// Submits a decided batch of so many commands, or leaves it open if it may linger and nobody waits.
+    fn submit_or_linger(
+        &mut self,
+        (since, now, due): (Time, Time, Time),
+        layer: Layer,
+        waiting: Waiting<A, T, R>,
+        may_linger: Option<usize>,
+    ) {
+        let nobody_waits = waiting.is_empty() && waiting.mail.done.is_empty();
+        match may_linger.filter(|_| nobody_waits && !layer.is_empty() && !self.checkpoint_wanted) {
+            Some(commands) => {
+                let Waiting { touched, mail, .. } = waiting;
+                self.open = Some(Open { since, due, layer, touched, mail, commands });
+            }
+            None => self.submit_batch((since, now), layer, waiting),
         }
     }
 
@@ -218,6 +214,17 @@ fn do_due<A: App>(
         unreadable |= lanes.trim(ctx, options);
     }
     unreadable
+}
+
+/// Does what has arrived from other partitions. Answers whether the store could not be read.
+fn do_arrivals<A: App>(
+    app: &A,
+    ctx: &mut Context<'_, '_>,
+    options: &Options,
+    arrivals: &mut Arrivals,
+) -> bool {
+    let done = inbox::do_arrivals(app, ctx, options, arrivals);
+    done.is_err_and(|error| error.is_store_failure())
 }
 
 impl<A: App, T, R> Waiting<A, T, R> {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 /// one, they are within the rows that one item may change.
 pub const ITEM_JOBS_MAX: usize = 20;
 
-/// Work that another partition sent. Stored on its way: variants are added at the end.
+/// Work that another partition sent. Stored on its way, perhaps by an older version: variants are added
+/// at the end, and what one has never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Item {
     /// Take jobs in, however many wait already. One whose unique key is taken is there already.

@@ -1,11 +1,17 @@
 //! Deliveries between partitions of one node, over the log as it is on a disk.
 
-use crate::harness::{End, Machine, PARTITIONS, TestNode, ask};
+use crate::harness::{
+    End, Machine, PARTITIONS, TestNode, ask, command, hold, name_in, put, resource,
+};
 use evenkeel_domains::{
     Command, Found, Query, Reply,
     jobs::{self, Action, JobId, LeaseId, NewJob, Settings, State, When},
+    meta,
+    reservations::{self, HoldChange, Places},
+    rules::Rule,
 };
-use evenkeel_node::{CallOptions, ReadOptions};
+use evenkeel_engine::Time;
+use evenkeel_node::{CallOptions, Clock, ReadOptions};
 
 const QUEUE: &str = "work";
 
@@ -156,5 +162,72 @@ fn rows_that_were_acknowledged_go() {
         while node.stats().log.records == records {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+/// Rules whose queue there is not: what they would enqueue is counted.
+async fn set_rules(node: &TestNode, on: HoldChange) {
+    let rule =
+        Rule { on, resource: None, queue: "nowhere".to_owned(), kind: "k".to_owned(), priority: 5 };
+    let action = meta::Action::SetRules(vec![("default".to_owned(), vec![rule])]);
+    let set = Command::Meta(meta::Command { action });
+    ask(node, set, CallOptions::default()).await.unwrap();
+}
+
+fn dead(node: &TestNode) -> u64 {
+    node.stats().partitions.iter().map(|partition| partition.dead_deliveries).sum()
+}
+
+#[test]
+fn decisions_know_what_meta_says_as_soon_as_it_does() {
+    let machine = Machine::new();
+    let name = name_in(1, 0);
+    machine.life(End::Kill, async |node| {
+        put(node, &name, 10).await;
+        hold(node, &name).await.unwrap();
+        for (on, count) in [(HoldChange::Held, 1), (HoldChange::Expired, 1), (HoldChange::Held, 2)]
+        {
+            set_rules(node, on).await;
+            hold(node, &name).await.unwrap();
+            while dead(node) < count {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(dead(node), count);
+        }
+    });
+    machine.life(End::Shutdown, async |node| {
+        hold(node, &name).await.unwrap();
+        while dead(node) < 3 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// What is due when a node starts is done by what meta says, and not before that is known.
+#[test]
+fn time_does_nothing_before_meta_is_known() {
+    let mut machine = Machine::new();
+    // Each partition on its own, and none waits for `meta`.
+    machine.options.hosts = usize::from(PARTITIONS) + 1;
+    let name = name_in(0, 0);
+    let due = machine.life(End::Kill, async |node| {
+        put(node, &name, 10).await;
+        set_rules(node, HoldChange::Expired).await;
+        let places = Places::Quantity(1);
+        let hold = reservations::Action::Hold { holder: "h".to_owned(), ttl_ms: 200, places };
+        let called = ask(node, command(&name, hold), CallOptions::default()).await.unwrap();
+        let Reply::Reservations(reservations::Reply::Hold(view)) = called.answer else { panic!() };
+        view.expires_at
+    });
+    while Clock::start(Time(0)).now() < due {
+        std::thread::yield_now();
+    }
+    machine.life(End::Shutdown, async |node| {
+        while resource(node, &name).await.unwrap().held > 0 {
+            tokio::task::yield_now().await;
+        }
+        // Committed before that was read, and counted before the next thing is.
+        resource(node, &name).await.unwrap();
+        assert_eq!(dead(node), 1);
     });
 }

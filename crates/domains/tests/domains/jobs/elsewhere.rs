@@ -263,3 +263,17 @@ fn the_largest_item_fits() {
     assert!(dead.is_empty(), "{dead:?}");
     assert_eq!(floor.drivers[0].partition.outbox_stats().rows, 20);
 }
+
+/// Golden values: what is on its way when a server is replaced by a newer one must be readable there.
+#[test]
+fn items_never_change() {
+    let (of, other) = (JobId { partition: 1, number: 2 }, JobId { partition: 3, number: 4 });
+    let bytes = |item: JobsItem| postcard::to_stdvec(&Item::Jobs(item)).unwrap();
+    assert_eq!(bytes(JobsItem::Await { of, waiter: other }), [0, 1, 1, 2, 3, 4]);
+    assert_eq!(bytes(JobsItem::Told { waiter: 5, of, done: true }), [0, 2, 5, 1, 2, 1]);
+    let settings = Box::new(Settings::of(1));
+    let enqueue = JobsItem::Enqueue { queue: "q".into(), partition: 7, settings, jobs: Vec::new() };
+    let bytes = bytes(enqueue);
+    assert_eq!(bytes[..5], [0, 0, 1, b'q', 7]);
+    assert_eq!(bytes.last(), Some(&0), "no jobs, behind the settings");
+}
