@@ -308,7 +308,8 @@ fn what_there_is_to_lease_is_told() {
         let found = readiness(&desk.driver.partition.view(), entity).unwrap().unwrap();
         let named = readiness_of(&desk.driver.partition.view(), found.tenant, "q").unwrap();
         assert_eq!(named.as_ref(), Some(&found));
-        assert_eq!(all_readiness(&desk.driver.partition.view()).unwrap(), [found.clone()]);
+        let all = all_readiness(&desk.driver.partition.view()).unwrap();
+        assert_eq!(all, std::slice::from_ref(&found));
         Some(found.next.leasable)
     };
     desk.enqueue(NewJob { when: When::DelayMs(100), ..job("late") });
