@@ -58,7 +58,7 @@ def ratio(rows, label):
     scenario, who = label.split("/")
     ours = rows.get(f"{scenario}/evenkeel")
     theirs = statistics.median(rates(rows[label]))
-    if who == "evenkeel" or not ours or not theirs:
+    if who.startswith("evenkeel") or not ours or not theirs:
         return ""
     return f"{statistics.median(rates(ours)) / theirs:.2f} ×"
 
@@ -71,7 +71,7 @@ def print_rates(rows):
         if scenario not in ("cycle", "ordered", "batch", "latency"):
             continue
         found = rates(lines)
-        timed = scenario == "latency" or who in ("evenkeel", "beanstalkd")
+        timed = scenario == "latency" or who.startswith(("evenkeel", "beanstalkd"))
         p50, p99 = (f"{median_ms(lines, of):.2f}" if timed else "" for of in ("p50_us", "p99_us"))
         server, client = cores(lines)
         compared = "" if scenario == "latency" else ratio(rows, label)
@@ -110,7 +110,7 @@ def targets(rows):
     """What is wanted: a name, what it is, what it should be, and whether it is reached."""
     rate = {label: statistics.median(rates(lines)) for label, lines in rows.items() if "report" in lines[0] and "rate_per_s" in runs(lines[0])[0]}
     for scenario, wanted in (("cycle", 1.5), ("batch", 4.0)):
-        peers = {label: of for label, of in rate.items() if label.startswith(f"{scenario}/") and not label.endswith("/evenkeel") and label != BATCHED}
+        peers = {label: of for label, of in rate.items() if label.startswith(f"{scenario}/") and "/evenkeel" not in label and label != BATCHED}
         best = max(peers, key=peers.get, default=None)
         if best and peers[best] and f"{scenario}/evenkeel" in rate:
             found = rate[f"{scenario}/evenkeel"] / peers[best]

@@ -43,6 +43,7 @@ impl Command {
                 jobs::Action::Enqueue(_) => "jobs.enqueue",
                 jobs::Action::Lease { .. } => "jobs.lease",
                 jobs::Action::Complete { .. } => "jobs.complete",
+                jobs::Action::CompleteMany(_) => "jobs.complete_many",
                 jobs::Action::Fail { .. } => "jobs.fail",
                 jobs::Action::Extend { .. } => "jobs.extend",
                 jobs::Action::Snooze { .. } => "jobs.snooze",

@@ -13,8 +13,8 @@ use crate::{CallOptions, Called, Node, NodeError, Tenant};
 use evenkeel_domains::{
     Command, Reply,
     jobs::{
-        self, Action, Enqueued, JobId, LEASE_JOBS_MAX, Leased, NewJob, Settings, Spread, Standing,
-        place, places, position,
+        self, Action, COMPLETE_JOBS_MAX, Done, Enqueued, JobId, LEASE_JOBS_MAX, Leased, NewJob,
+        Settings, Spread, Standing, place, places, position,
     },
 };
 use evenkeel_engine::Failure;
@@ -220,27 +220,44 @@ impl<F: Files> Node<F> {
         self.command_at(partition, tenant, command, options).await.map(standing)
     }
 
-    /// Does something about each of these jobs, for itself. Answers in their order.
-    pub async fn jobs(
+    /// Completes each of these jobs, for itself; `job` of each is its number. Answers in their order.
+    pub async fn complete_many(
         &self,
         tenant: &Tenant,
         queue: &str,
-        jobs: Vec<(JobId, Action)>,
+        jobs: Vec<(PartitionId, Done)>,
         options: &CallOptions,
     ) -> Result<Vec<Told>, NodeError> {
         let settings = self.queue_settings(tenant, queue)?;
-        let mut told = Vec::with_capacity(jobs.len());
-        let mut commands = Vec::with_capacity(jobs.len());
-        for (job, action) in jobs {
-            let partition = PartitionId(job.partition);
-            let command = self.of_queue(tenant, queue, &settings, partition, action);
-            told.push(command.map(|command| {
-                commands.push((partition, command, options.clone()));
-            }));
+        let mut told: Vec<Option<Told>> = jobs.iter().map(|_| None).collect();
+        let mut parts: BTreeMap<PartitionId, Vec<(usize, Done)>> = BTreeMap::new();
+        for (at, (partition, done)) in jobs.into_iter().enumerate() {
+            parts.entry(partition).or_default().push((at, done));
         }
-        let mut called = self.commands_at(tenant, commands).await.into_iter();
-        let mut next = || called.next().expect("every command is answered");
-        Ok(told.into_iter().map(|sent| sent.and_then(|()| next()).map(standing)).collect())
+        let mut stood = Vec::new();
+        let mut commands = Vec::new();
+        for (partition, part) in parts {
+            for part in part.chunks(COMPLETE_JOBS_MAX) {
+                let (at, done): (Vec<usize>, Vec<Done>) = part.iter().cloned().unzip();
+                let action = Action::CompleteMany(done);
+                match self.of_queue(tenant, queue, &settings, partition, action) {
+                    Ok(command) => {
+                        stood.push(at);
+                        commands.push((partition, command, options.clone()));
+                    }
+                    Err(error) => {
+                        at.into_iter().for_each(|at| told[at] = Some(Err(error.clone())));
+                    }
+                }
+            }
+        }
+        let called = self.commands_at(tenant, commands).await;
+        for (at, called) in stood.into_iter().zip(called) {
+            for (at, one) in at.iter().copied().zip(each(called, at.len())) {
+                told[at] = Some(one);
+            }
+        }
+        Ok(told.into_iter().map(|one| one.expect("each job was in one part")).collect())
     }
 
     /// Has the partitions of a queue learn its newest settings: what falls due when nobody asks goes by
@@ -358,6 +375,25 @@ impl Called<()> {
         let Self { replayed, as_of, staleness_ms, at, .. } = self;
         Called { answer, replayed, as_of, staleness_ms, at }
     }
+}
+
+/// What became of each of `count` jobs of a command.
+fn each(called: Result<Called<Reply>, NodeError>, count: usize) -> Vec<Told> {
+    let Called { answer, replayed, as_of, staleness_ms, at } = match called {
+        Ok(called) => called,
+        Err(error) => return vec![Err(error); count],
+    };
+    let Reply::Jobs(jobs::Reply::Each(each)) = answer else {
+        unreachable!("jobs that are completed are answered each")
+    };
+    let told = each.into_iter().map(|one| match one {
+        Ok(answer) => Ok(Called { answer, replayed, as_of: as_of.clone(), staleness_ms, at }),
+        Err(refusal) => Err(NodeError::Refused {
+            refusal: evenkeel_domains::Refusal::Jobs(refusal),
+            as_of: as_of[0],
+        }),
+    });
+    told.collect()
 }
 
 fn standing(called: Called<Reply>) -> Called<Standing> {

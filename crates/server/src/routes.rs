@@ -163,15 +163,15 @@ routes! {
     LeaseJobs: POST ["v1", "queues", "{}", "lease"], Some("jobs.lease"), JOBS_WRITE,
         Docs::of("200", "Leased").takes("JobLeaseRequest");
     Complete: POST ["v1", "queues", "{}", "jobs", "{}", "complete"], Some("jobs.complete"), JOBS_WRITE,
-        Docs::of("200", "Standing").takes("CompleteRequest");
+        Docs::of("200", "Said").takes("CompleteRequest");
     CompleteMany: POST ["v1", "queues", "{}", "complete"], Some("jobs.complete_many"), JOBS_WRITE,
         Docs::of("200", "StandingList").takes("CompleteManyRequest");
     Fail: POST ["v1", "queues", "{}", "jobs", "{}", "fail"], Some("jobs.fail"), JOBS_WRITE,
-        Docs::of("200", "Standing").takes("FailRequest");
+        Docs::of("200", "Said").takes("FailRequest");
     ExtendJob: POST ["v1", "queues", "{}", "jobs", "{}", "extend"], Some("jobs.extend"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("JobExtendRequest");
     Snooze: POST ["v1", "queues", "{}", "jobs", "{}", "snooze"], Some("jobs.snooze"), JOBS_WRITE,
-        Docs::of("200", "Standing").takes("SnoozeRequest");
+        Docs::of("200", "Said").takes("SnoozeRequest");
     Progress: POST ["v1", "queues", "{}", "jobs", "{}", "progress"], Some("jobs.progress"), JOBS_WRITE,
         Docs::of("200", "Standing").takes("ProgressRequest");
     CancelJob: POST ["v1", "queues", "{}", "jobs", "{}", "cancel"], Some("jobs.cancel"), JOBS_WRITE,

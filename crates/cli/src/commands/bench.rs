@@ -139,6 +139,8 @@ struct Reservations {
 enum JobsKind {
     /// Each connection enqueues one, leases one and completes it.
     Cycle,
+    /// The same with a request of its own for the lease.
+    Separate,
     /// The same, a hundred a request.
     Batch,
     /// As the cycle, with ordering keys and a concurrency limit.
@@ -214,6 +216,7 @@ async fn jobs(args: Jobs) -> Result<JobsReport, Failure> {
     };
     let workload = match args.workload {
         JobsKind::Cycle => JobsWorkload::Cycle,
+        JobsKind::Separate => JobsWorkload::Separate,
         JobsKind::Batch => JobsWorkload::Batch,
         JobsKind::Ordered => {
             queue.concurrency_limit = Some(args.concurrency_limit);

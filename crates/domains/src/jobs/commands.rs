@@ -23,6 +23,8 @@ pub const LEASE_BYTES_MAX: usize = 1 << 20;
 pub const ERROR_BYTES_MAX: usize = 4 * 1_024;
 /// Bytes of a job's progress.
 pub const PROGRESS_BYTES_MAX: usize = 4 * 1_024;
+/// Jobs that one command completes.
+pub const COMPLETE_JOBS_MAX: usize = 50;
 /// Dead letters that one command brings back.
 pub const REPLAY_JOBS_MAX: usize = 50;
 
@@ -63,6 +65,8 @@ pub enum Action {
         /// What came of it.
         result: Option<String>,
     },
+    /// Jobs are done, each for itself.
+    CompleteMany(Vec<Done>),
     /// An attempt has failed.
     Fail {
         /// Which job.
@@ -128,6 +132,17 @@ pub enum Action {
         /// Who asks.
         by: String,
     },
+}
+
+/// A job that is done, beside others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Which.
+    pub job: u64,
+    /// By whom.
+    pub lease: LeaseId,
+    /// What came of it.
+    pub result: Option<String>,
 }
 
 /// A job to be taken in.
@@ -399,12 +414,14 @@ pub enum Reply {
     Leased(Vec<Leased>, Next),
     /// What became of it.
     Job(Standing),
+    /// What became of each, in the order in which they were named.
+    Each(Vec<Result<Standing, Refusal>>),
     /// What was brought back.
     Replayed(Replayed),
 }
 
 /// A no: the command had no effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// There is no such job, or it was over longer ago than jobs are kept.
     NoJob,

@@ -1,7 +1,7 @@
 //! Decisions: what a command does to jobs, or why it does nothing.
 
 use super::{
-    Action, Command, LeaseId, Refusal, Reply, Standing, State,
+    Action, Command, Done, LeaseId, Refusal, Reply, Standing, State,
     enqueue::enqueue,
     lease::{check_length, lease},
     lifecycle::standing,
@@ -70,6 +70,9 @@ fn none(action: &Action) -> Decided {
             let nothing = super::Replayed { jobs: Vec::new(), skipped: 0, next: None };
             Ok(Reply::Replayed(nothing))
         }
+        Action::CompleteMany(done) => {
+            Ok(Reply::Each(done.iter().map(|_| Err(Refusal::NoJob)).collect()))
+        }
         _ => Err(Stop::Refused(Refusal::NoJob)),
     }
 }
@@ -86,6 +89,7 @@ fn decide_about(subject: &mut Subject<'_, '_, '_>, partitions: u16, action: &Act
         Action::Complete { job, lease, result } => {
             complete(subject, *job, *lease, result.as_ref())?
         }
+        Action::CompleteMany(done) => return complete_many(subject, done),
         Action::Fail { job, lease, error, retry } => fail(subject, *job, *lease, error, *retry)?,
         Action::Extend { job, lease, lease_ms } => extend(subject, *job, *lease, *lease_ms)?,
         Action::Snooze { job, lease, delay_ms } => snooze(subject, *job, *lease, *delay_ms)?,
@@ -148,6 +152,19 @@ fn complete(
     subject.ran(&job);
     subject.end(number, &mut job, State::Done)?;
     Ok(standing(number, &job))
+}
+
+/// Each for itself: one that is refused changes nothing, and nothing for the others.
+fn complete_many(subject: &mut Subject<'_, '_, '_>, done: &[Done]) -> Decided {
+    let mut each = Vec::with_capacity(done.len());
+    for Done { job, lease, result } in done {
+        each.push(match complete(subject, *job, *lease, result.as_ref()) {
+            Ok(standing) => Ok(standing),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::State(error)) => return Err(Stop::State(error)),
+        });
+    }
+    Ok(Reply::Each(each))
 }
 
 fn fail(

@@ -21,7 +21,7 @@ pub(crate) use seeing::{dead, events, get_job, list_jobs, replay};
 pub(crate) use subjects::refused;
 pub(crate) use views::{
     EnqueuedBody, JobBody, JobDetailBody, JobList, LeasedBody, QueueBody, QueueEventList,
-    QueueList, ReplayedBody, ReportBody, StandingBody, StandingList,
+    QueueList, ReplayedBody, ReportBody, SaidBody, StandingBody, StandingList,
 };
 pub(crate) use work::{
     cancel, complete, complete_many, enqueue, extend, fail, lease, progress, retry, snooze,

@@ -8,12 +8,13 @@ use crate::{
     time::Rfc3339,
 };
 use evenkeel_domains::jobs::{
-    AFTER_MAX, Action, DeadFilter, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX,
+    AFTER_MAX, Action, DeadFilter, Done, ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX,
     ERROR_BYTES_MAX, HeadPolicy, JobId, LEASE_JOBS_MAX, LEASE_MS_MAX, LeaseId, NewJob,
     PAYLOAD_BYTES_MAX, PRIORITY_MAX, PROGRESS_BYTES_MAX, PushRequest, QUEUE_MS_MAX,
     RESULT_BYTES_MAX, Settings, When,
 };
 use evenkeel_engine::Time;
+use evenkeel_log::PartitionId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -274,7 +275,7 @@ fn one() -> usize {
 }
 
 impl LeaseRequest {
-    pub(super) fn of(self, queue: String) -> Result<evenkeel_node::LeaseRequest, Problem> {
+    pub(super) fn of(self, queue: &str) -> Result<evenkeel_node::LeaseRequest, Problem> {
         named("worker", &self.worker)?;
         if !(1..=LEASE_JOBS_MAX).contains(&self.max) {
             return Err(Problem::field("max", &format!("must be 1 to {LEASE_JOBS_MAX}")));
@@ -282,7 +283,7 @@ impl LeaseRequest {
         let wait_ms = at_most("wait_ms", self.wait_ms, WAIT_MS_MAX)?;
         let lease_ms = self.lease_ms.map(|ms| lease_ms("lease_ms", ms)).transpose()?;
         Ok(evenkeel_node::LeaseRequest {
-            queue,
+            queue: queue.to_owned(),
             worker: self.worker,
             max: self.max,
             wait: Duration::from_millis(wait_ms),
@@ -300,6 +301,8 @@ pub(crate) struct CompleteRequest {
     /// What came of it: any JSON.
     #[schema(value_type = Object)]
     result: Option<Box<RawValue>>,
+    /// What to give the worker next, which saves it a request.
+    next: Option<LeaseRequest>,
 }
 
 /// Jobs are done.
@@ -308,6 +311,8 @@ pub(crate) struct CompleteRequest {
 pub(crate) struct CompleteManyRequest {
     /// 1 to 100.
     jobs: Vec<DoneJob>,
+    /// What to give the worker next, which saves it a request.
+    next: Option<LeaseRequest>,
 }
 
 /// One of several jobs that are done.
@@ -334,6 +339,8 @@ pub(crate) struct FailRequest {
     /// Whether it is worth another attempt.
     #[serde(default = "yes")]
     retry: bool,
+    /// What to give the worker next, which saves it a request.
+    next: Option<LeaseRequest>,
 }
 
 fn yes() -> bool {
@@ -357,6 +364,8 @@ pub(crate) struct SnoozeRequest {
     lease: String,
     /// From now.
     delay_ms: u64,
+    /// What to give the worker next, which saves it a request.
+    next: Option<LeaseRequest>,
 }
 
 /// How far a job is.
@@ -411,11 +420,12 @@ documents! {
     EnqueueRequest ["jobs", "kind", "payload", "unique_key", "ordering_key", "priority", "run_at",
         "delay_ms", "after"];
     LeaseRequest ["worker", "max", "wait_ms", "lease_ms"];
-    CompleteRequest ["lease", "result"];
-    CompleteManyRequest ["jobs", "job", "lease", "result"];
-    FailRequest ["lease", "error", "retry"];
+    CompleteRequest ["lease", "result", "next", "worker", "max", "wait_ms", "lease_ms"];
+    CompleteManyRequest ["jobs", "job", "lease", "result", "next", "worker", "max", "wait_ms",
+        "lease_ms"];
+    FailRequest ["lease", "error", "retry", "next", "worker", "max", "wait_ms", "lease_ms"];
     ExtendRequest ["lease", "lease_ms"];
-    SnoozeRequest ["lease", "delay_ms"];
+    SnoozeRequest ["lease", "delay_ms", "next", "worker", "max", "wait_ms", "lease_ms"];
     ProgressRequest ["lease", "progress"];
 }
 
@@ -459,36 +469,41 @@ impl Document for ReplayRequest {
     }
 }
 
+/// What is said of a job, and what its worker wants next.
+type Word = (Action, Option<LeaseRequest>);
+
 impl CompleteRequest {
-    pub(super) fn action(self, job: u64) -> Result<Action, Problem> {
-        Ok(Action::Complete { job, lease: lease(&self.lease)?, result: result(self.result)? })
+    pub(super) fn word(self, job: u64) -> Result<Word, Problem> {
+        let (lease, result) = (lease(&self.lease)?, result(self.result)?);
+        Ok((Action::Complete { job, lease, result }, self.next))
     }
 }
 
 impl CompleteManyRequest {
-    pub(super) fn actions(self) -> Result<Vec<(JobId, Action)>, Problem> {
+    pub(super) fn done(self) -> Result<(Vec<(PartitionId, Done)>, Option<LeaseRequest>), Problem> {
         if !(1..=LEASE_JOBS_MAX).contains(&self.jobs.len()) {
             return Err(Problem::field("jobs", &format!("must be 1 to {LEASE_JOBS_MAX} jobs")));
         }
-        let action = |(at, done): (usize, DoneJob)| {
-            let id: JobId = done
-                .job
-                .parse()
-                .map_err(|()| Problem::field("job", "must be a job as answered"))?;
-            let rest = CompleteRequest { lease: done.lease, result: done.result };
-            let action = rest.action(id.number).map_err(|problem| problem.with("job", at))?;
-            Ok((id, action))
+        let one = |(at, done): (usize, DoneJob)| {
+            let one = || {
+                let id: Result<JobId, ()> = done.job.parse();
+                let id = id.map_err(|()| Problem::field("job", "must be a job as answered"))?;
+                let (lease, result) = (lease(&done.lease)?, result(done.result)?);
+                Ok((PartitionId(id.partition), Done { job: id.number, lease, result }))
+            };
+            one().map_err(|problem: Problem| problem.with("job", at))
         };
-        self.jobs.into_iter().enumerate().map(action).collect()
+        let done: Result<_, Problem> = self.jobs.into_iter().enumerate().map(one).collect();
+        Ok((done?, self.next))
     }
 }
 
 impl FailRequest {
-    pub(super) fn action(self, job: u64) -> Result<Action, Problem> {
+    pub(super) fn word(self, job: u64) -> Result<Word, Problem> {
         // What is wrong with a job is not to be lost because it is told at length.
         let error = cut(&self.error, ERROR_BYTES_MAX - "…".len()).into_owned();
         let retry = self.retry;
-        Ok(Action::Fail { job, lease: lease(&self.lease)?, error, retry })
+        Ok((Action::Fail { job, lease: lease(&self.lease)?, error, retry }, self.next))
     }
 }
 
@@ -500,9 +515,9 @@ impl ExtendRequest {
 }
 
 impl SnoozeRequest {
-    pub(super) fn action(self, job: u64) -> Result<Action, Problem> {
+    pub(super) fn word(self, job: u64) -> Result<Word, Problem> {
         let delay_ms = at_most("delay_ms", self.delay_ms, QUEUE_MS_MAX)?;
-        Ok(Action::Snooze { job, lease: lease(&self.lease)?, delay_ms })
+        Ok((Action::Snooze { job, lease: lease(&self.lease)?, delay_ms }, self.next))
     }
 }
 

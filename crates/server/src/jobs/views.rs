@@ -356,12 +356,52 @@ impl StandingBody {
     }
 }
 
+/// What became of a job, and what its worker was given next.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Said)]
+pub(crate) struct SaidBody<'l> {
+    #[serde(flatten)]
+    pub(crate) standing: StandingBody,
+    /// If that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<NextBody<'l>>,
+}
+
+/// Jobs that a worker was given with the answer to its word.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NextJobs)]
+pub(crate) struct NextBody<'l> {
+    pub(crate) jobs: Vec<LeasedJob<'l>>,
+    /// Why there are none, if it is not that none are ready. The word was taken all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub(crate) error: Option<ErrorBody>,
+}
+
+impl<'l> NextBody<'l> {
+    pub(crate) fn new(given: &'l Given) -> Self {
+        match given {
+            Ok(leased) => {
+                let jobs = leased.iter().map(|(id, leased)| LeasedJob::new(*id, leased));
+                Self { jobs: jobs.collect(), error: None }
+            }
+            Err(problem) => Self { jobs: Vec::new(), error: Some(ErrorBody::new(problem)) },
+        }
+    }
+}
+
+/// What a worker was given, or why it was not.
+pub(crate) type Given = Result<Vec<(JobId, Leased)>, Problem>;
+
 /// What became of each of several jobs.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct StandingList {
+pub(crate) struct StandingList<'l> {
     /// In the order in which they were sent.
     #[schema(value_type = Vec<Object>)]
     pub(crate) jobs: Vec<EachStanding>,
+    /// What the worker was given next, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<NextBody<'l>>,
 }
 
 /// What became of one of several.

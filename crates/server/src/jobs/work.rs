@@ -7,8 +7,8 @@ use super::{
     },
     subjects::{failed, job_of},
     views::{
-        EachStanding, EnqueuedBody, ErrorBody, LeasedBody, LeasedJob, StandingBody, StandingList,
-        TakenBody,
+        EachStanding, EnqueuedBody, ErrorBody, Given, LeasedBody, LeasedJob, NextBody, SaidBody,
+        StandingBody, StandingList, TakenBody,
     },
 };
 use crate::{
@@ -20,7 +20,8 @@ use crate::{
     reservations::EmptyRequest,
 };
 use evenkeel_domains::{Refusal, jobs, jobs::Action};
-use evenkeel_node::NodeError;
+use evenkeel_log::PartitionId;
+use evenkeel_node::{CallOptions, Called, NodeError};
 use hyper::{HeaderMap, StatusCode};
 
 type Answered = Result<Answer, Problem>;
@@ -88,15 +89,9 @@ fn traceparent(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 /// `POST /v1/queues/{q}/lease`
 pub(crate) async fn lease(mut call: Call) -> Answered {
     let queue = call.name(0)?;
-    let request = call.document::<LeaseRequest>().await?.of(queue.clone())?;
+    let request = call.document::<LeaseRequest>().await?.of(&queue)?;
     let options = call.call_options(false)?;
-    let mut stopping = call.edge.stopping.clone();
-    let ended = async move {
-        let _ = stopping.wait_for(|stopping| *stopping).await;
-    };
-    let called = call.edge.node.lease(&call.caller.tenant, &request, options, ended).await;
-    let (leased, delivered) =
-        Delivered::split(called.map_err(|error| failed(&call, &queue, error))?);
+    let (leased, delivered) = Delivered::split(leased(&call, &request, options).await?);
     let jobs = leased.iter().map(|(id, leased)| LeasedJob::new(*id, leased)).collect();
     Ok(Answer::json(StatusCode::OK, &LeasedBody { jobs }).delivered(delivered))
 }
@@ -104,43 +99,43 @@ pub(crate) async fn lease(mut call: Call) -> Answered {
 /// `POST /v1/queues/{q}/jobs/{j}/complete`
 pub(crate) async fn complete(mut call: Call) -> Answered {
     let job = job_of(&call)?;
-    let action = call.document::<CompleteRequest>().await?.action(job.number)?;
-    about(&call, job, action).await
+    let (action, next) = call.document::<CompleteRequest>().await?.word(job.number)?;
+    about(&call, job, action, next).await
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/fail`
 pub(crate) async fn fail(mut call: Call) -> Answered {
     let job = job_of(&call)?;
-    let action = call.document::<FailRequest>().await?.action(job.number)?;
-    about(&call, job, action).await
+    let (action, next) = call.document::<FailRequest>().await?.word(job.number)?;
+    about(&call, job, action, next).await
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/extend`
 pub(crate) async fn extend(mut call: Call) -> Answered {
     let job = job_of(&call)?;
     let action = call.document::<ExtendRequest>().await?.action(job.number)?;
-    about(&call, job, action).await
+    about(&call, job, action, None).await
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/snooze`
 pub(crate) async fn snooze(mut call: Call) -> Answered {
     let job = job_of(&call)?;
-    let action = call.document::<SnoozeRequest>().await?.action(job.number)?;
-    about(&call, job, action).await
+    let (action, next) = call.document::<SnoozeRequest>().await?.word(job.number)?;
+    about(&call, job, action, next).await
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/progress`
 pub(crate) async fn progress(mut call: Call) -> Answered {
     let job = job_of(&call)?;
     let action = call.document::<ProgressRequest>().await?.action(job.number)?;
-    about(&call, job, action).await
+    about(&call, job, action, None).await
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/cancel`
 pub(crate) async fn cancel(mut call: Call) -> Answered {
     let job = job_of(&call)?;
     call.document::<EmptyRequest>().await?;
-    about(&call, job, Action::Cancel { job: job.number }).await
+    about(&call, job, Action::Cancel { job: job.number }, None).await
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/retry`
@@ -148,25 +143,71 @@ pub(crate) async fn retry(mut call: Call) -> Answered {
     let job = job_of(&call)?;
     call.document::<EmptyRequest>().await?;
     let by = super::seeing::asker(&call);
-    about(&call, job, Action::Retry { job: job.number, by }).await
+    about(&call, job, Action::Retry { job: job.number, by }, None).await
 }
 
-async fn about(call: &Call, job: jobs::JobId, action: Action) -> Answered {
+/// Says something of a job and, if that is taken, gives its worker what it wants next.
+async fn about(
+    call: &Call,
+    job: jobs::JobId,
+    action: Action,
+    next: Option<LeaseRequest>,
+) -> Answered {
     let queue = call.name(0)?;
+    let next = next.map(|next| next.of(&queue)).transpose()?;
     let options = call.call_options(false)?;
     let called = call.edge.node.job(&call.caller.tenant, &queue, job, action, options).await;
-    let (standing, delivered) =
+    let (standing, mut delivered) =
         Delivered::split(called.map_err(|error| failed(call, &queue, error))?);
-    Ok(Answer::json(StatusCode::OK, &StandingBody::new(job, &standing)).delivered(delivered))
+    let given = give(call, next, &mut delivered).await;
+    let next = given.as_ref().map(NextBody::new);
+    let body = SaidBody { standing: StandingBody::new(job, &standing), next };
+    Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
+}
+
+/// What a worker wants with the answer to its word, which stands whatever becomes of this.
+async fn give(
+    call: &Call,
+    request: Option<evenkeel_node::LeaseRequest>,
+    delivered: &mut Delivered,
+) -> Option<Given> {
+    let request = request?;
+    let given = match call.call_options(false) {
+        Ok(options) => leased(call, &request, options).await,
+        Err(problem) => Err(problem),
+    };
+    Some(given.map(|called| {
+        delivered.see(&called.as_of);
+        called.answer
+    }))
+}
+
+/// Jobs for a worker, which waits for some until the server stops.
+async fn leased(
+    call: &Call,
+    request: &evenkeel_node::LeaseRequest,
+    options: CallOptions,
+) -> Result<Called<Vec<(jobs::JobId, jobs::Leased)>>, Problem> {
+    let mut stopping = call.edge.stopping.clone();
+    let ended = async move {
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    let called = call.edge.node.lease(&call.caller.tenant, request, options, ended).await;
+    called.map_err(|error| failed(call, &request.queue, error))
 }
 
 /// `POST /v1/queues/{q}/complete`
 pub(crate) async fn complete_many(mut call: Call) -> Answered {
     let queue = call.name(0)?;
-    let actions = call.document::<CompleteManyRequest>().await?.actions()?;
+    let (done, next) = call.document::<CompleteManyRequest>().await?.done()?;
+    let next = next.map(|next| next.of(&queue)).transpose()?;
     let options = call.call_options(false)?;
-    let ids: Vec<jobs::JobId> = actions.iter().map(|(id, _)| *id).collect();
-    let told = call.edge.node.jobs(&call.caller.tenant, &queue, actions, &options).await;
+    let id = |(partition, done): &(PartitionId, jobs::Done)| jobs::JobId {
+        partition: partition.0,
+        number: done.job,
+    };
+    let ids: Vec<jobs::JobId> = done.iter().map(id).collect();
+    let told = call.edge.node.complete_many(&call.caller.tenant, &queue, done, &options).await;
     let told = told.map_err(|error| failed(&call, &queue, error))?;
     let mut delivered = Delivered { as_of: Vec::new(), staleness_ms: 0, replayed: false };
     let mut jobs = Vec::with_capacity(ids.len());
@@ -184,6 +225,8 @@ pub(crate) async fn complete_many(mut call: Call) -> Answered {
     }
     let none_done = jobs.iter().all(|job| matches!(job, EachStanding::Not { .. }));
     let counted_as = none_done.then_some(Code::StaleLease);
-    let answer = Answer::json(StatusCode::OK, &StandingList { jobs });
+    let given = give(&call, next, &mut delivered).await;
+    let next = given.as_ref().map(NextBody::new);
+    let answer = Answer::json(StatusCode::OK, &StandingList { jobs, next });
     Ok(answer.delivered(delivered).counted_as(counted_as))
 }

@@ -242,6 +242,59 @@ fn a_batch_is_taken_in_and_done_together() {
 }
 
 #[test]
+fn a_word_can_ask_for_the_next_job() {
+    let server = open(&json!({}));
+    for at in 0..4 {
+        enqueue(&server, &json!({ "kind": "a", "payload": at }));
+    }
+    let next = |wait_ms: u64| json!({ "worker": "w", "wait_ms": wait_ms });
+    let mut leased = lease(&server, 1).remove(0);
+    for (what, rest) in [
+        ("complete", json!({ "next": next(0) })),
+        ("fail", json!({ "error": "no", "retry": false, "next": next(0) })),
+        ("snooze", json!({ "delay_ms": 60_000, "next": next(0) })),
+    ] {
+        let answer = about(&server, &leased, what, &rest);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let given = answer.json()["next"]["jobs"].as_array().unwrap().clone();
+        assert_eq!(given.len(), 1, "{what}");
+        assert_ne!(given[0]["job"], leased["job"]);
+        leased = given[0].clone();
+    }
+    let stale = about(
+        &server,
+        &json!({ "job": leased["job"], "lease": "1.1" }),
+        "complete",
+        &json!({ "next": next(0) }),
+    );
+    assert_eq!(stale.code(), "stale_lease", "whose word is not taken is given nothing");
+    let wrong = about(&server, &leased, "complete", &json!({ "next": { "worker": "" } }));
+    assert_eq!(wrong.code(), "invalid_request");
+    assert_eq!(
+        get(&server, leased["job"].as_str().unwrap())["state"],
+        "leased",
+        "nothing was done"
+    );
+    let long = json!({ "next": { "worker": "w", "lease_ms": 3_600_001 } });
+    let taken = about(&server, &leased, "complete", &long);
+    let body = taken.json();
+    assert_eq!((taken.status, &body["state"]), (200, &"done".into()), "the word stands");
+    assert_eq!(body["next"]["error"]["code"], "lease_too_long");
+    assert_eq!(body["next"]["jobs"], json!([]));
+    let jobs: Vec<Value> = (0..60).map(|at| json!({ "kind": "b", "payload": at })).collect();
+    post(&server, "jobs", &json!({ "jobs": jobs }));
+    let leased = lease(&server, 60);
+    let done: Vec<Value> =
+        leased.iter().map(|job| json!({ "job": job["job"], "lease": job["lease"] })).collect();
+    enqueue(&server, &json!({ "kind": "c" }));
+    let body = json!({ "jobs": done, "next": { "worker": "w", "max": 100 } });
+    let answer = post(&server, "complete", &body).json();
+    let states = answer["jobs"].as_array().unwrap().iter();
+    assert!(states.clone().count() == 60 && states.into_iter().all(|job| job["state"] == "done"));
+    assert_eq!(answer["next"]["jobs"][0]["kind"], "c");
+}
+
+#[test]
 fn jobs_of_several_partitions_are_taken_in_each_for_itself() {
     let server = open(&json!({ "max_backlog": 4 }));
     let job = |key: &str| json!({ "kind": "a", "unique_key": key, "priority": 9 });

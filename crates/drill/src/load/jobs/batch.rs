@@ -8,8 +8,8 @@ use super::queue::{Queue, QueueSettings};
 /// Jobs a request: as many as the API takes.
 pub(super) const JOBS: u64 = 100;
 
-/// Each connection enqueues a hundred, leases as many, in as many requests as it takes, and
-/// completes them in one.
+/// Each connection enqueues a hundred, and completes as many in one request, which gives it as many
+/// others next.
 pub(super) struct Batch {
     queue: Queue,
     settings: QueueSettings,
@@ -53,12 +53,16 @@ impl Workload for Batch {
 async fn cycle(caller: &mut Caller, call: u64) -> Result<(), Outcome> {
     caller.enqueue(call * JOBS, JOBS, None, 0).await?;
     let wanted = JOBS as usize;
+    if caller.leased.is_empty() {
+        // Or all would be leased, and there would be none to be given next.
+        caller.enqueue(call * JOBS, JOBS, None, 0).await?;
+    }
     while caller.leased.len() < wanted {
         if caller.lease(wanted - caller.leased.len(), WAIT_MS).await? == 0 {
             // What came is completed all the same, or its leases would run out later.
-            caller.complete_all().await?;
+            caller.complete_all(0).await?;
             return Err(Outcome::Refused);
         }
     }
-    caller.complete_all().await
+    caller.complete_all(wanted).await
 }

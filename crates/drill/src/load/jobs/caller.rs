@@ -11,6 +11,8 @@ use super::super::request::RequestWriter;
 use super::queue::{Queue, lease_body, push_job};
 
 const QUOTE_BYTES_MAX: usize = 300;
+/// What an answer about many jobs has in it if one of them was refused.
+const ERROR: &[u8] = br#""error":"#;
 
 /// A connection to one queue, with what it has leased and not completed.
 pub(super) struct Caller {
@@ -38,6 +40,11 @@ pub(super) struct Leased {
 #[derive(Deserialize)]
 struct LeaseReply {
     jobs: Vec<LeasedJob>,
+}
+
+#[derive(Deserialize)]
+struct NextReply {
+    next: LeaseReply,
 }
 
 #[derive(Deserialize)]
@@ -94,44 +101,66 @@ impl Caller {
         self.reconnect_if_closed().await?;
         let request = self.writer.post(&self.lease_path, None, body.as_bytes());
         let reply = success(self.client.call(request).await)?;
-        let reply: LeaseReply = serde_json::from_slice(reply.body).map_err(|error| {
-            Outcome::Error(format!("a lease is not understood: {error}").into())
-        })?;
+        let reply: LeaseReply = understood(reply.body)?;
+        Ok(self.take(reply))
+    }
+
+    fn take(&mut self, reply: LeaseReply) -> usize {
         let count = reply.jobs.len();
         self.leased.extend(reply.jobs.into_iter().map(|job| Leased {
             job: job.job,
             lease: job.lease,
             sent_us: job.payload.sent_us,
         }));
-        Ok(count)
+        count
     }
 
-    /// Completes the job that was leased last.
-    pub(super) async fn complete_one(&mut self) -> Result<(), Outcome> {
+    /// Completes the job that was leased last; with up to `next` others in the answer, if it is not 0.
+    pub(super) async fn complete_one(&mut self, next: usize) -> Result<(), Outcome> {
         let Some(leased) = self.leased.pop() else { return Ok(()) };
         let path = format!("{}/jobs/{}/complete", self.queue, leased.job);
         self.body.clear();
-        let _ = write!(self.body, r#"{{"lease":"{}"}}"#, leased.lease);
+        let _ = write!(self.body, r#"{{"lease":"{}""#, leased.lease);
+        self.ask_next(next);
         self.reconnect_if_closed().await?;
         let request = self.writer.post(&path, None, self.body.as_bytes());
-        success(self.client.call(request).await)?;
+        let reply = success(self.client.call(request).await)?;
+        if next > 0 {
+            let reply: NextReply = understood(reply.body)?;
+            self.take(reply.next);
+        }
         Ok(())
     }
 
-    /// Completes all that is leased, in one request.
-    pub(super) async fn complete_all(&mut self) -> Result<(), Outcome> {
+    /// Ends the body of a completion.
+    fn ask_next(&mut self, next: usize) {
+        if next > 0 {
+            self.body.push_str(r#","next":"#);
+            self.body.push_str(&lease_body(self.worker, next, 0));
+        }
+        self.body.push('}');
+    }
+
+    /// Completes all that is leased, in one request; with up to `next` others in the answer, if it is
+    /// not 0.
+    pub(super) async fn complete_all(&mut self, next: usize) -> Result<(), Outcome> {
         self.body.clear();
         for leased in self.leased.drain(..) {
             self.body.push_str(if self.body.is_empty() { r#"{"jobs":["# } else { "," });
             let (job, lease) = (&leased.job, &leased.lease);
             let _ = write!(self.body, r#"{{"job":"{job}","lease":"{lease}"}}"#);
         }
-        self.body.push_str("]}");
+        self.body.push(']');
+        self.ask_next(next);
         self.reconnect_if_closed().await?;
         let request = self.writer.post(&self.complete_path, None, self.body.as_bytes());
         let reply = success(self.client.call(request).await)?;
-        let answer = String::from_utf8_lossy(reply.body);
-        if answer.contains(r#""error":"#) { Err(Outcome::Refused) } else { Ok(()) }
+        let refused = reply.body.windows(ERROR.len()).any(|text| text == ERROR);
+        if next > 0 {
+            let reply: NextReply = understood(reply.body)?;
+            self.take(reply.next);
+        }
+        if refused { Err(Outcome::Refused) } else { Ok(()) }
     }
 
     /// A server may end a connection after any reply.
@@ -141,6 +170,11 @@ impl Caller {
         }
         Ok(())
     }
+}
+
+fn understood<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Outcome> {
+    serde_json::from_slice(body)
+        .map_err(|error| Outcome::Error(format!("an answer is not understood: {error}").into()))
 }
 
 /// The reply if it is one of success, else what it counts as.

@@ -1,6 +1,7 @@
 //! Workloads against the jobs API over HTTP, and the bench that runs them.
 //!
-//! - `cycle`: each connection enqueues one job, leases one and completes it;
+//! - `cycle`: each connection enqueues one job and completes one, with the next in that answer;
+//! - `separate`: the same with a request of its own for the lease;
 //! - `ordered`: the same with ordering keys and a concurrency limit;
 //! - `batch`: the same with a hundred jobs a request;
 //! - `start-latency`: enqueues due on a schedule, workers that wait, how long until one has the job;

@@ -22,6 +22,8 @@ const ANSWER_GRACE: Duration = Duration::from_secs(10);
 pub enum JobsWorkload {
     /// Enqueue one, lease one, complete it.
     Cycle,
+    /// The same with a request of its own for the lease.
+    Separate,
     /// A hundred a request.
     Batch,
     /// As the cycle, with ordering keys and the queue's concurrency limit.
@@ -107,6 +109,9 @@ impl JobsBench {
         let (plan, settings, process) = (self.plan, self.queue, self.pid.map(Process));
         let report = match self.workload {
             JobsWorkload::Cycle => drive(Arc::new(Cycle::new(queue, settings, None)), plan).await?,
+            JobsWorkload::Separate => {
+                drive(Arc::new(Cycle::new(queue, settings, None).separate()), plan).await?
+            }
             JobsWorkload::Batch => drive(Arc::new(Batch::new(queue, settings)), plan).await?,
             JobsWorkload::Ordered { keys } => {
                 drive(Arc::new(Cycle::new(queue, settings, Some(keys))), plan).await?

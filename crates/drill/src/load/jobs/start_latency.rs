@@ -176,7 +176,7 @@ async fn take(caller: &mut Caller, starts: &Starts) -> Result<(), Outcome> {
         for leased in &caller.leased {
             starts.record(leased.sent_us);
         }
-        caller.complete_one().await?;
+        caller.complete_one(0).await?;
     }
     Ok(())
 }
