@@ -5,7 +5,7 @@ mod ways;
 
 use crate::driver::ID;
 use evenkeel_domains::jobs::{
-    Action, Cursor, DeadFilter, Enqueued, JobId, LeaseId, Leased, NewJob, Next, PRIORITY_MAX,
+    Action, Cursor, DeadFilter, Done, Enqueued, JobId, LeaseId, Leased, NewJob, Next, PRIORITY_MAX,
     QueueEvent, Refusal, Replayed, Reply, Settings, Standing, State, Totals, WaitingFor, When,
 };
 use evenkeel_engine::Time;
@@ -89,6 +89,9 @@ impl Model {
                     let jobs = Vec::new();
                     return Ok(Reply::Replayed(Replayed { jobs, skipped: 0, next: None }));
                 }
+                Action::CompleteMany(done) => {
+                    return Ok(Reply::Each(vec![Err(Refusal::NoJob); done.len()]));
+                }
                 _ => return Err(Refusal::NoJob),
             }
         }
@@ -114,12 +117,31 @@ impl Model {
             }
             Action::Retry { job, by } => self.retry(queue, *job, by),
             Action::Cancel { job } => self.cancel(queue, *job),
+            Action::CompleteMany(done) => Ok(Reply::Each(self.complete_many(queue, done))),
             Action::Complete { job, lease, .. }
             | Action::Fail { job, lease, .. }
             | Action::Extend { job, lease, .. }
             | Action::Snooze { job, lease, .. }
             | Action::Progress { job, lease, .. } => self.worked(queue, *job, *lease, action),
         }
+    }
+
+    /// As one after the other.
+    fn complete_many(&mut self, queue: &str, done: &[Done]) -> Vec<Result<Standing, Refusal>> {
+        let one = |done: &Done| {
+            let before = self.clone();
+            let Done { job, lease, result } = done.clone();
+            let action = Action::Complete { job, lease, result };
+            match self.worked(queue, job, lease, &action) {
+                Ok(Reply::Job(standing)) => Ok(standing),
+                Ok(other) => panic!("{other:?}"),
+                Err(refusal) => {
+                    *self = before;
+                    Err(refusal)
+                }
+            }
+        };
+        done.iter().map(one).collect()
     }
 
     fn take_in(&mut self, queue: &str, new: &NewJob) -> Result<Enqueued, Refusal> {

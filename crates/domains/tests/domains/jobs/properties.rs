@@ -9,7 +9,7 @@ use crate::driver::{Driver, ID};
 use evenkeel_domains::{
     Refusal, Reply,
     jobs::{
-        self, Action, Cursor, DeadFilter, Found, HeadPolicy, JobView, LeaseId, NewJob, Query,
+        self, Action, Cursor, DeadFilter, Done, Found, HeadPolicy, JobView, LeaseId, NewJob, Query,
         QueueEvent, QueueView, Settings, State, When,
     },
 };
@@ -27,6 +27,7 @@ enum Step {
     Enqueue(usize, Vec<Wish>),
     Lease(usize, u32, Option<u64>),
     Work(prop::sample::Index, Word),
+    CompleteMany(Vec<prop::sample::Index>),
     Cancel(prop::sample::Index),
     Retry(prop::sample::Index),
     Replay(usize, u32, bool, Option<usize>),
@@ -117,6 +118,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (queue.clone(), 1..4_u32, prop::option::weighted(0.2, 1..6_000_u64))
             .prop_map(|(queue, max, lease_ms)| Step::Lease(queue, max, lease_ms)),
         8 => (index.clone(), word()).prop_map(|(lease, word)| Step::Work(lease, word)),
+        3 => prop::collection::vec(index.clone(), 1..4).prop_map(Step::CompleteMany),
         2 => index.clone().prop_map(Step::Cancel),
         3 => index.prop_map(Step::Retry),
         1 => (queue.clone(), 1..4_u32, any::<bool>(), prop::option::of(0..KINDS.len()))
@@ -172,6 +174,14 @@ impl Run {
                     let (queue, job, lease) = *index.get(&self.leases[recent..]);
                     self.ask(queue, said(*word, job, lease));
                 }
+            }
+            Step::CompleteMany(indices) => {
+                let recent = self.leases.len().saturating_sub(6);
+                let recent = &self.leases[recent..];
+                let Some((queue, ..)) = recent.last().copied() else { return };
+                let done = indices.iter().map(|index| *index.get(recent));
+                let done = done.map(|(_, job, lease)| Done { job, lease, result: None });
+                self.ask(queue, Action::CompleteMany(done.collect()));
             }
             Step::Cancel(index) => {
                 if let Some((queue, job)) = self.some_job(*index) {
@@ -260,6 +270,8 @@ impl Run {
                 "leased"
             }
             Ok(jobs::Reply::Job(standing)) => standing.state.name(),
+            Ok(jobs::Reply::Each(each)) if each.iter().any(Result::is_ok) => "several done",
+            Ok(jobs::Reply::Each(_)) => "none of several",
             Ok(jobs::Reply::Replayed(replayed)) if replayed.jobs.is_empty() => "nothing dead",
             Ok(jobs::Reply::Replayed(_)) => "replayed",
             Err(refusal) => refusal.code(),
@@ -438,6 +450,8 @@ fn plans_reach_every_outcome() {
         "duplicate",
         "leased",
         "replayed",
+        "several done",
+        "none of several",
         "done",
         "retry",
         "dead",
