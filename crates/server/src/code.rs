@@ -47,7 +47,7 @@ codes! {
         "Change the policy; the detail says which rule it breaks.";
     InvalidQueue, "invalid_queue", 400, "The queue's settings are not legal", false,
         "Change the settings; the detail says which rule they break.";
-    InvalidSchedule, "invalid_schedule", 400, "The schedule can never be due", false,
+    InvalidSchedule, "invalid_schedule", 400, "The schedule is not legal", false,
         "Change the expression, the zone or the interval; the detail says what is wrong with it.";
     NotFound, "not_found", 404, "Not found", false,
         "It was never there, or it was resolved longer ago than its retention.";

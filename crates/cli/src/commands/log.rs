@@ -12,6 +12,10 @@ use std::{
 
 /// The log's directory within a data directory.
 const LOG_DIRECTORY: &str = "log";
+/// The table whose rows hold what webhooks are signed with.
+const SECRET_TABLE: u8 = 0x18;
+/// What is shown in their place: what this prints is sent to others who are to help.
+const SECRET_ROW: &str = "not shown: it holds a secret";
 
 /// Look into a log that no server has open.
 #[derive(Debug, clap::Args)]
@@ -278,7 +282,7 @@ fn record_json(placed: &Placed<'_>, with_effects: bool) -> Value {
     out
 }
 
-/// Verb, table, key and row, the last three in hexadecimal digits.
+/// Verb, table, key and row, the last three in hexadecimal digits; of a row with a secret only that.
 type Decoded = (&'static str, String, String, Option<String>);
 
 fn effects(body: &[u8]) -> impl Iterator<Item = Result<Decoded, String>> {
@@ -293,7 +297,8 @@ fn effects(body: &[u8]) -> impl Iterator<Item = Result<Decoded, String>> {
             Effect::DropPrefix { prefix } => ("drop", prefix, None),
         };
         let (table, key) = key.split_at(key.len().min(1));
-        Ok((verb, format!("0x{}", hex(table)), hex(key), row.map(hex)))
+        let shown = |row| if table == [SECRET_TABLE] { SECRET_ROW.to_owned() } else { hex(row) };
+        Ok((verb, format!("0x{}", hex(table)), hex(key), row.map(shown)))
     });
     error.into_iter().chain(decoded)
 }

@@ -13,6 +13,7 @@ mod importing;
 mod jobs;
 mod logs;
 mod process;
+mod proxied;
 mod pushing;
 mod serving;
 mod settings;

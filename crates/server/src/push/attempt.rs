@@ -12,8 +12,10 @@ use super::{
 };
 use bytes::Bytes;
 use evenkeel_domains::jobs::{Action, JobId, Leased};
+use evenkeel_engine::TenantId;
 use std::{
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -31,6 +33,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// For how long nothing is sent to one who wants no more while that cannot be written down.
 const GONE_MS: u64 = 60_000;
 
+/// One in so many of the attempts that may be under way is kept from any one tenant, for the others.
+const KEPT_FROM_ONE: usize = 4;
+
 /// What all attempts of a node share.
 pub(super) struct Shared<S> {
     pub(super) source: Arc<S>,
@@ -38,6 +43,18 @@ pub(super) struct Shared<S> {
     pub(super) reach: Reach,
     /// A permit for every attempt that may be under way.
     pub(super) permits: Semaphore,
+    /// Those of them that a tenant may have, for each that had one: a consumer may take its time, but
+    /// not other tenants' turns.
+    pub(super) shares: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
+}
+
+impl<S> Shared<S> {
+    fn share(&self, tenant: TenantId) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let max = self.options.attempts_max;
+        let share = || Arc::new(Semaphore::new(max - max / KEPT_FROM_ONE));
+        Arc::clone(shares.entry(tenant).or_insert_with(share))
+    }
 }
 
 /// Where to, and how, as it is now.
@@ -108,6 +125,9 @@ async fn deliver<S: Source>(
     job: JobId,
     leased: &Leased,
 ) -> (Verdict, Signal) {
+    // Its own tenant's first: whoever waits for that is in nobody's way.
+    let share = shared.share(pushed.id.tenant.id);
+    let _share = share.acquire().await.expect("the semaphore is never closed");
     let _permit = shared.permits.acquire().await.expect("the semaphore is never closed");
     let authority = &client.target().authority;
     let now = shared.source.now();

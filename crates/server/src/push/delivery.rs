@@ -8,7 +8,7 @@ use super::{
     signature::sign,
 };
 use crate::text::cut;
-use evenkeel_domains::jobs::{JobId, Leased, Push};
+use evenkeel_domains::jobs::{ERROR_BYTES_MAX, JobId, Leased, Push};
 use evenkeel_engine::Time;
 use hyper::{
     HeaderMap, StatusCode,
@@ -112,7 +112,7 @@ pub(super) fn judge(
                 CallError::CutOff(_) | CallError::TimedOut(_) => Signal::Failed,
                 _ => Signal::Unreachable,
             };
-            return (Verdict::Failed(error.to_string()), signal);
+            return (Verdict::Failed(no_answer(&error)), signal);
         }
     };
     let status = answered.status;
@@ -136,6 +136,13 @@ pub(super) fn judge(
     (Verdict::Failed(refusal(&answered)), signal)
 }
 
+/// Why there was no answer, on one line, as long as an error may be. Whoever was reached has a say in
+/// that: a certificate's names are quoted.
+fn no_answer(error: &CallError) -> String {
+    let why = error.to_string();
+    cut(&why, ERROR_BYTES_MAX - "…".len()).replace(char::is_control, " ")
+}
+
 /// The body, if it is JSON and no longer than a result.
 fn result(answered: &Answered, result_bytes_max: u32) -> Option<String> {
     let text = str::from_utf8(&answered.body).ok()?.trim();
@@ -153,4 +160,23 @@ fn refusal(answered: &Answered) -> String {
     let quoted = cut(said.trim(), QUOTED_BYTES_MAX).replace(char::is_control, " ");
     let more = if quoted.is_empty() { String::new() } else { format!(": {quoted}") };
     format!("answered {}{name}{hint}{more}", status.as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// Others decide how long the reason is why there is no answer.
+    #[test]
+    fn why_there_was_no_answer_is_as_short_as_an_error_may_be() {
+        let why = format!("not valid for these:\n{}", "\u{1b}[2Jé, ".repeat(ERROR_BYTES_MAX));
+        let called = Err(CallError::Connect(io::Error::other(why)));
+        let (Verdict::Failed(error), Signal::Unreachable) = judge(called, 0, Time(0)) else {
+            panic!("it has failed, as nobody was reached");
+        };
+        assert!(error.starts_with("cannot connect: not valid for these: "), "{error}");
+        assert!(error.len() <= ERROR_BYTES_MAX && error.ends_with('…'), "{}", error.len());
+        assert!(!error.contains(char::is_control));
+    }
 }

@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -45,7 +45,13 @@ pub(super) async fn run<S: Source>(
 ) {
     let (permits, reach) = (Semaphore::new(options.attempts_max), pushes.reach());
     let mut pushers = Pushers {
-        shared: Arc::new(Shared { source: Arc::clone(&source), options, reach, permits }),
+        shared: Arc::new(Shared {
+            source: Arc::clone(&source),
+            options,
+            reach,
+            permits,
+            shares: Mutex::default(),
+        }),
         pushes,
         #[cfg(feature = "tls")]
         tls,

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
 
 fn table(queues: &[Queue]) -> String {
     let mut table = format!(
-        "{:<24} {:<9} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9} {:>9}  {}\n",
+        "{:<24} {:<15} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9} {:>9}  {}\n",
         "QUEUE",
         "STANDING",
         "BACKLOG",
@@ -50,7 +50,7 @@ fn table(queues: &[Queue]) -> String {
         let rate = format!("{:.1}", queue.drained_per_s);
         let _ = writeln!(
             table,
-            "{:<24} {:<9} {:>9} {:>9} {:>8} {:>8} {:>9} {rate:>9} {:>9}  {}",
+            "{:<24} {:<15} {:>9} {:>9} {:>8} {:>8} {:>9} {rate:>9} {:>9}  {}",
             queue.queue,
             queue.standing(),
             queue.backlog,
@@ -79,7 +79,10 @@ mod tests {
             "workers_waiting": 0, "max_backlog": 1000000,
         });
         let idle = json!({ "queue": "idle", "oldest_ready_ms": null, "drained_per_s": 0.0 });
-        let queues = [queue, idle].map(|queue| serde_json::from_value(queue).unwrap());
+        let pushed = json!({ "queue": "hook", "push": { "disabled": "answered 410 Gone" } });
+        let shut = json!({ "queue": "shut", "paused": true, "draining": true });
+        let queues =
+            [queue, idle, pushed, shut].map(|queue| serde_json::from_value(queue).unwrap());
         let table = table(&queues);
         let lines: Vec<Vec<&str>> =
             table.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -87,5 +90,7 @@ mod tests {
             ["mail", "draining", "1200", "1000", "8", "3", "65", "s", "20.0", "60", "s", "0"];
         assert_eq!(lines[1], expected);
         assert_eq!(lines[2], ["idle", "open", "0", "0", "0", "0", "-", "0.0", "-", "0"]);
+        assert_eq!(lines[3][..3], ["hook", "push", "disabled"]);
+        assert_eq!(lines[4][..2], ["shut", "paused+draining"], "neither hides the other");
     }
 }

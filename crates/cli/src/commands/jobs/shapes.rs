@@ -1,6 +1,7 @@
 //! Jobs and queues as the API answers them, as far as they are shown.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// A job of a list.
@@ -34,13 +35,11 @@ pub(super) struct Said {
     pub(super) text: String,
 }
 
-/// One job with all that is known of it.
+/// What more is known of one job. Documents are as they were given: numbers may be longer than any type.
 #[derive(Debug, Deserialize)]
 pub(super) struct Detail {
-    #[serde(flatten)]
-    pub(super) item: Item,
     #[serde(default)]
-    pub(super) payload: serde_json::Value,
+    pub(super) payload: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) unique_key: Option<String>,
     #[serde(default)]
@@ -50,9 +49,9 @@ pub(super) struct Detail {
     #[serde(default)]
     pub(super) traceparent: Option<String>,
     #[serde(default)]
-    pub(super) result: serde_json::Value,
+    pub(super) result: Option<Box<RawValue>>,
     #[serde(default)]
-    pub(super) progress: serde_json::Value,
+    pub(super) progress: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) waiting_for: Option<WaitingFor>,
 }
@@ -92,6 +91,17 @@ pub(super) struct Queue {
     pub(super) drained_per_s: f64,
     pub(super) drains_in_ms: Option<u64>,
     pub(super) workers_waiting: u64,
+    pub(super) push: Option<Push>,
+}
+
+/// How the jobs of a queue are sent to a webhook, and whether they are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Push {
+    pub(super) disabled: Option<String>,
+    pub(super) problem: Option<String>,
+    pub(super) breaker: Option<String>,
+    pub(super) wait_ms: Option<u64>,
 }
 
 impl Queue {
@@ -102,10 +112,14 @@ impl Queue {
 
     /// Whether it takes jobs in and gives them out.
     pub(super) fn standing(&self) -> &'static str {
-        match (self.paused, self.draining) {
-            (true, _) => "paused",
-            (false, true) => "draining",
-            (false, false) => "open",
+        match (self.paused, self.draining, &self.push) {
+            (true, true, _) => "paused+draining",
+            (true, false, _) => "paused",
+            (false, true, _) => "draining",
+            (false, false, Some(Push { disabled: Some(_), .. })) => "push disabled",
+            (false, false, Some(Push { problem: Some(_), .. })) => "push impossible",
+            (false, false, Some(push)) if push.breaker.as_deref() == Some("open") => "push fails",
+            (false, false, _) => "open",
         }
     }
 }

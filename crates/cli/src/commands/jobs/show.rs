@@ -2,11 +2,15 @@
 
 use super::{
     JobArg, QueueArg,
-    shapes::{Detail, Item},
+    shapes::{Detail, Item, Push, Queue},
     words,
 };
-use crate::{client::ServerArgs, failure::Failure, output};
-use serde_json::{Value, value::RawValue};
+use crate::{
+    client::ServerArgs,
+    failure::Failure,
+    output::{self, harmless},
+};
+use serde_json::value::RawValue;
 use std::fmt::Write as _;
 
 /// Show a job, and why it is not running.
@@ -25,31 +29,42 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let path = format!("{}/jobs/{}", args.queue.address(), args.job.job);
-    let raw: Box<RawValue> = args.server.api().await?.call("GET", &path, None).await?;
+    let mut api = args.server.api().await?;
+    let raw: Box<RawValue> = api.call("GET", &path, None).await?;
     if args.json {
-        return output::json(&serde_json::from_str::<Value>(raw.get())?);
+        return output::line(raw.get());
     }
-    output::print(&page(&args.queue.queue, &serde_json::from_str(raw.get())?))
+    let (item, detail) = (serde_json::from_str(raw.get())?, serde_json::from_str(raw.get())?);
+    let push = if waits_for_worker(&detail) {
+        api.call::<Queue>("GET", &args.queue.address(), None).await?.push
+    } else {
+        None
+    };
+    output::print(&page(&args.queue.queue, &item, &detail, push.as_ref()))
 }
 
-fn page(queue: &str, detail: &Detail) -> String {
-    let Item { job, state, kind, priority, attempt, failures, crashes, created_at, at, .. } =
-        &detail.item;
-    let mut page = format!("job {job} of queue {queue} is {}\n", standing(&detail.item));
+fn waits_for_worker(detail: &Detail) -> bool {
+    detail.waiting_for.as_ref().is_some_and(|waiting| waiting.reason == "worker")
+}
+
+fn page(queue: &str, item: &Item, detail: &Detail, push: Option<&Push>) -> String {
+    let Item { job, state, kind, priority, attempt, failures, crashes, created_at, at, .. } = item;
+    let mut page = format!("job {job} of queue {queue} is {}\n", standing(item));
     let mut say = |name: &str, what: &str| {
         // Further lines of a text stand under its first.
-        let _ =
-            writeln!(page, "  {name:<14}{}", what.trim_end().replace('\n', "\n                "));
+        let what = harmless(what.trim_end()).replace('\n', "\n                ");
+        let _ = writeln!(page, "  {name:<14}{what}");
     };
     if let Some(waiting) = &detail.waiting_for {
-        say("waiting for", &words::waiting(queue, waiting));
+        let not_pushed = push.and_then(|push| words::not_pushed(queue, push));
+        say("waiting for", &not_pushed.unwrap_or_else(|| words::waiting(queue, waiting)));
     }
     say("kind", kind);
     say("priority", &priority.to_string());
     say("attempts", &format!("{attempt}, of which {failures} failed and {crashes} crashed"));
     say("created", created_at);
     say(meaning(state), at);
-    if let (Some(worker), Some(fence)) = (&detail.item.worker, detail.item.fence) {
+    if let (Some(worker), Some(fence)) = (&item.worker, item.fence) {
         say("worker", &format!("{worker}, with fence {fence}"));
     }
     for (name, text) in [
@@ -64,14 +79,14 @@ fn page(queue: &str, detail: &Detail) -> String {
     if !detail.after.is_empty() {
         say("after", &detail.after.join(", "));
     }
-    if let Some(error) = &detail.item.error {
+    if let Some(error) = &item.error {
         say("last error", &format!("at {}\n{}", error.at, error.text));
     }
     for (name, value) in
         [("progress", &detail.progress), ("result", &detail.result), ("payload", &detail.payload)]
     {
-        if !value.is_null() {
-            say(name, &value.to_string());
+        if let Some(value) = value {
+            say(name, value.get());
         }
     }
     page
@@ -102,6 +117,28 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn page_of(job: &str, push: Option<&Push>) -> String {
+        let (item, detail) = (serde_json::from_str(job), serde_json::from_str(job));
+        page("mail", &item.unwrap(), &detail.unwrap(), push)
+    }
+
+    /// What a job carries is shown as it is, but a terminal is not to obey what others wrote.
+    #[test]
+    fn documents_are_as_they_were_given_and_errors_move_no_cursor() {
+        let job = r#"{"job":"3.27","state":"ready","kind":"k","priority":4,"attempt":1,
+            "created_at":"T","at":"T","error":{"at":"T","text":"\u001b[2Jgone\nmore"},
+            "payload":{"z" : 12345678901234567890123, "a": 1.10},
+            "waiting_for":{"reason":"worker","detail":"no worker waits here"}}"#;
+        let page = page_of(job, None);
+        assert!(page.contains(r#"{"z" : 12345678901234567890123, "a": 1.10}"#), "{page}");
+        assert!(page.contains("\u{fffd}[2Jgone\n                more") && !page.contains('\u{1b}'));
+        assert!(page.contains("evenkeel work --queue mail"), "{page}");
+        let push = Push { disabled: Some("answered 410 Gone".to_owned()), ..Push::default() };
+        let page = page_of(job, Some(&push));
+        assert!(page.contains("webhook is disabled: answered 410 Gone"), "{page}");
+        assert!(!page.contains("evenkeel work"), "a worker is not what is missing: {page}");
+    }
+
     #[test]
     fn a_page_says_why_and_what_went_wrong() {
         let detail = json!({
@@ -113,7 +150,7 @@ mod tests {
             "result": null, "progress": "half", "traceparent": null,
             "waiting_for": { "reason": "paused", "detail": "the queue is paused" },
         });
-        let page = page("mail", &serde_json::from_value(detail).unwrap());
+        let page = page_of(&detail.to_string(), None);
         insta::assert_snapshot!(page, @r#"
         job 3.27 of queue mail is waiting for another attempt
           waiting for   the queue is paused (`evenkeel jobs resume mail` lets jobs run again)

@@ -1,6 +1,7 @@
 //! Durations, numbers and reasons as people say them.
 
-use super::shapes::WaitingFor;
+use super::shapes::{Push, WaitingFor};
+use crate::output::harmless;
 
 const UNITS: [(u64, &str); 4] =
     [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
@@ -43,8 +44,24 @@ pub(super) fn waiting(queue: &str, waiting: &WaitingFor) -> String {
     format!("{detail} ({change})")
 }
 
+/// Why a webhook is not called, if it is not: then no worker is missing.
+pub(super) fn not_pushed(queue: &str, push: &Push) -> Option<String> {
+    if let Some(why) = &push.disabled {
+        return Some(format!(
+            "the queue's webhook is disabled: {why} (PUT /v1/queues/{queue} enables it again)"
+        ));
+    }
+    if let Some(problem) = &push.problem {
+        return Some(format!("the queue's webhook cannot be called: {problem}"));
+    }
+    (push.breaker.as_deref() == Some("open")).then(|| {
+        let wait = duration(push.wait_ms.unwrap_or_default());
+        format!("the queue's webhook fails, and is tried again in {wait}")
+    })
+}
+
 /// Of an error its first line, which says what happened, and its last, which mostly says why; cut to
-/// `chars`.
+/// `chars`. What others wrote into it moves no cursor.
 pub(super) fn brief(text: &str, chars: usize) -> String {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
@@ -52,6 +69,7 @@ pub(super) fn brief(text: &str, chars: usize) -> String {
         Some(last) => format!("{first}: {last}"),
         None => first.to_owned(),
     };
+    let whole = harmless(&whole);
     match whole.char_indices().nth(chars) {
         Some((end, _)) => format!("{}…", &whole[..end]),
         None => whole,
@@ -92,6 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_that_is_not_called_says_why() {
+        let says =
+            |push: serde_json::Value| not_pushed("mail", &serde_json::from_value(push).unwrap());
+        let disabled = says(serde_json::json!({ "disabled": "answered 410 Gone" })).unwrap();
+        assert!(disabled.contains("answered 410 Gone (PUT /v1/queues/mail"), "{disabled}");
+        let open = says(serde_json::json!({ "breaker": "open", "wait_ms": 2_000 })).unwrap();
+        assert!(open.ends_with("in 2 s"), "{open}");
+        assert!(says(serde_json::json!({ "problem": "no TLS" })).unwrap().ends_with("no TLS"));
+        assert_eq!(says(serde_json::json!({ "breaker": "closed", "disabled": null })), None);
+    }
+
+    #[test]
     fn an_error_is_its_first_and_last_line_cut_between_characters() {
         assert_eq!(
             brief("exit code 3\nTraceback:\n  x\nno mailbox\n", 80),
@@ -100,5 +130,6 @@ mod tests {
         assert_eq!(brief("äöü", 2), "äö…");
         assert_eq!(brief("äöü", 3), "äöü");
         assert_eq!(brief("", 3), "");
+        assert_eq!(brief("a\u{1b}[2J\u{9b}b\tc\rd", 80), "a\u{fffd}[2J\u{fffd}b\u{fffd}c\u{fffd}d");
     }
 }

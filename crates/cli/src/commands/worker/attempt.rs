@@ -5,6 +5,7 @@ use super::{
     command::{Output, Running},
     lease::{Job, Lease, Lost, Report},
 };
+use crate::output::harmless;
 use evenkeel_domains::jobs::ERROR_BYTES_MAX;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -35,7 +36,7 @@ impl Attempted {
     /// For people.
     pub(super) fn line(&self) -> String {
         let Self { job, kind, attempt, outcome, took_ms, .. } = self;
-        let why = self.error.as_deref().map(|error| format!(": {}", last_line(error)));
+        let why = self.error.as_deref().map(|error| format!(": {}", harmless(last_line(error))));
         let why = why.unwrap_or_default();
         format!("{job} {kind} attempt {attempt} {outcome} after {took_ms} ms{why}")
     }

@@ -100,6 +100,11 @@ impl Calls {
                     self.is_back();
                     answer.retry_after_s.map(|s| Duration::from_secs(s.min(RETRY_AFTER_S_MAX)))
                 }
+                // A proxy before a server that is away, while it is started again.
+                Ok(answer) if answer.status == 502 => {
+                    self.is_away(&"502 Bad Gateway");
+                    answer.retry_after_s.map(|s| Duration::from_secs(s.min(RETRY_AFTER_S_MAX)))
+                }
                 Ok(answer) => {
                     self.is_back();
                     return Ok(answer);

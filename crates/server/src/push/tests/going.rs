@@ -6,6 +6,7 @@ use super::{
     fake::Fake,
 };
 use evenkeel_domains::jobs::{Settings, State};
+use evenkeel_engine::TenantId;
 use std::time::Duration;
 
 #[tokio::test]
@@ -34,6 +35,34 @@ async fn a_node_has_so_many_under_way_over_all_queues() {
     jobs.until_done().await;
     node.stop().await;
     assert_eq!((consumer.seen().requests, consumer.seen().present_max), (60, 2));
+}
+
+/// One whose consumers take as long as they may, which is no failure, takes no other's turns.
+#[tokio::test]
+async fn a_tenant_with_slow_consumers_holds_up_no_other() {
+    let slow = Consumer::start(|_, _| Reaction::AnswerWhenTold(200)).await;
+    let quick = Consumer::start(|_, _| ok()).await;
+    let jobs = Fake::new();
+    for queue in ["a", "b", "c"] {
+        jobs.enqueue(queue, 0..4);
+        jobs.put(queue, &slow.url(), |pushed| {
+            pushed.id.tenant.id = TenantId(7);
+            pushed.push.timeout_ms = 60_000;
+        });
+    }
+    let node = Node::start_with(&jobs, |options| options.attempts_max = 4);
+    slow.until(|seen| seen.present == 3).await;
+    jobs.enqueue("quick", 0..20);
+    jobs.put("quick", &quick.url(), |_| {});
+    jobs.until(|all| {
+        let mut quick = all.jobs.iter().filter(|((queue, _), _)| queue == "quick");
+        quick.all(|(_, job)| job.state == State::Done)
+    })
+    .await;
+    assert_eq!((slow.seen().present, slow.seen().present_max), (3, 3));
+    slow.tell();
+    jobs.until_done().await;
+    node.stop().await;
 }
 
 #[tokio::test]
