@@ -9,7 +9,7 @@ use crate::{
     App, Context, Delivery, Mark, Options, Parcel, Partition, Role, TenantId, Time, idempotency,
     tables::{DeadCount, DeadDeliveries, Inbox},
 };
-use evenkeel_log::PartitionId;
+use evenkeel_log::{Incarnation, PartitionId};
 use evenkeel_state::{Order, Read, StateError};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -72,7 +72,7 @@ pub fn dead_deliveries(read: &impl Read, limit: usize) -> Result<Vec<DeadDeliver
     let rows = rows.into_iter().map(|((at, from, incarnation, sequence), dead)| DeadDelivery {
         at: Time(at),
         from: PartitionId(from),
-        mark: Mark { incarnation: evenkeel_log::Incarnation(incarnation), sequence },
+        mark: Mark { incarnation: Incarnation(incarnation), sequence },
         tenant: TenantId(dead.tenant),
         why: dead.why,
         item: dead.item,
@@ -231,7 +231,8 @@ impl Context<'_, '_> {
     ) -> Result<(), StateError> {
         let item = postcard::to_stdvec(item).expect("an item is plain data: it encodes");
         let sequence = self.tx.get::<DeadCount>(&())?.unwrap_or_default().ever;
-        let mark = Mark { incarnation: self.incarnation, sequence };
+        // Nothing is sent in the life before the first. Something sent here to here may die now too.
+        let mark = Mark { incarnation: Incarnation(0), sequence };
         let parcel = Parcel { incarnation: self.incarnation, tenant, at: self.now, item };
         bury(self, (self.partition, mark), &parcel, why)
     }

@@ -86,6 +86,8 @@ impl Subject<'_, '_, '_> {
                 self.queue.over = 0;
                 break;
             };
+            // Before any is told: that may have another be told, of a lower number.
+            self.queue.over_from = number;
             if over == Over::Passed {
                 if is_enough(self, before) {
                     return Ok(elsewhere);
@@ -118,7 +120,6 @@ impl Subject<'_, '_, '_> {
     fn told_all(&mut self, number: u64) {
         self.ctx.tx.delete::<JobsOver>(&(self.queue.id, number));
         self.queue.over -= 1;
-        self.queue.over_from = number;
     }
 
     fn tell_waiter(

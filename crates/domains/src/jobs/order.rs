@@ -9,15 +9,16 @@ use super::{
 use evenkeel_log::Hash;
 use evenkeel_state::{Order, Read, StateError};
 
-/// Condemned jobs of a line that one step makes dead letters; the rest is due at once.
-pub(super) const CONDEMNED_MAX: usize = 32;
+/// Condemned jobs of a line that one step makes dead letters; the rest is due at once. What another
+/// partition says of one job may be such a step, and has few rows.
+pub(super) const CONDEMNED_MAX: usize = 8;
 
 /// Whether a job's ordering key lets it go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It is the head of its line, or has no ordering key.
     Has,
-    /// Another is before it.
+    /// Another is before it, or it is to become a dead letter.
     Waits,
 }
 
@@ -34,7 +35,19 @@ impl Subject<'_, '_, '_> {
     pub(super) fn turn(&self, number: u64, job: &Job) -> Result<Turn, StateError> {
         let Some(hash) = job.ordering.filter(|_| job.in_line) else { return Ok(Turn::Has) };
         let key = self.order_key(hash)?;
-        Ok(if key.is_none_or(|key| key.head == number) { Turn::Has } else { Turn::Waits })
+        let has = key.is_none_or(|key| key.head == number && number > key.condemned);
+        Ok(if has { Turn::Has } else { Turn::Waits })
+    }
+
+    /// A job that is still in its line is to run again, whatever it was condemned to.
+    pub(super) fn spare(&mut self, number: u64, job: &Job) -> Result<Turn, StateError> {
+        if let Some(hash) = job.ordering.filter(|_| job.in_line)
+            && let Some(mut key) = self.order_key(hash)?.filter(|key| number <= key.condemned)
+        {
+            key.condemned = 0;
+            self.ctx.tx.put::<OrderKeys>(&(self.queue.id, hash), &key);
+        }
+        self.turn(number, job)
     }
 
     /// Puts a job into the line of its ordering key, by its number: a dead letter that comes back is
@@ -78,7 +91,8 @@ impl Subject<'_, '_, '_> {
             }
             if step == CONDEMNED_MAX {
                 self.ctx.tx.put::<OrderKeys>(&(self.queue.id, hash), &key);
-                return self.take_turn_by_timer(next);
+                self.tell(next, Over::Passed);
+                return Ok(());
             }
             self.execute(next)?;
             self.ctx.tx.delete::<OrderLines>(&(self.queue.id, hash, next));
@@ -103,24 +117,14 @@ impl Subject<'_, '_, '_> {
         }
     }
 
-    fn take_turn_by_timer(&mut self, number: u64) -> Result<(), StateError> {
-        match self.ctx.tx.get::<Jobs>(&number)? {
-            // It died before its turn, and stays as it is: only the line goes on.
-            Some(job) if job.state == State::Dead => self.tell(number, Over::Passed),
-            Some(mut job) => self.shift(number, &mut job, State::Scheduled, self.ctx.now()),
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// The turn of a condemned job that was dead already came by the timer.
+    /// The turn of a job that was condemned then has come by the timer. It dies, or was spared.
     pub(super) fn pass(&mut self, number: u64) -> Result<(), StateError> {
-        match self.ctx.tx.get::<Jobs>(&number)? {
-            Some(job) if job.state == State::Dead && self.is_condemned(number, &job)? => {
-                self.execute_by_timer(number, &job)
-            }
-            _ => Ok(()),
+        let Some(job) = self.ctx.tx.get::<Jobs>(&number)? else { return Ok(()) };
+        if !self.is_condemned(number, &job)? {
+            return self.take_turn(number);
         }
+        self.execute(number)?;
+        job.ordering.map_or(Ok(()), |hash| self.leave(hash, number))
     }
 
     /// A condemned job whose turn has come.
@@ -136,15 +140,9 @@ impl Subject<'_, '_, '_> {
     }
 
     /// Whether a job's turn is to become a dead letter.
-    pub(super) fn is_condemned(&self, number: u64, job: &Job) -> Result<bool, StateError> {
+    fn is_condemned(&self, number: u64, job: &Job) -> Result<bool, StateError> {
         let Some(hash) = job.ordering.filter(|_| job.in_line) else { return Ok(false) };
         Ok(self.order_key(hash)?.is_some_and(|key| number <= key.condemned))
-    }
-
-    /// The turn of a condemned job came by the timer.
-    pub(super) fn execute_by_timer(&mut self, number: u64, job: &Job) -> Result<(), StateError> {
-        self.execute(number)?;
-        job.ordering.map_or(Ok(()), |hash| self.leave(hash, number))
     }
 
     /// All that are in the line now become dead letters when their turn comes, if `number` is its

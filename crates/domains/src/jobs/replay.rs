@@ -164,7 +164,7 @@ fn revive(
     job.cancel = false;
     job.ended = Ended::Not;
     job.run_at = subject.ctx.now().plus_ms(delay_ms);
-    let turn = if job.in_line { subject.turn(number, job)? } else { subject.join(number, job)? };
+    let turn = if job.in_line { subject.spare(number, job)? } else { subject.join(number, job)? };
     let (state, at) = subject.belongs(job, turn);
     subject.shift(number, job, state, at);
     Ok(())

@@ -75,9 +75,6 @@ impl Subject<'_, '_, '_> {
     fn is_due(&mut self, number: u64, job: &mut Job) -> Result<(), StateError> {
         match job.state {
             State::Leased => self.crash(number, job),
-            State::Scheduled | State::Retry if self.is_condemned(number, job)? => {
-                self.execute_by_timer(number, job)
-            }
             State::Scheduled | State::Retry => {
                 self.shift(number, job, State::Ready, self.ctx.now());
                 Ok(())

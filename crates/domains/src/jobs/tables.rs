@@ -258,7 +258,7 @@ pub(super) enum Over {
     Done,
     /// It will never be.
     Cancelled,
-    /// It was a dead letter before its turn came, and its line is to pass it.
+    /// It is not: its turn to become a dead letter has come, and its line goes on after it.
     Passed,
 }
 row!(Over, version = 1);

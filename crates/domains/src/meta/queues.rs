@@ -8,6 +8,9 @@ use crate::jobs::{Push, PushRequest, Settings};
 use evenkeel_engine::{Context, Stop, TenantId};
 use evenkeel_state::{Read, StateError};
 
+/// Changes of one queue in one millisecond, as far as their versions are those of that time.
+const CHANGES_A_MS: u64 = 1_024;
+
 type Decided = Result<Reply, Stop<Refusal>>;
 /// Whose a queue is, and its name.
 type Key = (TenantId, String);
@@ -117,9 +120,10 @@ pub(super) fn delete(ctx: &mut Context<'_, '_>, key: &Key) -> Decided {
 }
 
 /// Versions are times, so that a queue that is put again after it was deleted has a later one than
-/// partitions still know.
+/// partitions still know; finer ones than those of records, or some changes within a millisecond would
+/// leave them ahead.
 fn write(ctx: &mut Context<'_, '_>, key: &Key, settings: Settings, new: bool) -> Reply {
-    let version = ctx.now().0.max(settings.version + 1);
+    let version = ctx.now().0.saturating_mul(CHANGES_A_MS).max(settings.version + 1);
     let settings = Settings { version, ..settings };
     ctx.tx.put::<Queues>(key, &Queue(settings));
     Reply::Queue(Box::new(settings), new)

@@ -1,6 +1,6 @@
 //! Outbox rules: what is enqueued with what happens to a hold.
 
-use crate::driver::{Driver, TENANT};
+use crate::driver::{Driver, ID, TENANT};
 use evenkeel_domains::{
     Item, Refusal, Reply,
     jobs::{self, NewJob, Settings},
@@ -10,8 +10,8 @@ use evenkeel_domains::{
         RULE_PAYLOAD_BYTES_MAX, RULES_AN_EVENT_MAX, RULES_MAX, Rule, Rules, RulesError, check,
     },
 };
-use evenkeel_engine::{Delivery, Failure, Options, TenantId, dead_deliveries};
-use evenkeel_log::{BODY_BYTES_MAX, PartitionId};
+use evenkeel_engine::{Delivery, Failure, Mark, Options, Parcel, TenantId, dead_deliveries};
+use evenkeel_log::{BODY_BYTES_MAX, Incarnation, PartitionId};
 use std::{collections::BTreeMap, sync::Arc};
 
 const NAME_BYTES_MAX: usize = 128;
@@ -170,6 +170,20 @@ fn a_rule_without_its_queue_leaves_a_dead_delivery_that_says_so() {
     let refused = Action::Hold { holder: "ada".into(), ttl_ms: 1_000, places };
     assert!(matches!(driver.reserve("concert-1", refused), Err(Failure::Refused(_))));
     assert_eq!(dead_deliveries(&driver.partition.view(), 9).unwrap().len(), 2);
+}
+
+/// Both are kept if a job of a rule has nowhere to go at the moment at which something that the partition
+/// sent itself dies.
+#[test]
+fn what_has_nowhere_to_go_takes_nobodys_place() {
+    let mut driver = driver(vec![Rule { queue: "male".into(), ..rule(HoldChange::Held, None) }]);
+    let incarnation = Incarnation(1);
+    let (tenant, at, item) = (TENANT, driver.now, vec![0xff]);
+    let parcels = vec![Parcel { incarnation, tenant, at, item }];
+    driver.partition.deliver(Delivery { from: ID, after: Mark::default(), parcels });
+    hold(&mut driver, "concert-1");
+    let dead = dead_deliveries(&driver.partition.view(), 9).unwrap();
+    assert_eq!((dead.len(), driver.partition.outbox_stats().dead), (2, 2));
 }
 
 #[test]

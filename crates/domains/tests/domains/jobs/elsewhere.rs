@@ -5,8 +5,8 @@ use crate::driver::{Driver, TENANT};
 use evenkeel_domains::{
     Command, Item, Refusal as AnyRefusal, Reply as AnyReply,
     jobs::{
-        self, Action, Enqueued, Found, Item as JobsItem, JobDetail, JobId, NewJob, Query, Refusal,
-        Reply, Settings, State, WaitingFor,
+        self, Action, Enqueued, Found, HeadPolicy, Item as JobsItem, JobDetail, JobId, NewJob,
+        Query, Refusal, Reply, Settings, State, WaitingFor,
     },
 };
 use evenkeel_engine::{Delivery, Failure, Mark, Options, Parcel, dead_deliveries};
@@ -262,6 +262,31 @@ fn the_largest_item_fits() {
     let dead = dead_deliveries(&floor.drivers[0].partition.view(), 9).unwrap();
     assert!(dead.is_empty(), "{dead:?}");
     assert_eq!(floor.drivers[0].partition.outbox_stats().rows, 20);
+}
+
+/// What one job's end elsewhere does here may be much: a head that waited in vain takes its line with it,
+/// and each of that has all that a job can have.
+#[test]
+fn a_head_that_waited_elsewhere_in_vain_takes_its_line_with_it() {
+    let mut floor = Floor::new(2);
+    floor.settings.head = HeadPolicy::DeadLetter;
+    let cause = floor.enqueue(0, job("cause"));
+    let name = |at: usize| format!("{at:0>128}");
+    let line: Vec<JobId> = (0..80)
+        .map(|at| NewJob {
+            unique_key: Some(name(at)),
+            ordering_key: Some("o".into()),
+            after: if at == 0 { vec![cause] } else { Vec::new() },
+            ..job(&name(at))
+        })
+        .map(|job| floor.enqueue(1, job))
+        .collect();
+    floor.carry();
+    floor.ask(0, Action::Cancel { job: cause.number }).unwrap();
+    floor.carry();
+    floor.check();
+    let dead = line.iter().filter(|job| floor.state(**job) == Some(State::Dead)).count();
+    assert_eq!(dead, 80);
 }
 
 /// Golden values: what is on its way when a server is replaced by a newer one must be readable there.

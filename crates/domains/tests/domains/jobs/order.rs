@@ -122,8 +122,9 @@ fn a_dead_head_is_skipped_and_comes_back_before_the_younger() {
 /// More than one step makes dead letters of.
 #[test]
 fn nothing_runs_after_a_gap() {
-    let mut desk = desk(HeadPolicy::DeadLetter);
-    let line: Vec<u64> = (0..80).map(|_| desk.enqueue(in_order("step", "o"))).collect();
+    let head = HeadPolicy::DeadLetter;
+    let mut desk = Desk::new(Settings { head, max_backlog: 1_000, ..tight() });
+    let line: Vec<u64> = (0..200).map(|_| desk.enqueue(in_order("step", "o"))).collect();
     let other = desk.enqueue(in_order("step", "p"));
     let leased = desk.lease(9);
     assert_eq!(leased.len(), 2);
@@ -138,13 +139,13 @@ fn nothing_runs_after_a_gap() {
     assert!(desk.driver.log.len() > before + 1, "in steps");
     tickets.iter().for_each(|ticket| assert!(desk.driver.answers.remove(ticket).is_some()));
     let dead = line.iter().filter(|job| desk.state(**job) == Some(State::Dead)).count();
-    assert_eq!(dead, 80);
+    assert_eq!(dead, 200);
     assert_eq!(desk.state(other), Some(State::Leased), "another key is not concerned");
-    let error = desk.get(line[79]).unwrap().job.error.unwrap().text;
+    let error = desk.get(line[199]).unwrap().job.error.unwrap().text;
     assert!(error.contains("before it"), "{error}");
     // Who comes back is to run, before the younger as soon as that is done.
     let fresh = desk.lease(9).remove(0);
-    assert_eq!(fresh.job, line[79] + 2);
+    assert_eq!(fresh.job, line[199] + 2);
     desk.ask(Action::Retry { job: line[5], by: "ada".into() }).unwrap();
     desk.complete(&fresh).unwrap();
     assert_eq!(desk.leased(9), [line[5]]);
@@ -227,4 +228,68 @@ fn cancelling_in_the_middle_of_a_line() {
     assert_eq!(desk.leased(9), [fresh]);
     let over = desk.ask(Action::Cancel { job: jobs[2] });
     assert_eq!(over, Err(Refusal::Over(State::Done)));
+}
+
+/// A condemned job whose turn to die has come and not been worked off, and which is spared since one of
+/// them is to run again: it still waits for what it is to run after, and for its time.
+#[test]
+fn who_is_spared_still_waits() {
+    for is_late in [false, true] {
+        let mut desk = Desk::new(Settings {
+            head: HeadPolicy::DeadLetter,
+            max_backlog: 1_000,
+            lease_ms: 5_000,
+            ..tight()
+        });
+        let cause = desk.enqueue(job("cause"));
+        let cause_leased = desk.lease(1).remove(0);
+        let first = desk.enqueue(in_order("step", "o"));
+        let behind = || match is_late {
+            true => NewJob { when: When::DelayMs(4_000), ..in_order("step", "o") },
+            false => NewJob { after: vec![super::id(cause)], ..in_order("step", "o") },
+        };
+        let line: Vec<u64> = (0..400).map(|_| desk.enqueue(behind())).collect();
+        let leased = desk.lease(1).remove(0);
+        let (job, lease) = (leased.job, leased.lease);
+        assert_eq!(job, first);
+        let fail = Action::Fail { job, lease, error: "no".into(), retry: false };
+        let retry = Action::Retry { job: first, by: "ada".into() };
+        for action in [fail, retry] {
+            desk.driver.submit(super::command("q", desk.settings, action), None);
+        }
+        desk.driver.settle();
+        let spared: Vec<u64> =
+            line.into_iter().filter(|job| desk.state(*job) != Some(State::Dead)).collect();
+        assert!(spared.len() > 9, "some were yet to die");
+        let waits = if is_late { State::Scheduled } else { State::Waiting };
+        assert_eq!(desk.state(spared[0]), Some(waits));
+        assert!(desk.leased(9).is_empty());
+        desk.complete(&cause_leased).unwrap();
+        desk.driver.pass(4_000);
+        let head = desk.lease(9).remove(0);
+        assert_eq!(head.job, spared[0], "its turn has come, and it is not forgotten");
+        desk.complete(&head).unwrap();
+        assert_eq!(desk.leased(9), [first], "who comes back is before the younger");
+    }
+}
+
+/// Those that came back are older than the job of which the head hears that it was in vain.
+#[test]
+fn all_that_are_condemned_die_however_old() {
+    let mut desk = Desk::new(Settings { head: HeadPolicy::Skip, max_backlog: 1_000, ..tight() });
+    let older: Vec<u64> = (0..100).map(|_| desk.enqueue(in_order("step", "o"))).collect();
+    older.iter().for_each(|job| assert_eq!(kill_head(&mut desk), *job));
+    let cause = desk.enqueue(job("cause"));
+    let head = desk.enqueue(NewJob { after: vec![super::id(cause)], ..in_order("step", "o") });
+    for job in &older {
+        desk.ask(Action::Retry { job: *job, by: "ada".into() }).unwrap();
+    }
+    desk.set(|settings| settings.head = HeadPolicy::DeadLetter);
+    desk.ask(Action::Cancel { job: cause }).unwrap();
+    desk.driver.settle();
+    assert_eq!(desk.state(head), Some(State::Dead));
+    let left = older.iter().filter(|job| desk.state(**job) != Some(State::Dead)).count();
+    assert_eq!(left, 0, "and nothing holds the line up");
+    let fresh = desk.enqueue(in_order("step", "o"));
+    assert_eq!(desk.leased(9), [fresh]);
 }

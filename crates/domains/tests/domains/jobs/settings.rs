@@ -1,7 +1,13 @@
 //! What a queue says, and names as they are written.
 
 use super::tight;
-use evenkeel_domains::jobs::{JobId, LeaseId, Settings, SettingsError};
+use crate::driver::{Driver, TENANT, meta};
+use evenkeel_domains::{
+    Reply,
+    jobs::{JobId, LeaseId, Settings, SettingsError},
+    meta::{self as metas, QueueMode},
+};
+use evenkeel_engine::Options;
 use std::collections::BTreeSet;
 
 #[test]
@@ -69,4 +75,34 @@ fn names_are_read_as_they_are_written() {
         assert_eq!(wrong.parse::<JobId>(), Err(()), "{wrong}");
     }
     assert_eq!("1.99999999999999999999".parse::<LeaseId>(), Err(()));
+}
+
+/// Partitions keep the latest settings that they have seen, also of a queue that was deleted.
+#[test]
+fn a_queue_that_is_put_again_is_later_than_what_it_was() {
+    let mut driver = Driver::new(Options::default());
+    let mut version = |driver: &mut Driver, action| match driver.ask(meta(action), None).unwrap() {
+        Reply::Meta(metas::Reply::Queue(settings, _)) => settings.version,
+        Reply::Meta(metas::Reply::Done) => 0,
+        other => panic!("{other:?}"),
+    };
+    let (tenant, name) = (TENANT, || "q".to_owned());
+    let settings = || Box::new(Settings::of(0));
+    let put = || metas::Action::PutQueue {
+        tenant,
+        name: name(),
+        settings: settings(),
+        push: None,
+        partitions: 16,
+    };
+    let mode = |mode| metas::Action::SetQueueMode { tenant, name: name(), mode };
+    version(&mut driver, put());
+    for one in [QueueMode::Paused, QueueMode::Open, QueueMode::Paused] {
+        version(&mut driver, mode(one));
+    }
+    let drained = version(&mut driver, mode(QueueMode::Draining));
+    version(&mut driver, metas::Action::DeleteQueue { tenant, name: name() });
+    // A millisecond is the least that a record's time goes on by.
+    driver.pass(1);
+    assert!(version(&mut driver, put()) > drained, "it is not draining any more");
 }
