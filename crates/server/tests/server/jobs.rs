@@ -469,6 +469,59 @@ fn queues_and_kinds_are_measured() {
 }
 
 #[test]
+fn a_job_has_one_name() {
+    let server = open(&json!({}));
+    let job = enqueue(&server, &json!({ "kind": "a" }));
+    let (partition, number) = job.split_once('.').unwrap();
+    let partition: u16 = partition.parse().unwrap();
+    for other in [partition + 4, u16::MAX] {
+        let answer = server.get(&format!("{QUEUE}/jobs/{other}.{number}"));
+        assert_eq!((answer.status, answer.code()), (404, "not_found".to_owned()), "{other}");
+    }
+}
+
+#[test]
+fn who_waits_no_longer_is_given_nothing() {
+    let server = open(&json!({}));
+    let body = json!({ "worker": "w", "wait_ms": 60_000 }).to_string();
+    let deadline = ("Evenkeel-Deadline-Ms", "50");
+    let answer = server.send("POST", &format!("{QUEUE}/lease"), &[deadline], Some(&body));
+    assert_eq!((answer.status, answer.json()), (200, json!({ "jobs": [] })));
+    let other_life = [("Evenkeel-Session", "0.77.1")];
+    let answer = server.send("POST", &format!("{QUEUE}/lease"), &other_life, Some(&body));
+    assert_eq!(answer.code(), "session_reset", "before it waits");
+}
+
+#[test]
+fn queues_that_are_no_more_are_not_measured() {
+    let server = open(&json!({}));
+    enqueue(&server, &json!({ "kind": "a" }));
+    let leased = lease(&server, 1).remove(0);
+    about(&server, &leased, "complete", &json!({}));
+    post(&server, "drain", &json!({}));
+    let measured = || server.get("/metrics").body.contains("evenkeel_queue_jobs{");
+    assert!(measured());
+    assert_eq!(server.send("DELETE", QUEUE, &[], None).status, 204);
+    assert!(!measured());
+}
+
+#[test]
+fn what_became_of_each_of_several_says_whether_it_is_known() {
+    let server = open(&json!({}));
+    let known = enqueue(&server, &json!({ "kind": "a" }));
+    let missing = format!("{}1", known);
+    let jobs = json!({ "jobs": [{ "job": missing, "lease": "1.1" }] });
+    let answer = post(&server, "complete", &jobs);
+    let error = &answer.json()["jobs"][0]["error"];
+    assert_eq!((&error["code"], &error["side_effects"]), (&"not_found".into(), &"none".into()));
+    let page = server.get("/metrics").body;
+    let mut counted = page.lines().filter(|line| {
+        line.contains("path=\"jobs.complete_many\"") && line.contains("=\"not_found\"")
+    });
+    assert!(counted.next().is_some_and(|line| line.ends_with(" 1")), "{page}");
+}
+
+#[test]
 fn jobs_have_scopes_of_their_own() {
     let server = TestServer::start(ServerOptions::new(Auth::Keys));
     let admin = format!("Bearer {}", server.admin_key());
