@@ -86,9 +86,9 @@ impl<F: Files> Node<F> {
             let command = self.of_queue(tenant, queue, &settings, partition, Action::Enqueue(jobs));
             let mut options = options.clone();
             if several {
-                // A key in each partition, derived from the caller's.
+                // A key in each partition, derived from the caller's: such as no caller can send.
                 options.idempotency_key =
-                    options.idempotency_key.map(|key| format!("{key}/{partition}"));
+                    options.idempotency_key.map(|key| format!("{key}\"{partition}"));
             }
             stood.push((partition, at));
             commands.push((partition, command?, options));

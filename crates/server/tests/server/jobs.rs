@@ -469,6 +469,50 @@ fn queues_and_kinds_are_measured() {
 }
 
 #[test]
+fn json_that_would_keep_workers_from_other_jobs_is_refused() {
+    let server = open(&json!({}));
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for wrong in [r#""\ud800""#, r#"{"a":["\udfff"]}"#, "1e999", deep.as_str()] {
+        let body = format!(r#"{{"jobs":[{{"kind":"a","payload":{wrong}}}]}}"#);
+        let answer = server.post(&format!("{QUEUE}/jobs"), &body);
+        assert_eq!(
+            (answer.code(), &answer.json()["field"]),
+            ("invalid_request".into(), &"payload".into())
+        );
+    }
+    let odd = r#"{ "a" : 1, "a" : [ 123456789012345678901234567890, "\u0000\ud83d\ude00" ]  }"#;
+    let body = format!(r#"{{"jobs":[{{"kind":"a","payload": {odd} }}]}}"#);
+    let answer = server.post(&format!("{QUEUE}/jobs"), &body);
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let leased = post(&server, "lease", &json!({ "worker": "w" })).body;
+    assert!(leased.contains(odd), "to the letter: {leased}");
+}
+
+#[test]
+fn keys_of_callers_are_not_those_that_are_made_of_them() {
+    let server = open(&json!({}));
+    let job = |key: &str| json!({ "kind": "a", "unique_key": key });
+    let names: Vec<String> = (0..40).map(|at| format!("u{at}")).collect();
+    let partition = |name: &String| {
+        let id = enqueue(&server, &job(name));
+        id.split('.').next().unwrap().to_owned()
+    };
+    let partitions: Vec<String> = names.iter().map(partition).collect();
+    let here = &partitions[0];
+    let beside = (1..40).find(|at| partitions[*at] == *here).expect("one of forty is here too");
+    let elsewhere = (1..40).find(|at| partitions[*at] != *here).expect("one of forty is not");
+    let keyed = |key: &str, jobs: Value| {
+        let body = json!({ "jobs": jobs }).to_string();
+        server.send("POST", &format!("{QUEUE}/jobs"), &[("Idempotency-Key", key)], Some(&body))
+    };
+    let both = || json!([job(&names[0]), job(&names[elsewhere])]);
+    assert_eq!(keyed("k", both()).status, 201);
+    assert_eq!(keyed("k", both()).header("idempotent-replayed"), Some("true"));
+    let other = keyed(&format!("k/{here}"), json!([job(&names[beside])]));
+    assert_eq!(other.status, 201, "{}", other.body);
+}
+
+#[test]
 fn a_job_has_one_name() {
     let server = open(&json!({}));
     let job = enqueue(&server, &json!({ "kind": "a" }));
@@ -509,7 +553,7 @@ fn queues_that_are_no_more_are_not_measured() {
 fn what_became_of_each_of_several_says_whether_it_is_known() {
     let server = open(&json!({}));
     let known = enqueue(&server, &json!({ "kind": "a" }));
-    let missing = format!("{}1", known);
+    let missing = format!("{known}1");
     let jobs = json!({ "jobs": [{ "job": missing, "lease": "1.1" }] });
     let answer = post(&server, "complete", &jobs);
     let error = &answer.json()["jobs"][0]["error"];
