@@ -50,7 +50,7 @@ pub struct JobsPage {
 /// A page of what happened to a queue.
 #[derive(Debug, Clone, Default)]
 pub struct QueueEvents {
-    /// Events, in order for each partition.
+    /// Events by time, in order for each partition.
     pub events: Vec<(PartitionId, EventView)>,
     /// Where each partition's go on.
     pub next: Vec<(PartitionId, Position)>,
@@ -254,12 +254,18 @@ impl<F: Files> Node<F> {
                 unreachable!("events are answered")
             };
             events.reset |= reset;
-            let last = found.last().map(|event| event.position);
             // After a reset from the oldest that is kept.
-            let next = last.or(position(partition).filter(|_| !reset));
-            events.next.extend(next.map(|next| (partition, next)));
+            let from = position(partition).filter(|_| !reset);
+            events.next.extend(from.map(|from| (partition, from)));
             events.events.extend(found.into_iter().map(|event| (partition, event)));
         }
+        // The oldest of all, so that a partition in which much happens keeps none from being read. Within
+        // each time only goes on, and the sort is stable.
+        events.events.sort_by_key(|(_, event)| event.at);
+        events.events.truncate(limit);
+        let mut last = events.next.drain(..).collect::<BTreeMap<_, _>>();
+        last.extend(events.events.iter().map(|(partition, event)| (*partition, event.position)));
+        events.next = last.into_iter().collect();
         all.done(events)
     }
 

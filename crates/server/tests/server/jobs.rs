@@ -513,6 +513,31 @@ fn keys_of_callers_are_not_those_that_are_made_of_them() {
 }
 
 #[test]
+fn a_page_of_events_has_as_many_as_were_asked_for_and_none_is_passed_over() {
+    let server = open(&json!({ "max_attempts": 1 }));
+    let mut died = Vec::new();
+    for at in 0..20 {
+        died.push(Value::from(enqueue(&server, &json!({ "kind": "a", "payload": at }))));
+        let leased = lease(&server, 1).remove(0);
+        about(&server, &leased, "fail", &json!({ "error": "no" }));
+    }
+    let (mut seen, mut path) = (Vec::new(), format!("{QUEUE}/events?limit=3"));
+    loop {
+        let page = server.get(&path).json();
+        let items = page["items"].as_array().unwrap();
+        if items.is_empty() {
+            break;
+        }
+        assert!(items.len() <= 3, "{page}");
+        seen.extend(items.iter().map(|event| event["data"]["job"].clone()));
+        path = format!("{QUEUE}/events?limit=3&after={}", page["cursor"].as_str().unwrap());
+    }
+    seen.sort_by_key(Value::to_string);
+    died.sort_by_key(Value::to_string);
+    assert_eq!(seen, died);
+}
+
+#[test]
 fn a_job_has_one_name() {
     let server = open(&json!({}));
     let job = enqueue(&server, &json!({ "kind": "a" }));
