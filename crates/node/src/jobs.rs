@@ -4,6 +4,7 @@
 
 mod ready;
 mod seeing;
+mod telling;
 
 pub use ready::QueueState;
 pub(crate) use ready::ReadyMap;
@@ -27,6 +28,7 @@ use std::{
     pin::pin,
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// A worker's request for jobs.
 #[derive(Debug, Clone)]
@@ -84,9 +86,9 @@ impl<F: Files> Node<F> {
             let command = self.of_queue(tenant, queue, &settings, partition, Action::Enqueue(jobs));
             let mut options = options.clone();
             if several {
-                // A key in each partition, derived from the caller's.
+                // A key in each partition, derived from the caller's: such as no caller can send.
                 options.idempotency_key =
-                    options.idempotency_key.map(|key| format!("{key}/{partition}"));
+                    options.idempotency_key.map(|key| format!("{key}\"{partition}"));
             }
             stood.push((partition, at));
             commands.push((partition, command?, options));
@@ -130,8 +132,12 @@ impl<F: Files> Node<F> {
         ended: impl Future<Output = ()>,
     ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
         let LeaseRequest { queue, max, wait, lease_ms, .. } = request;
+        self.check_session(&options.session)?;
         let mut ended = pin!(ended);
-        let mut waited = pin!(tokio::time::sleep(*wait));
+        // A caller who does not wait so long is not to be given jobs that it never hears of.
+        let began = Instant::now();
+        let wait = options.deadline.map_or(*wait, |deadline| deadline.min(*wait));
+        let mut waited = pin!(tokio::time::sleep(wait));
         let mut before = None;
         loop {
             let settings = self.queue_settings(tenant, queue)?;
@@ -152,7 +158,9 @@ impl<F: Files> Node<F> {
                     () = &mut ended => return Ok(self.nothing()),
                 },
             };
-            let called = self.take(tenant, request, &settings, promise, &options).await?;
+            let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
+            let left = CallOptions { deadline: options.deadline.map(left), ..options.clone() };
+            let called = self.take(tenant, request, promise, &left).await?;
             if !called.answer.is_empty() || waited.is_elapsed() {
                 return Ok(called);
             }
@@ -160,16 +168,24 @@ impl<F: Files> Node<F> {
         }
     }
 
-    /// Asks for what a worker was led to.
+    /// Asks for what a worker was led to, by the settings as they are when it has waited: a queue that
+    /// was paused meanwhile gives nothing out.
     async fn take(
         &self,
         tenant: &Tenant,
         request: &LeaseRequest,
-        settings: &Settings,
-        promise: Promise,
+        mut promise: Promise,
         options: &CallOptions,
     ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
         let LeaseRequest { queue, worker, lease_ms, .. } = request;
+        let settings = &self.queue_settings(tenant, queue)?;
+        // What is left of a queue of this name that was deleted is not this one's.
+        promise.led.retain(|(partition, _)| {
+            position(&tenant.name, queue, settings, *partition, self.0.partitions).is_some()
+        });
+        if promise.led.is_empty() {
+            return Ok(self.nothing());
+        }
         let mut commands = Vec::with_capacity(promise.led.len());
         for (partition, count) in &promise.led {
             let max = u32::try_from(*count).expect("no more than a lease has");
@@ -260,41 +276,6 @@ impl<F: Files> Node<F> {
         Ok(told.into_iter().map(|one| one.expect("each job was in one part")).collect())
     }
 
-    /// Has the partitions of a queue learn its newest settings: what falls due when nobody asks goes by
-    /// those. One that does not answer learns them with its next command, or at the next start.
-    pub async fn tell_settings(&self, tenant: &Tenant, queue: &str) {
-        let Ok(settings) = self.queue_settings(tenant, queue) else { return };
-        let places: Vec<_> = places(&tenant.name, queue, &settings, self.0.partitions).collect();
-        let commands = places.into_iter().filter_map(|partition| {
-            let action = Action::Lease { worker: String::new(), max: 0, lease_ms: None };
-            let command = self.of_queue(tenant, queue, &settings, partition, action).ok()?;
-            Some((partition, command, CallOptions::default()))
-        });
-        let told = self.commands_at(tenant, commands.collect()).await;
-        if let Some(error) = told.into_iter().find_map(Result::err) {
-            tracing::warn!(queue, %error, "a partition has yet to learn a queue's settings");
-        }
-    }
-
-    /// The same, at a start, of queues that a partition knows older settings of.
-    pub(crate) async fn tell_older_settings(&self) {
-        let view = self.meta();
-        let mut queues: Vec<(Tenant, String)> = Vec::new();
-        for (_, tenant, queue, version) in self.0.ready.versions() {
-            let is_older =
-                view.meta.queue(tenant, &queue).is_some_and(|newest| newest.version > version);
-            if is_older
-                && !queues.iter().any(|(known, name)| known.id == tenant && *name == queue)
-                && let Some((name, id)) = view.meta.tenants.iter().find(|(_, id)| **id == tenant)
-            {
-                queues.push((Tenant { id: *id, name: name.as_str().into() }, queue));
-            }
-        }
-        for (tenant, queue) in queues {
-            self.tell_settings(&tenant, &queue).await;
-        }
-    }
-
     /// A command to a partition of a queue, with its share of the settings.
     fn of_queue(
         &self,
@@ -334,6 +315,8 @@ impl<F: Files> Node<F> {
 /// The answers of several partitions as one.
 struct Joined {
     called: Option<Called<()>>,
+    /// What the whole has failed with if nothing was answered: that nobody knows what a part has done, if
+    /// so it is of any; else the first.
     failed: Option<NodeError>,
 }
 
@@ -344,7 +327,10 @@ impl Joined {
 
     fn join<A>(&mut self, one: Result<Called<A>, NodeError>) -> Result<A, NodeError> {
         let Called { answer, replayed, as_of, staleness_ms, at } = one.inspect_err(|error| {
-            self.failed.get_or_insert_with(|| error.clone());
+            let is_unknown = matches!(error, NodeError::Failed(Failure::OutcomeUnknown));
+            if is_unknown || self.failed.is_none() {
+                self.failed = Some(error.clone());
+            }
         })?;
         match &mut self.called {
             Some(called) => {
@@ -422,4 +408,22 @@ fn draw(tenant: &Tenant, queue: &str, key: Option<&str>) -> u64 {
     let mut drawn = [0; 8];
     drawn.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     u64::from_le_bytes(drawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_parts_that_failed_nobody_is_told_that_nothing_happened_if_that_is_not_known() {
+        let (full, unknown) = (Failure::Overloaded, Failure::OutcomeUnknown);
+        for parts in [[full.clone(), unknown.clone()], [unknown, full]] {
+            let mut all = Joined::new();
+            for part in parts {
+                assert!(all.join::<()>(Err(part.into())).is_err());
+            }
+            let failed = all.done(()).map(|_| ());
+            assert_eq!(failed, Err(Failure::OutcomeUnknown.into()));
+        }
+    }
 }

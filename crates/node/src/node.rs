@@ -426,6 +426,12 @@ impl<F: Files> Node<F> {
         if known { Ok(()) } else { Err(NodeError::SessionReset) }
     }
 
+    /// Whether a partition is in service, as far as is known.
+    pub(crate) fn is_served(&self, partition: PartitionId) -> bool {
+        let owner = self.0.owners.get(&partition);
+        owner.is_some_and(|owner| owner.gauges.quarantined().is_none())
+    }
+
     /// What a partition is known to have shown.
     pub(crate) fn shown(&self, partition: PartitionId) -> SessionToken {
         let owner = self.0.owners.get(&partition);

@@ -10,7 +10,7 @@ use hyper::{
     header::CONTENT_TYPE,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::error::Category;
+use serde_json::{Value, error::Category, value::RawValue};
 use std::{future::poll_fn, io::Write, pin::Pin, time::Duration};
 
 /// How much of what a parser says is repeated: it quotes what was sent.
@@ -105,6 +105,26 @@ pub(crate) fn bytes(value: &impl Serialize) -> usize {
     serde_json::to_writer(&mut count, value)
         .expect("bodies are structs and strings: they serialise, and counting cannot fail");
     count.0
+}
+
+/// JSON within a body that is passed on to the letter: at most `bytes_max` of it, and such as common
+/// parsers read. Half a character, a number beyond all or nesting without end in one job would keep a
+/// worker from reading the others that it got with it.
+pub(crate) fn passed_on(
+    field: &'static str,
+    raw: &RawValue,
+    bytes_max: usize,
+) -> Result<String, Problem> {
+    let text = raw.get();
+    if text.len() > bytes_max {
+        return Err(Problem::field(field, &format!("must have at most {bytes_max} bytes")));
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            Err(Problem::field(field, &format!("is JSON that many cannot read: {error}")))
+        }
+    }
 }
 
 /// Parses a body.

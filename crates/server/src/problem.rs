@@ -108,6 +108,14 @@ impl Problem {
         StatusCode::from_u16(self.code.meaning().status).expect("the table has legal statuses")
     }
 
+    /// What it has done, as callers are told.
+    pub(crate) fn side_effects(&self) -> &'static str {
+        match self.effects {
+            Effects::None => "none",
+            Effects::Unknown => "unknown",
+        }
+    }
+
     /// How it is counted. What HTTP alone has a code for is a request that is not valid.
     pub(crate) fn outcome(&self) -> Outcome {
         match self.code {
@@ -153,11 +161,7 @@ impl Serialize for Document<'_> {
         map.serialize_entry("detail", &problem.detail)?;
         map.serialize_entry("code", meaning.code)?;
         map.serialize_entry("retryable", &meaning.retryable)?;
-        let effects = match problem.effects {
-            Effects::None => "none",
-            Effects::Unknown => "unknown",
-        };
-        map.serialize_entry("side_effects", effects)?;
+        map.serialize_entry("side_effects", problem.side_effects())?;
         map.serialize_entry("request_id", self.request_id)?;
         for (member, value) in &problem.members {
             map.serialize_entry(member, value)?;

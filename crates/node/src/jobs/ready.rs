@@ -228,7 +228,10 @@ impl ReadyMap {
         let lines = &mut *self.lines();
         let Some(line) = lines.line(tenant, queue) else { return };
         for (partition, count) in led {
-            *line.ready.entry(*partition).or_default() += count;
+            // Where it was refused because it is led here no more, nobody else is to be led.
+            if line.known.contains_key(partition) {
+                *line.ready.entry(*partition).or_default() += count;
+            }
         }
         lines.waiting -= line.serve();
     }
@@ -457,6 +460,21 @@ mod tests {
         map.promise(TENANT, "q", vec![(PartitionId(1), 1)]).settle(Led::new());
         let (_last, mut last) = wait(&map, 1);
         assert!(last.try_recv().is_err());
+    }
+
+    #[test]
+    fn nothing_is_given_back_where_nothing_is_led_any_more() {
+        let map = ReadyMap::default();
+        learn(&map, 1, 1);
+        let Answer::Led(promise) = map.ask(TENANT, "q", 1, None) else { panic!("there is one") };
+        let (_place, mut next) = wait(&map, 1);
+        map.forget(PartitionId(1));
+        let led = promise.led.clone();
+        promise.settle(led);
+        assert!(next.try_recv().is_err(), "it would be refused like the one before");
+        assert_eq!(map.lines().waiting, 1);
+        learn(&map, 1, 1);
+        assert_eq!(next.try_recv().map(asked), Ok(vec![(PartitionId(1), 1)]), "it is led again");
     }
 
     #[test]

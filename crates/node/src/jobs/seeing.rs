@@ -50,7 +50,7 @@ pub struct JobsPage {
 /// A page of what happened to a queue.
 #[derive(Debug, Clone, Default)]
 pub struct QueueEvents {
-    /// Events, in order for each partition.
+    /// Events by time, in order for each partition.
     pub events: Vec<(PartitionId, EventView)>,
     /// Where each partition's go on.
     pub next: Vec<(PartitionId, Position)>,
@@ -78,10 +78,28 @@ pub struct ReplayPlace {
     pub partition: PartitionId,
     /// After this dead letter.
     pub after: Option<Cursor>,
-    /// When it began.
-    pub began_at: Time,
-    /// Jobs that it has brought back.
-    pub count: u64,
+    /// When the next job of it is due at its rate, in microseconds of record time.
+    pub due_us: u64,
+}
+
+impl ReplayPlace {
+    /// How what is brought back now is spread, at so many a second. Time that nobody used is not made
+    /// up for: that would be faster.
+    fn pace(&mut self, rate_per_s: u32, now: Time) -> Pace {
+        self.due_us = self.due_us.max(now.0.saturating_mul(1_000));
+        let first_ms = (self.due_us / 1_000).saturating_sub(now.0);
+        Pace { first_ms, every_us: every_us(rate_per_s) }
+    }
+
+    /// So many came back at so many a second.
+    fn pass(&mut self, count: usize, rate_per_s: u32) {
+        let took_us = (count as u64).saturating_mul(every_us(rate_per_s));
+        self.due_us = self.due_us.saturating_add(took_us);
+    }
+}
+
+fn every_us(rate_per_s: u32) -> u64 {
+    1_000_000 / u64::from(rate_per_s.max(1))
 }
 
 /// What a replay has done so far.
@@ -236,12 +254,18 @@ impl<F: Files> Node<F> {
                 unreachable!("events are answered")
             };
             events.reset |= reset;
-            let last = found.last().map(|event| event.position);
             // After a reset from the oldest that is kept.
-            let next = last.or(position(partition).filter(|_| !reset));
-            events.next.extend(next.map(|next| (partition, next)));
+            let from = position(partition).filter(|_| !reset);
+            events.next.extend(from.map(|from| (partition, from)));
             events.events.extend(found.into_iter().map(|event| (partition, event)));
         }
+        // The oldest of all, so that a partition in which much happens keeps none from being read. Within
+        // each time only goes on, and the sort is stable.
+        events.events.sort_by_key(|(_, event)| event.at);
+        events.events.truncate(limit);
+        let mut last = events.next.drain(..).collect::<BTreeMap<_, _>>();
+        last.extend(events.events.iter().map(|(partition, event)| (*partition, event.position)));
+        events.next = last.into_iter().collect();
         all.done(events)
     }
 
@@ -263,8 +287,7 @@ impl<F: Files> Node<F> {
         let first = ReplayPlace {
             partition: *partitions.first().expect("a queue uses a partition"),
             after: None,
-            began_at: self.now(),
-            count: 0,
+            due_us: 0,
         };
         let mut at = place.unwrap_or(first);
         let skip = partitions.iter().position(|place| *place == at.partition);
@@ -282,7 +305,7 @@ impl<F: Files> Node<F> {
                 after: at.after,
                 max: u32::try_from(left.min(REPLAY_JOBS_MAX)).expect("a small number"),
                 dry_run: replay.dry_run,
-                pace: replay.rate_per_s.map(|rate| self.pace(&at, rate)),
+                pace: replay.rate_per_s.map(|rate| at.pace(rate, self.now())),
                 by: replay.by.clone(),
             };
             let command = self.of_queue(tenant, queue, &settings, at.partition, action)?;
@@ -298,7 +321,9 @@ impl<F: Files> Node<F> {
                 Err(error) => return Err(error),
             };
             let Replayed { jobs: back, skipped, next } = replayed;
-            at.count += back.len() as u64;
+            if let Some(rate) = replay.rate_per_s {
+                at.pass(back.len(), rate);
+            }
             page.skipped += skipped;
             let id = |number| JobId { partition: at.partition.0, number };
             page.jobs.extend(back.into_iter().map(id));
@@ -312,13 +337,6 @@ impl<F: Files> Node<F> {
                 return all.done(page);
             }
         }
-    }
-
-    /// When the next job of a replay is due, at so many a second since it began.
-    fn pace(&self, place: &ReplayPlace, rate_per_s: u32) -> Pace {
-        let every_us = 1_000_000 / u64::from(rate_per_s.max(1));
-        let due = place.began_at.plus_ms(place.count.saturating_mul(every_us) / 1_000);
-        Pace { first_ms: due.0.saturating_sub(self.now().0), every_us }
     }
 
     /// Asks every partition of a queue, side by side.
@@ -401,5 +419,24 @@ fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_keeps_its_rate_however_long_its_caller_takes() {
+        let mut place = ReplayPlace { partition: PartitionId(0), after: None, due_us: 0 };
+        let mut due = Vec::new();
+        // At once, at once, much later, and then at once with another rate.
+        for (now_ms, rate) in [(50_000, 10), (50_000, 10), (500_000, 10), (500_001, 20)] {
+            let pace = place.pace(rate, Time(now_ms));
+            due.extend((0..30).map(|before| now_ms + pace.delay_ms(before)));
+            place.pass(30, rate);
+        }
+        assert_eq!((due[0], due[30], due[60], due[90]), (50_000, 53_000, 500_000, 503_000));
+        assert!(due.windows(2).all(|two| two[0] + 50 <= two[1]), "{due:?}");
     }
 }

@@ -15,7 +15,7 @@ use std::{ops::ControlFlow, time::Duration};
 use tokio::task::JoinSet;
 
 /// Holds until the log is full; answers how many were taken.
-async fn fill(node: &TestNode, name: &str) -> u64 {
+pub(crate) async fn fill(node: &TestNode, name: &str) -> u64 {
     let mut taken = 0;
     loop {
         match hold(node, name).await {

@@ -13,6 +13,7 @@ mod limits_ahead;
 mod meta;
 mod opening;
 mod outbox;
+mod queues;
 mod rebuild;
 mod restart;
 mod session;

@@ -20,6 +20,8 @@ pub(crate) async fn metrics(call: &Call, page: &mut String) {
     let mut queues: Vec<_> = node
         .queue_states()
         .into_iter()
+        // Partitions keep what was in a queue that was deleted; those that there are have the room.
+        .filter(|(tenant, queue, _)| meta.meta.queue(*tenant, queue).is_some())
         .filter_map(|(tenant, queue, state)| Some((*names.get(&tenant)?, queue, state)))
         .collect();
     queues.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));

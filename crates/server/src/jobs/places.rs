@@ -1,7 +1,7 @@
 //! Where lists of jobs go on, as text: what their cursors hold.
 
 use evenkeel_domains::jobs::Cursor;
-use evenkeel_engine::{Position, Time};
+use evenkeel_engine::Position;
 use evenkeel_log::PartitionId;
 use evenkeel_node::ReplayPlace;
 
@@ -33,16 +33,14 @@ pub(super) fn read(text: &str) -> Option<Place> {
 }
 
 pub(super) fn write_replay(place: &ReplayPlace) -> String {
-    let ReplayPlace { partition, after, began_at, count } = place;
-    format!("{}/{}/{}", began_at.0, count, write((*partition, *after)))
+    let ReplayPlace { partition, after, due_us } = place;
+    format!("{due_us}/{}", write((*partition, *after)))
 }
 
 pub(super) fn read_replay(text: &str) -> Option<ReplayPlace> {
-    let (began_at, rest) = text.split_once('/')?;
-    let (count, place) = rest.split_once('/')?;
+    let (due_us, place) = text.split_once('/')?;
     let (partition, after) = read(place)?;
-    let began_at = Time(began_at.parse().ok()?);
-    Some(ReplayPlace { partition, after, began_at, count: count.parse().ok()? })
+    Some(ReplayPlace { partition, after, due_us: due_us.parse().ok()? })
 }
 
 /// Where the events of each partition go on.
@@ -70,7 +68,7 @@ mod tests {
         for place in [(PartitionId(0), None), (PartitionId(u16::MAX), Some(cursor))] {
             assert_eq!(read(&write(place)), Some(place));
             let (partition, after) = place;
-            let place = ReplayPlace { partition, after, began_at: Time(9), count: 1 };
+            let place = ReplayPlace { partition, after, due_us: 9 };
             assert_eq!(read_replay(&write_replay(&place)), Some(place));
         }
         let position = Position { incarnation: Incarnation(1), sequence: 5 };
@@ -82,7 +80,7 @@ mod tests {
     fn nonsense_is_no_place() {
         for text in ["", "x", "1:", "1:2", "1:2.3", "1:2.3.x", "70000"] {
             assert_eq!(read(text), None, "{text}");
-            assert_eq!(read_replay(&format!("1/2/{text}")), None, "{text}");
+            assert_eq!(read_replay(&format!("1/{text}")), None, "{text}");
         }
         assert!(read_replay("1").is_none() && read_positions("1").is_none());
     }

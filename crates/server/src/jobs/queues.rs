@@ -11,6 +11,7 @@ use crate::{
     call::{Call, Filled, Page},
     code::Code,
     cursor::List,
+    failure,
     problem::Problem,
     push,
 };
@@ -86,15 +87,18 @@ async fn change(
     name: &str,
     action: meta::Action,
 ) -> Result<(Box<Settings>, bool, Delivered), Problem> {
-    let decided = call.command(Command::Meta(meta::Command { action })).await;
-    let (reply, delivered) = decided.map_err(|problem| match problem.code {
-        Code::NotFound => unknown_queue(&call.edge.node.meta(), call.caller.tenant.id, name),
-        _ => problem,
-    })?;
+    let (node, tenant) = (&call.edge.node, &call.caller.tenant);
+    let called = node.change_queue(tenant, name, action, call.call_options(false)?).await;
+    let (reply, delivered) = Delivered::split(called.map_err(|error| {
+        let problem = failure::problem(error);
+        match problem.code {
+            Code::NotFound => unknown_queue(&node.meta(), tenant.id, name),
+            _ => problem,
+        }
+    })?);
     let Reply::Meta(meta::Reply::Queue(settings, new)) = reply else {
         unreachable!("a queue is answered by what it says")
     };
-    call.edge.node.tell_settings(&call.caller.tenant, name).await;
     Ok((settings, new, delivered))
 }
 

@@ -2,7 +2,7 @@
 
 use super::pushed::QueuePushRequest;
 use crate::{
-    json::Document,
+    json::{self, Document},
     problem::Problem,
     text::{cut, is_name},
     time::Rfc3339,
@@ -222,8 +222,10 @@ impl JobRequest {
         for (field, key) in keys {
             key.as_ref().map_or(Ok(()), |key| named(field, key))?;
         }
-        let payload = self.payload.map_or_else(|| "null".into(), |raw| String::from(raw.get()));
-        within("payload", &payload, PAYLOAD_BYTES_MAX)?;
+        let payload = self.payload.map_or_else(
+            || Ok("null".into()),
+            |raw| json::passed_on("payload", &raw, PAYLOAD_BYTES_MAX),
+        )?;
         let priority = self.priority.unwrap_or(PRIORITY_DEFAULT);
         if priority > PRIORITY_MAX {
             return Err(Problem::field("priority", &format!("must be 0 to {PRIORITY_MAX}")));
@@ -523,8 +525,7 @@ impl SnoozeRequest {
 
 impl ProgressRequest {
     pub(super) fn action(self, job: u64) -> Result<Action, Problem> {
-        let progress = String::from(self.progress.get());
-        within("progress", &progress, PROGRESS_BYTES_MAX)?;
+        let progress = json::passed_on("progress", &self.progress, PROGRESS_BYTES_MAX)?;
         Ok(Action::Progress { job, lease: lease(&self.lease)?, progress })
     }
 }
@@ -560,11 +561,7 @@ pub(super) fn filter(
 }
 
 fn result(result: Option<Box<RawValue>>) -> Result<Option<String>, Problem> {
-    let result = result.map(|raw| String::from(raw.get()));
-    if let Some(result) = &result {
-        within("result", result, RESULT_BYTES_MAX as usize)?;
-    }
-    Ok(result)
+    result.map(|raw| json::passed_on("result", &raw, RESULT_BYTES_MAX as usize)).transpose()
 }
 
 fn lease(text: &str) -> Result<LeaseId, Problem> {

@@ -3,7 +3,7 @@
 use super::{
     places,
     requests::{ReplayRequest, filter},
-    subjects::{failed, job_of},
+    subjects::{failed, job_of, refused},
     views::{JobBody, JobDetailBody, JobList, QueueEventBody, QueueEventList, ReplayedBody},
 };
 use crate::{
@@ -29,6 +29,10 @@ pub(crate) async fn get_job(call: Call) -> Answered {
     let (queue, job) = (call.name(0)?, job_of(&call)?);
     let (node, tenant) = (&call.edge.node, &call.caller.tenant);
     node.queue_settings(tenant, &queue).map_err(|error| failed(&call, &queue, error))?;
+    // Routing has every number mean some partition, and there the name of another job.
+    if job.partition >= node.partitions() {
+        return Err(refused(&jobs::Refusal::NoJob));
+    }
     let waiting = node.queue_state(tenant, &queue).workers_waiting;
     let called = call.query(Query::Jobs(jobs::Query::Job { queue, job })).await?;
     let (found, delivered) = Delivered::split(called);

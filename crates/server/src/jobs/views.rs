@@ -251,13 +251,17 @@ pub(crate) struct ErrorBody {
     code: &'static str,
     detail: String,
     retryable: bool,
+    /// none; unknown if nobody knows whether it happened.
+    #[schema(value_type = String)]
+    side_effects: &'static str,
 }
 
 impl ErrorBody {
     pub(crate) fn new(problem: &Problem) -> Self {
         let meaning = problem.code.meaning();
         let detail = problem.detail.clone().into_owned();
-        Self { code: meaning.code, detail, retryable: meaning.retryable }
+        let (retryable, side_effects) = (meaning.retryable, problem.side_effects());
+        Self { code: meaning.code, detail, retryable, side_effects }
     }
 }
 

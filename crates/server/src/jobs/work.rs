@@ -41,16 +41,26 @@ pub(crate) async fn enqueue(mut call: Call) -> Answered {
     let called = call.edge.node.enqueue(&call.caller.tenant, &queue, jobs, options).await;
     let called = called.map_err(|error| not_taken(&call, &queue, error))?;
     let (taken, delivered) = Delivered::split(called);
-    let body = EnqueuedBody {
-        jobs: taken
-            .into_iter()
-            .map(|taken| match taken {
-                Ok((id, job)) => TakenBody::taken(id, &job),
-                Err(error) => TakenBody::Out { error: ErrorBody::new(&failure::problem(error)) },
-            })
-            .collect(),
-    };
-    Ok(Answer::json(StatusCode::CREATED, &body).delivered(delivered))
+    let mut owed = None;
+    let mut jobs = Vec::with_capacity(taken.len());
+    for taken in taken {
+        jobs.push(match taken {
+            Ok((id, job)) => TakenBody::taken(id, &job),
+            Err(error) => {
+                let problem = failure::problem(error);
+                owed = owed.or(is_owed(problem.code).then_some(problem.code));
+                TakenBody::Out { error: ErrorBody::new(&problem) }
+            }
+        });
+    }
+    let answer = Answer::json(StatusCode::CREATED, &EnqueuedBody { jobs });
+    Ok(answer.delivered(delivered).counted_as(owed))
+}
+
+/// Whether the server owed what it failed with: then one of several is enough for the whole not to count
+/// as kept.
+fn is_owed(code: Code) -> bool {
+    code.meaning().status >= 500
 }
 
 /// Whoever meets a full backlog is told when, as it goes, there is room for one more.
@@ -210,21 +220,25 @@ pub(crate) async fn complete_many(mut call: Call) -> Answered {
     let told = call.edge.node.complete_many(&call.caller.tenant, &queue, done, &options).await;
     let told = told.map_err(|error| failed(&call, &queue, error))?;
     let mut delivered = Delivered { as_of: Vec::new(), staleness_ms: 0, replayed: false };
+    let (mut owed, mut refused, mut is_done) = (None, None, false);
     let mut jobs = Vec::with_capacity(ids.len());
     for (id, told) in ids.into_iter().zip(told) {
         jobs.push(match told {
             Ok(called) => {
                 delivered.see(&called.as_of);
+                is_done = true;
                 EachStanding::Done(StandingBody::new(id, &called.answer))
             }
             Err(error) => {
-                let error = ErrorBody::new(&failure::problem(error));
+                let problem = failure::problem(error);
+                refused = refused.or(Some(problem.code));
+                owed = owed.or(is_owed(problem.code).then_some(problem.code));
+                let error = ErrorBody::new(&problem);
                 EachStanding::Not { job: id.to_string(), error }
             }
         });
     }
-    let none_done = jobs.iter().all(|job| matches!(job, EachStanding::Not { .. }));
-    let counted_as = none_done.then_some(Code::StaleLease);
+    let counted_as = owed.or(refused.filter(|_| !is_done));
     let given = give(&call, next, &mut delivered).await;
     let next = given.as_ref().map(NextBody::new);
     let answer = Answer::json(StatusCode::OK, &StandingList { jobs, next });

@@ -1,8 +1,10 @@
 //! What changes a schedule.
 
 use super::{requests::ScheduleRequest, views::ScheduleBody};
-use crate::{answer::Answer, call::Call, code::Code, problem::Problem, reservations::EmptyRequest};
-use evenkeel_contract::nearest;
+use crate::{
+    answer::Answer, call::Call, code::Code, names::meant, problem::Problem,
+    reservations::EmptyRequest,
+};
 use evenkeel_domains::{
     Command, Reply,
     schedules::{self, Action},
@@ -64,8 +66,7 @@ async fn change(call: &Call, schedule: String, action: Action) -> Answered {
 fn with_nearest(mut problem: Problem, call: &Call, queue: &str) -> Problem {
     let meta = call.edge.node.meta();
     let queues = meta.meta.queues.get(&call.caller.tenant.id);
-    let names = queues.into_iter().flat_map(|queues| queues.keys().map(String::as_str));
-    if let Some(near) = nearest(queue, names) {
+    if let Some(near) = queues.and_then(|queues| meant(queue, queues)) {
         problem.detail = format!("there is no queue {queue:?}, did you mean {near:?}?").into();
     }
     problem

@@ -1,6 +1,10 @@
 //! The body that callers send, and what is checked about it before a partition sees it.
 
-use crate::{json::Document, problem::Problem, text::is_name};
+use crate::{
+    json::{self, Document},
+    problem::Problem,
+    text::is_name,
+};
 use evenkeel_domains::{
     jobs::{PAYLOAD_BYTES_MAX, PRIORITY_MAX},
     schedules::{Action, JobSpec, Missed, Spec, Timing},
@@ -110,11 +114,10 @@ impl ScheduledJobRequest {
         for (field, key) in [("unique_key", &unique_key), ("ordering_key", &ordering_key)] {
             key.as_ref().map_or(Ok(()), |key| named(field, key))?;
         }
-        let payload = payload.map_or_else(|| "null".to_owned(), |raw| raw.get().to_owned());
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            let rule = format!("must have at most {PAYLOAD_BYTES_MAX} bytes");
-            return Err(Problem::field("payload", &rule));
-        }
+        let payload = payload.map_or_else(
+            || Ok("null".to_owned()),
+            |raw| json::passed_on("payload", &raw, PAYLOAD_BYTES_MAX),
+        )?;
         let priority = priority.unwrap_or(PRIORITY_DEFAULT);
         if priority > PRIORITY_MAX {
             return Err(Problem::field("priority", &format!("must be 0 to {PRIORITY_MAX}")));

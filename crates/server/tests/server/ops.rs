@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 41] = [
+const ADDRESSES: [&str; 63] = [
     "PUT /v1/resources/{r}",
     "GET /v1/resources/{r}",
     "GET /v1/resources",
@@ -37,6 +37,28 @@ const ADDRESSES: [&str; 41] = [
     "DELETE /v1/schedules/{s}",
     "POST /v1/schedules/{s}/pause",
     "POST /v1/schedules/{s}/resume",
+    "PUT /v1/queues/{q}",
+    "GET /v1/queues/{q}",
+    "DELETE /v1/queues/{q}",
+    "GET /v1/queues",
+    "POST /v1/queues/{q}/pause",
+    "POST /v1/queues/{q}/resume",
+    "POST /v1/queues/{q}/drain",
+    "POST /v1/queues/{q}/jobs",
+    "GET /v1/queues/{q}/jobs",
+    "GET /v1/queues/{q}/jobs/{j}",
+    "POST /v1/queues/{q}/lease",
+    "POST /v1/queues/{q}/complete",
+    "POST /v1/queues/{q}/jobs/{j}/complete",
+    "POST /v1/queues/{q}/jobs/{j}/fail",
+    "POST /v1/queues/{q}/jobs/{j}/extend",
+    "POST /v1/queues/{q}/jobs/{j}/snooze",
+    "POST /v1/queues/{q}/jobs/{j}/progress",
+    "POST /v1/queues/{q}/jobs/{j}/cancel",
+    "POST /v1/queues/{q}/jobs/{j}/retry",
+    "GET /v1/queues/{q}/dead",
+    "POST /v1/queues/{q}/dead/replay",
+    "GET /v1/queues/{q}/events",
     "POST /v1/keys",
     "GET /v1/keys",
     "DELETE /v1/keys/{id}",
