@@ -4,24 +4,28 @@
 mod metrics;
 mod places;
 mod pushed;
+mod queue_views;
 mod queues;
 mod requests;
 mod seeing;
+mod settings;
 mod subjects;
 mod views;
 mod work;
 
 pub(crate) use metrics::metrics;
+pub(crate) use queue_views::{QueueBody, QueueEventList, QueueList, ReportBody};
 pub(crate) use queues::{delete, drain, get, list, pause, put, resume};
 pub(crate) use requests::{
     CompleteManyRequest, CompleteRequest, EnqueueRequest, ExtendRequest, FailRequest, LeaseRequest,
-    ProgressRequest, QueueRequest, ReplayRequest, SnoozeRequest,
+    ProgressRequest, ReplayRequest, SnoozeRequest,
 };
 pub(crate) use seeing::{dead, events, get_job, list_jobs, replay};
+pub(crate) use settings::QueueRequest;
 pub(crate) use subjects::refused;
 pub(crate) use views::{
-    EnqueuedBody, JobBody, JobDetailBody, JobList, LeasedBody, QueueBody, QueueEventList,
-    QueueList, ReplayedBody, ReportBody, SaidBody, StandingBody, StandingList,
+    EnqueuedBody, JobBody, JobDetailBody, JobList, LeasedBody, ReplayedBody, SaidBody,
+    StandingBody, StandingList,
 };
 pub(crate) use work::{
     cancel, complete, complete_many, enqueue, extend, fail, lease, progress, retry, snooze,

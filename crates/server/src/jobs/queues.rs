@@ -2,9 +2,9 @@
 
 use super::{
     pushed::PushBody,
-    requests::QueueRequest,
+    queue_views::{QueueBody, QueueList, ReportBody},
+    settings::QueueRequest,
     subjects::{failed, unknown_queue},
-    views::{QueueBody, QueueList, ReportBody},
 };
 use crate::{
     answer::{Answer, Delivered},

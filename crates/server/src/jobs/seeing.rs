@@ -2,9 +2,10 @@
 
 use super::{
     places,
+    queue_views::{QueueEventBody, QueueEventList},
     requests::{ReplayRequest, filter},
     subjects::{failed, job_of, refused},
-    views::{JobBody, JobDetailBody, JobList, QueueEventBody, QueueEventList, ReplayedBody},
+    views::{JobBody, JobDetailBody, JobList, ReplayedBody},
 };
 use crate::{
     answer::{Answer, Delivered},
