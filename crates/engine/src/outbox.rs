@@ -406,11 +406,19 @@ impl<A: App, T, R> Partition<A, T, R> {
 
     /// Delivers to each destination of which nothing is awaited, or was for too long.
     fn deliver_due(&mut self, now: Time) -> Result<(), StateError> {
+        let mut done = Ok(());
         for (to, lane) in &mut self.lanes.lanes {
             if lane.send_due().is_none_or(|due| due > now) {
                 continue;
             }
-            let parcels = read_parcels(&self.state.view(), *to, lane, &self.options)?;
+            let parcels = match read_parcels(&self.state.view(), *to, lane, &self.options) {
+                Ok(parcels) => parcels,
+                // It holds up nobody else's.
+                Err(error) => {
+                    done = Err(error);
+                    continue;
+                }
+            };
             let Some(first) = parcels.first() else { continue };
             lane.oldest = Some(first.at);
             let delivery = Delivery { from: self.id, after: lane.acked, parcels };
@@ -419,7 +427,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             lane.attempt += 1;
             self.outputs.push(Output::Deliver { to: PartitionId(*to), delivery });
         }
-        Ok(())
+        done
     }
 }
 

@@ -306,6 +306,23 @@ fn a_restored_source_goes_on_in_another_incarnation() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_holds_up_its_destination_only() {
+    let mut world = World::new(Options::default());
+    send(&mut world, 1..=1);
+    world.ask(Command::GarbleOutbox { to: THERE.0 }).unwrap();
+    wait_ms(&mut world, 1_000);
+    world.sent.clear();
+    let other = PartitionId(THERE.0 + 1);
+    world.ask(Command::Send { to: other.0, item: Item::Note(2) }).unwrap();
+    wait_ms(&mut world, 1_000);
+    let sent = std::mem::take(&mut world.sent);
+    assert!(!sent.is_empty() && sent.iter().all(|(to, _)| *to == other), "{sent:?}");
+    world.owner.acknowledged(other, mark(1, 1));
+    wait_ms(&mut world, 1_000);
+    assert_eq!(world.owner.outbox_stats().rows, 1, "what cannot be read is not given up");
+}
+
+#[test]
 fn an_item_that_cannot_be_done_holds_nobody_up() {
     let mut world = World::new(Options::default());
     world.ask(Command::Garble(5)).unwrap();

@@ -1,6 +1,6 @@
 //! A toy application: counters, rows that fall due, timers, and every way to misbehave.
 
-use evenkeel_engine::{App, Context, Stop, TenantId, Time};
+use evenkeel_engine::{App, Context, OUTBOX_ID, Stop, TenantId, Time};
 use evenkeel_log::PartitionId;
 use evenkeel_state::{Order, Read, StateError, Table, row};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     HarvestAndRefuse,
     /// Writes a row under a key of `Count` that nobody can read.
     Garble(u64),
+    /// The same, of the outbox: the row of the first that was sent there.
+    GarbleOutbox { to: u16 },
     /// Sets a timer.
     Timer { due: u64, entity: u64 },
     /// Sends an item elsewhere.
@@ -72,7 +74,7 @@ pub(crate) struct Blob(Vec<u8>);
 row!(Blob, version = 1);
 
 macro_rules! table {
-    ($name:ident, $id:literal, $key:ty, $row:ty) => {
+    ($name:ident, $id:expr, $key:ty, $row:ty) => {
         pub(crate) struct $name;
         impl Table for $name {
             const ID: u8 = $id;
@@ -86,6 +88,7 @@ table!(Counts, 0x70, u64, Number);
 table!(Blobs, 0x71, u64, Blob);
 // What damage would look like: the table of counts, with rows of another kind.
 table!(Garbled, 0x70, u64, Blob);
+table!(GarbledOutbox, OUTBOX_ID, (u16, u64), Blob);
 table!(Due, 0x72, (u64, u64), ());
 table!(Harvested, 0x73, (), Number);
 table!(Fired, 0x74, u64, Number);
@@ -161,6 +164,10 @@ impl App for Toy {
             Command::HarvestAndRefuse => Err(Stop::Refused(No)),
             Command::Garble(key) => {
                 ctx.tx.put::<Garbled>(&key, &Blob(vec![0xff; 32]));
+                Ok(0)
+            }
+            Command::GarbleOutbox { to } => {
+                ctx.tx.put::<GarbledOutbox>(&(to, 1), &Blob(Vec::new()));
                 Ok(0)
             }
             Command::Timer { due, entity } => {

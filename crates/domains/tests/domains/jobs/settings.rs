@@ -81,7 +81,7 @@ fn names_are_read_as_they_are_written() {
 #[test]
 fn a_queue_that_is_put_again_is_later_than_what_it_was() {
     let mut driver = Driver::new(Options::default());
-    let mut version = |driver: &mut Driver, action| match driver.ask(meta(action), None).unwrap() {
+    let version = |driver: &mut Driver, action| match driver.ask(meta(action), None).unwrap() {
         Reply::Meta(metas::Reply::Queue(settings, _)) => settings.version,
         Reply::Meta(metas::Reply::Done) => 0,
         other => panic!("{other:?}"),
