@@ -11,8 +11,8 @@ use evenkeel_state::StateError;
 use serde::{Deserialize, Serialize};
 
 /// Jobs of one [`Item::Enqueue`]: with all the keys that a job can have, and each waiting for another
-/// one, they are within the rows that one item may change.
-pub const ITEM_JOBS_MAX: usize = 20;
+/// one in vain, they are within the rows that one item may change.
+pub const ITEM_JOBS_MAX: usize = 12;
 
 /// Work that another partition sent. Stored on its way, perhaps by an older version: variants are added
 /// at the end, and what one has never changes.

@@ -237,31 +237,40 @@ fn jobs_that_are_delivered_are_taken_in_however_many_wait() {
     floor.check();
 }
 
-/// With all that a job can have.
+/// With all that a job can have, and each waiting for another: elsewhere, and perhaps in vain.
 #[test]
 fn the_largest_item_fits() {
-    let mut floor = Floor::new(2);
     let name = |at: usize| format!("{at:0>128}");
-    let largest = |at: usize| NewJob {
-        kind: name(at),
-        payload: "p".repeat(4_096),
-        unique_key: Some(name(at)),
-        ordering_key: Some(name(at)),
-        after: vec![JobId { partition: 1, number: 100 }],
-        trace: Some("t".repeat(55)),
-        ..job("x")
-    };
-    let item = JobsItem::Enqueue {
-        queue: "q".to_owned(),
-        partition: 0,
-        settings: Box::new(floor.settings),
-        jobs: (0..jobs::ITEM_JOBS_MAX).map(largest).collect(),
-    };
-    floor.drivers[0].partition.deliver(arriving(&[item]));
-    floor.drivers[0].settle();
-    let dead = dead_deliveries(&floor.drivers[0].partition.view(), 9).unwrap();
-    assert!(dead.is_empty(), "{dead:?}");
-    assert_eq!(floor.drivers[0].partition.outbox_stats().rows, 20);
+    let (elsewhere, never) =
+        (JobId { partition: 0, number: 100 }, JobId { partition: 1, number: 100 });
+    for (after, state) in [(vec![elsewhere], State::Waiting), (vec![elsewhere, never], State::Dead)]
+    {
+        let mut floor = Floor::new(2);
+        let largest = |at: usize| NewJob {
+            kind: name(at),
+            payload: "p".repeat(4_096),
+            unique_key: Some(name(at)),
+            ordering_key: Some(name(at)),
+            after: after.clone(),
+            trace: Some("t".repeat(55)),
+            ..job("x")
+        };
+        let item = JobsItem::Enqueue {
+            queue: "q".to_owned(),
+            partition: 1,
+            settings: Box::new(Settings { head: HeadPolicy::DeadLetter, ..floor.settings }),
+            jobs: (0..jobs::ITEM_JOBS_MAX).map(largest).collect(),
+        };
+        floor.drivers[1].partition.deliver(arriving(&[item]));
+        floor.drivers[1].settle();
+        let dead = dead_deliveries(&floor.drivers[1].partition.view(), 9).unwrap();
+        assert_eq!(dead.first().map(|dead| &dead.why), None);
+        let query = Query::Queue { queue: "q".to_owned(), after: None };
+        let Ok(Found::Queue(view)) = super::read(&floor.drivers[1], &query) else { panic!() };
+        assert_eq!(view.counts[state as usize], jobs::ITEM_JOBS_MAX as u64);
+        let rows = floor.drivers[1].partition.outbox_stats().rows;
+        assert_eq!(rows, jobs::ITEM_JOBS_MAX as u64);
+    }
 }
 
 /// What one job's end elsewhere does here may be much: a head that waited in vain takes its line with it,
