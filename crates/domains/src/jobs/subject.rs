@@ -186,12 +186,14 @@ impl Subject<'_, '_, '_> {
     /// Takes a job out of the index; its row stays as it is.
     pub(super) fn take_out(&mut self, number: u64, job: &Job) {
         let index = job.state as usize;
-        self.queue.counts[index] -= 1;
+        let count = self.queue.counts[index].checked_sub(1);
+        self.queue.counts[index] = count.expect("I9: a job is counted where it is");
         if self.queue.counts[index] == 0 {
             self.queue.first[index] = None;
         }
         if job.state == State::Ready {
-            self.queue.lanes[usize::from(job.priority.min(PRIORITY_MAX))].count -= 1;
+            let lane = &mut self.queue.lanes[usize::from(job.priority.min(PRIORITY_MAX))];
+            lane.count = lane.count.checked_sub(1).expect("I9: a job is counted in its lane");
         }
         self.count(job, 1_u64.wrapping_neg());
         self.ctx.tx.delete::<JobIndex>(&(self.queue.id, job.slot(), job.at.0, number));
