@@ -28,7 +28,6 @@ use std::{
     pin::pin,
     time::Duration,
 };
-use tokio::time::Instant;
 
 /// A worker's request for jobs.
 #[derive(Debug, Clone)]
@@ -135,7 +134,7 @@ impl<F: Files> Node<F> {
         self.check_session(&options.session)?;
         let mut ended = pin!(ended);
         // A caller who does not wait so long is not to be given jobs that it never hears of.
-        let began = Instant::now();
+        let began = self.now();
         let wait = options.deadline.map_or(*wait, |deadline| deadline.min(*wait));
         let mut waited = pin!(tokio::time::sleep(wait));
         let mut before = None;
@@ -158,7 +157,8 @@ impl<F: Files> Node<F> {
                     () = &mut ended => return Ok(self.nothing()),
                 },
             };
-            let left = |deadline: Duration| deadline.saturating_sub(began.elapsed());
+            let passed = Duration::from_millis(self.now().0.saturating_sub(began.0));
+            let left = |deadline: Duration| deadline.saturating_sub(passed);
             let left = CallOptions { deadline: options.deadline.map(left), ..options.clone() };
             let called = self.take(tenant, request, promise, &left).await?;
             if !called.answer.is_empty() || waited.is_elapsed() {
