@@ -71,7 +71,7 @@ pub struct QueueState {
     pub workers_waiting: u64,
     /// Jobs that came a second, of late.
     pub came_per_s: f64,
-    /// Jobs that were done, cancelled or given up a second, of late.
+    /// Jobs that were done or given up a second, of late; those that were cancelled are not counted.
     pub went_per_s: f64,
 }
 

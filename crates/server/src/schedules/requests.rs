@@ -45,7 +45,7 @@ struct ScheduledJobRequest {
     /// What the worker is given: any JSON; null by default.
     #[schema(value_type = Object)]
     payload: Option<Box<RawValue>>,
-    /// While a job with this key is not over, another with it is not taken in.
+    /// While a job with this key (and the same ordering key, if any) is not over, another is not taken in.
     unique_key: Option<String>,
     /// Jobs with this key run one after the other.
     ordering_key: Option<String>,

@@ -7,6 +7,7 @@ mod events;
 mod harness;
 mod hostile;
 mod jobs;
+mod jobs_told;
 mod limits;
 mod limits_across;
 mod ops;
