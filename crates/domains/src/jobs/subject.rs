@@ -20,7 +20,7 @@ pub(super) struct Subject<'s, 'c, 't> {
     pub(super) queue: Queue,
     /// Whether there is anything to write back: a lease that finds nothing costs no append.
     pub(super) changed: bool,
-    before: (u64, Totals),
+    before: (u64, ByState, Totals),
     /// By how much each kind differs.
     kinds: BTreeMap<String, Kind>,
 }
@@ -80,12 +80,12 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
     }
 
     fn of(ctx: &'s mut Context<'c, 't>, key: (TenantId, String), queue: Queue) -> Self {
-        let before = (queue.leasable(), queue.totals);
+        let before = (queue.leasable(), queue.counts, queue.totals);
         Self { ctx, key, queue, changed: false, before, kinds: BTreeMap::new() }
     }
 
     /// Writes it back; whoever watches the queue is told if there is more or less to lease, or if jobs
-    /// came or went.
+    /// came, went or changed their states.
     pub(super) fn save(mut self) -> Result<&'s mut Context<'c, 't>, StateError> {
         for (kind, difference) in std::mem::take(&mut self.kinds) {
             self.change_kind(kind, &difference)?;
@@ -99,7 +99,7 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
             self.rearm(Some(at));
         }
         self.ctx.tx.put::<Queues>(&self.key, &self.queue);
-        if (self.queue.leasable(), self.queue.totals) != self.before {
+        if (self.queue.leasable(), self.queue.counts, self.queue.totals) != self.before {
             self.ctx.touch(self.queue.entity());
         }
         Ok(self.ctx)

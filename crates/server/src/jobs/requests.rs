@@ -316,6 +316,9 @@ impl Document for ReplayRequest {
     }
 }
 
+/// Jobs that are done, and what their worker wants next.
+type ManyDone = (Vec<(PartitionId, Done)>, Option<LeaseRequest>);
+
 /// What is said of a job, and what its worker wants next.
 type Word = (Action, Option<LeaseRequest>);
 
@@ -327,7 +330,7 @@ impl CompleteRequest {
 }
 
 impl CompleteManyRequest {
-    pub(super) fn done(self) -> Result<(Vec<(PartitionId, Done)>, Option<LeaseRequest>), Problem> {
+    pub(super) fn done(self) -> Result<ManyDone, Problem> {
         if !(1..=LEASE_JOBS_MAX).contains(&self.jobs.len()) {
             return Err(Problem::field("jobs", &format!("must be 1 to {LEASE_JOBS_MAX} jobs")));
         }

@@ -23,7 +23,7 @@ pub(super) static LIST: Path = Path {
     name: "jobs.list",
     route: "GET /v1/queues/{q}/jobs",
     user_action: "Someone pages through the jobs of a queue by state and kind.",
-    promise: "A job that stays in one state through the whole of the paging is listed once.",
+    promise: "A job that stays as it is through the whole of the paging, lease and all, is listed once.",
     hot_read: "A page of the index and the jobs in it, in every partition.",
     first_bottleneck: "A kind that is rare: a page looks at a bounded number of jobs and may come \
                        back with few and a cursor.",
@@ -77,7 +77,8 @@ pub(super) static DEAD: Path = Path {
     name: "jobs.dead",
     route: "GET /v1/queues/{q}/dead",
     user_action: "Someone looks at what failed for good, by kind, error and time.",
-    promise: "Dead letters are listed in the order in which they died, with their last error.",
+    promise: "The dead letters of each partition are listed in the order in which they died, with \
+              their last error.",
     curl: "curl 'http://127.0.0.1:7480/v1/queues/mail/dead?kind=welcome'",
     facts: facts::DEAD,
     ..LIST
@@ -105,8 +106,8 @@ pub(super) static REPLAY: Path = Path {
     name: "jobs.replay",
     route: "POST /v1/queues/{q}/dead/replay",
     user_action: "The cause is mended, and someone has the failed work tried again.",
-    promise: "The dead letters that the filter means come back with their budgets full, oldest \
-              first, and the queue's events say who did it. A dry run says which they would be. One \
+    promise: "The dead letters that the filter means come back with their budgets full, those of \
+              each partition oldest first, and the queue's events say who did it. A dry run says which they would be. One \
               whose unique key another job has stays where it is, and is counted.",
     hot_read: "A bounded number of dead letters after a cursor, and their errors.",
     hot_write: "Each job's row, its place in the index and in its line; one event.",
