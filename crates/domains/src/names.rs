@@ -39,19 +39,7 @@ impl Command {
                 limits::Action::Renew { .. } => "limits.renew",
                 limits::Action::Reset => "limits.reset",
             },
-            Self::Jobs(command) => match command.action {
-                jobs::Action::Enqueue(_) => "jobs.enqueue",
-                jobs::Action::Lease { .. } => "jobs.lease",
-                jobs::Action::Complete { .. } => "jobs.complete",
-                jobs::Action::CompleteMany(_) => "jobs.complete_many",
-                jobs::Action::Fail { .. } => "jobs.fail",
-                jobs::Action::Extend { .. } => "jobs.extend",
-                jobs::Action::Snooze { .. } => "jobs.snooze",
-                jobs::Action::Progress { .. } => "jobs.progress",
-                jobs::Action::Cancel { .. } => "jobs.cancel",
-                jobs::Action::Retry { .. } => "jobs.retry",
-                jobs::Action::Replay { .. } => "jobs.replay",
-            },
+            Self::Jobs(command) => of_job(&command.action),
             Self::Schedules(command) => match command.action {
                 schedules::Action::Put(_) => "schedules.put",
                 schedules::Action::Pause => "schedules.pause",
@@ -114,6 +102,23 @@ impl Query {
             reservations::Query::Holds { .. } => "reservations.holds",
             reservations::Query::Events { .. } => "reservations.events",
         }
+    }
+}
+
+fn of_job(action: &jobs::Action) -> &'static str {
+    match action {
+        jobs::Action::Enqueue(_) => "jobs.enqueue",
+        jobs::Action::Lease { .. } => "jobs.lease",
+        jobs::Action::Complete { .. } => "jobs.complete",
+        jobs::Action::CompleteMany(_) => "jobs.complete_many",
+        jobs::Action::Fail { .. } => "jobs.fail",
+        jobs::Action::Extend { .. } => "jobs.extend",
+        jobs::Action::Snooze { .. } => "jobs.snooze",
+        jobs::Action::Progress { .. } => "jobs.progress",
+        jobs::Action::Cancel { .. } => "jobs.cancel",
+        jobs::Action::Retry { .. } => "jobs.retry",
+        jobs::Action::Replay { .. } => "jobs.replay",
+        jobs::Action::AndNext(word, _) => of_job(word),
     }
 }
 

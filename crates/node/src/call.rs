@@ -55,6 +55,14 @@ pub struct Called<A> {
     pub at: Time,
 }
 
+impl<A> Called<A> {
+    /// The same with another answer.
+    pub fn map<B>(self, other: impl FnOnce(A) -> B) -> Called<B> {
+        let Self { answer, replayed, as_of, staleness_ms, at } = self;
+        Called { answer: other(answer), replayed, as_of, staleness_ms, at }
+    }
+}
+
 /// A place in a partition's log that a caller has seen: `partition.incarnation.offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionToken {

@@ -15,7 +15,7 @@ use evenkeel_domains::{
     Command, Reply,
     jobs::{
         self, Action, COMPLETE_JOBS_MAX, Done, Enqueued, JobId, LEASE_JOBS_MAX, Leased, NewJob,
-        Settings, Spread, Standing, place, places, position,
+        Settings, Spread, Standing, Take, place, places, position,
     },
 };
 use evenkeel_engine::Failure;
@@ -221,6 +221,43 @@ impl<F: Files> Node<F> {
         Called { answer: Vec::new(), replayed: false, as_of: Vec::new(), staleness_ms: 0, at }
     }
 
+    /// Does something about one job and gives its worker others in the same step, if there are any in
+    /// that partition; that there are none here says nothing of others.
+    pub async fn job_and_next(
+        &self,
+        tenant: &Tenant,
+        job: JobId,
+        action: Action,
+        request: &LeaseRequest,
+        options: CallOptions,
+    ) -> Result<Called<(Standing, Vec<(JobId, Leased)>)>, NodeError> {
+        let LeaseRequest { queue, worker, max, lease_ms, .. } = request;
+        let settings = self.queue_settings(tenant, queue)?;
+        let partition = PartitionId(job.partition);
+        let want = (*max).clamp(1, LEASE_JOBS_MAX) as u64;
+        let promise = match too_long(&settings, *lease_ms) {
+            Some(_) => None,
+            None => self.0.ready.ask_here(tenant.id, queue, partition, want),
+        };
+        let Some(promise) = promise else {
+            let called = self.job(tenant, queue, job, action, options).await?;
+            return Ok(called.map(|standing| (standing, Vec::new())));
+        };
+        let max = u32::try_from(promise.led[0].1).expect("no more than a lease has");
+        let take = Take { worker: worker.clone(), max, lease_ms: *lease_ms };
+        let action = Action::AndNext(Box::new(action), take);
+        let command = self.of_queue(tenant, queue, &settings, partition, action)?;
+        let called = self.command_at(partition, tenant, command, options).await?;
+        promise.settle(Vec::new());
+        Ok(called.map(|reply| {
+            let Reply::Jobs(jobs::Reply::Said(standing, leased)) = reply else {
+                unreachable!("a word is answered by how its job stands, and what is next")
+            };
+            let id = |number| JobId { partition: partition.0, number };
+            (standing, leased.into_iter().map(|leased| (id(leased.job), leased)).collect())
+        }))
+    }
+
     /// Does something about one job.
     pub async fn job(
         &self,
@@ -349,17 +386,10 @@ impl Joined {
     /// The whole, if any part of it was answered.
     fn done<A>(self, answer: A) -> Result<Called<A>, NodeError> {
         match (self.called, self.failed) {
-            (Some(called), _) => Ok(called.with(answer)),
+            (Some(called), _) => Ok(called.map(|()| answer)),
             (None, Some(failed)) => Err(failed),
             (None, None) => unreachable!("at least one partition is asked"),
         }
-    }
-}
-
-impl Called<()> {
-    fn with<A>(self, answer: A) -> Called<A> {
-        let Self { replayed, as_of, staleness_ms, at, .. } = self;
-        Called { answer, replayed, as_of, staleness_ms, at }
     }
 }
 
@@ -383,11 +413,10 @@ fn each(called: Result<Called<Reply>, NodeError>, count: usize) -> Vec<Told> {
 }
 
 fn standing(called: Called<Reply>) -> Called<Standing> {
-    let Called { answer, replayed, as_of, staleness_ms, at } = called;
-    let Reply::Jobs(jobs::Reply::Job(answer)) = answer else {
-        unreachable!("what is done about a job is answered by how it stands")
-    };
-    Called { answer, replayed, as_of, staleness_ms, at }
+    called.map(|reply| match reply {
+        Reply::Jobs(jobs::Reply::Job(standing)) => standing,
+        _ => unreachable!("what is done about a job is answered by how it stands"),
+    })
 }
 
 fn too_long(settings: &Settings, lease_ms: Option<u64>) -> Option<jobs::Refusal> {

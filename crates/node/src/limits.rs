@@ -482,13 +482,6 @@ impl Called<Checked> {
     }
 }
 
-impl<A> Called<A> {
-    fn map<B>(self, change: impl FnOnce(A) -> B) -> Called<B> {
-        let Self { answer, replayed, as_of, staleness_ms, at } = self;
-        Called { answer: change(answer), replayed, as_of, staleness_ms, at }
-    }
-}
-
 /// Of each partition the newest place.
 fn see(seen: &mut Vec<SessionToken>, token: SessionToken) {
     match seen.iter_mut().find(|known| known.partition == token.partition) {

@@ -67,6 +67,8 @@ pub enum Action {
     },
     /// Jobs are done, each for itself.
     CompleteMany(Vec<Done>),
+    /// Do this about a job and, if it is taken, give its worker others in the same step.
+    AndNext(Box<Action>, Take),
     /// An attempt has failed.
     Fail {
         /// Which job.
@@ -132,6 +134,17 @@ pub enum Action {
         /// Who asks.
         by: String,
     },
+}
+
+/// What a worker wants next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Take {
+    /// Who asks.
+    pub worker: String,
+    /// At most so many.
+    pub max: u32,
+    /// For how long; the queue says unless this does.
+    pub lease_ms: Option<u64>,
 }
 
 /// A job that is done, beside others.
@@ -414,6 +427,8 @@ pub enum Reply {
     Leased(Vec<Leased>, Next),
     /// What became of it.
     Job(Standing),
+    /// What became of it, and what its worker was given next.
+    Said(Standing, Vec<Leased>),
     /// What became of each, in the order in which they were named.
     Each(Vec<Result<Standing, Refusal>>),
     /// What was brought back.

@@ -1,7 +1,7 @@
 //! Decisions: what a command does to jobs, or why it does nothing.
 
 use super::{
-    Action, Command, Done, LeaseId, Refusal, Reply, Standing, State,
+    Action, Command, Done, LeaseId, Refusal, Reply, Standing, State, Take,
     enqueue::enqueue,
     lease::{check_length, lease},
     lifecycle::standing,
@@ -90,6 +90,7 @@ fn decide_about(subject: &mut Subject<'_, '_, '_>, partitions: u16, action: &Act
             complete(subject, *job, *lease, result.as_ref())?
         }
         Action::CompleteMany(done) => return complete_many(subject, done),
+        Action::AndNext(word, take) => return and_next(subject, partitions, word, take),
         Action::Fail { job, lease, error, retry } => fail(subject, *job, *lease, error, *retry)?,
         Action::Extend { job, lease, lease_ms } => extend(subject, *job, *lease, *lease_ms)?,
         Action::Snooze { job, lease, delay_ms } => snooze(subject, *job, *lease, *delay_ms)?,
@@ -152,6 +153,26 @@ fn complete(
     subject.ran(&job);
     subject.end(number, &mut job, State::Done)?;
     Ok(standing(number, &job))
+}
+
+/// The word first: whose word is not taken is given nothing, and that nothing can be given does not take
+/// the word back.
+fn and_next(
+    subject: &mut Subject<'_, '_, '_>,
+    partitions: u16,
+    word: &Action,
+    take: &Take,
+) -> Decided {
+    let Reply::Job(standing) = decide_about(subject, partitions, word)? else {
+        unreachable!("the word is about one job")
+    };
+    let Take { worker, max, lease_ms } = take;
+    match lease(subject, worker, *max, *lease_ms) {
+        Ok(Reply::Leased(leased, _)) => Ok(Reply::Said(standing, leased)),
+        Ok(_) => unreachable!("a lease is answered by jobs"),
+        Err(Stop::Refused(_)) => Ok(Reply::Said(standing, Vec::new())),
+        Err(Stop::State(error)) => Err(Stop::State(error)),
+    }
 }
 
 /// Each for itself: one that is refused changes nothing, and nothing for the others.

@@ -219,6 +219,26 @@ impl ReadyMap {
         Answer::Wait(place, led)
     }
 
+    /// Leads a worker to this partition, if it has jobs: it is about to ask something of it anyway.
+    pub(super) fn ask_here(
+        &self,
+        tenant: TenantId,
+        queue: &str,
+        partition: PartitionId,
+        want: u64,
+    ) -> Option<Promise> {
+        let lines = &mut *self.lines();
+        let line = lines.line(tenant, queue)?;
+        let count = *line.ready.get(&partition)?;
+        let taken = count.min(want);
+        if taken == count {
+            line.ready.remove(&partition);
+        } else {
+            line.ready.insert(partition, count - taken);
+        }
+        Some(self.promise(tenant, queue, vec![(partition, taken)]))
+    }
+
     /// What a worker was led to, as something that is given back unless it is asked for.
     fn promise(&self, tenant: TenantId, queue: &str, led: Led) -> Promise {
         Promise { map: self.clone(), tenant, queue: queue.to_owned(), led }

@@ -166,10 +166,20 @@ async fn about(
     let queue = call.name(0)?;
     let next = next.map(|next| next.of(&queue)).transpose()?;
     let options = call.call_options(false)?;
-    let called = call.edge.node.job(&call.caller.tenant, &queue, job, action, options).await;
-    let (standing, mut delivered) =
+    let (node, tenant) = (&call.edge.node, &call.caller.tenant);
+    let called = match &next {
+        Some(next) => node.job_and_next(tenant, job, action, next, options).await,
+        None => {
+            let called = node.job(tenant, &queue, job, action, options).await;
+            called.map(|called| called.map(|standing| (standing, Vec::new())))
+        }
+    };
+    let ((standing, given), mut delivered) =
         Delivered::split(called.map_err(|error| failed(call, &queue, error))?);
-    let given = give(call, next, &mut delivered).await;
+    let given = match given.is_empty() {
+        true => give(call, next, &mut delivered).await,
+        false => Some(Ok(given)),
+    };
     let next = given.as_ref().map(NextBody::new);
     let body = SaidBody { standing: StandingBody::new(job, &standing), next };
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))

@@ -118,6 +118,17 @@ impl Model {
             Action::Retry { job, by } => self.retry(queue, *job, by),
             Action::Cancel { job } => self.cancel(queue, *job),
             Action::CompleteMany(done) => Ok(Reply::Each(self.complete_many(queue, done))),
+            Action::AndNext(word, take) => {
+                let Reply::Job(standing) = self.try_decide(queue, settings, word)? else {
+                    panic!()
+                };
+                let leased = self.lease(queue, &take.worker, take.max, take.lease_ms);
+                let leased = match leased {
+                    Ok(Reply::Leased(leased, _)) => leased,
+                    _ => Vec::new(),
+                };
+                Ok(Reply::Said(standing, leased))
+            }
             Action::Complete { job, lease, .. }
             | Action::Fail { job, lease, .. }
             | Action::Extend { job, lease, .. }

@@ -10,7 +10,7 @@ use evenkeel_domains::{
     Refusal, Reply,
     jobs::{
         self, Action, Cursor, DeadFilter, Done, Found, HeadPolicy, JobView, LeaseId, NewJob, Query,
-        QueueEvent, QueueView, Settings, State, When,
+        QueueEvent, QueueView, Settings, State, Take, When,
     },
 };
 use evenkeel_engine::{Failure, Options, Partition, Time};
@@ -26,7 +26,8 @@ const KINDS: [&str; 2] = ["mail", "scale"];
 enum Step {
     Enqueue(usize, Vec<Wish>),
     Lease(usize, u32, Option<u64>),
-    Work(prop::sample::Index, Word),
+    /// Whether the worker wants the next job with the answer.
+    Work(prop::sample::Index, Word, bool),
     CompleteMany(Vec<prop::sample::Index>),
     Cancel(prop::sample::Index),
     Retry(prop::sample::Index),
@@ -117,7 +118,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(queue, jobs)| Step::Enqueue(queue, jobs)),
         6 => (queue.clone(), 1..4_u32, prop::option::weighted(0.2, 1..6_000_u64))
             .prop_map(|(queue, max, lease_ms)| Step::Lease(queue, max, lease_ms)),
-        8 => (index.clone(), word()).prop_map(|(lease, word)| Step::Work(lease, word)),
+        8 => (index.clone(), word(), any::<bool>())
+            .prop_map(|(lease, word, next)| Step::Work(lease, word, next)),
         3 => prop::collection::vec(index.clone(), 1..4).prop_map(Step::CompleteMany),
         2 => index.clone().prop_map(Step::Cancel),
         3 => index.prop_map(Step::Retry),
@@ -167,12 +169,15 @@ impl Run {
                 let (max, lease_ms) = (*max, *lease_ms);
                 self.ask(*queue, Action::Lease { worker: "w".into(), max, lease_ms });
             }
-            Step::Work(index, word) => {
+            Step::Work(index, word, next) => {
                 if !self.leases.is_empty() {
                     // Mostly one of the last, which may be live.
                     let recent = self.leases.len().saturating_sub(6);
                     let (queue, job, lease) = *index.get(&self.leases[recent..]);
-                    self.ask(queue, said(*word, job, lease));
+                    let word = said(*word, job, lease);
+                    let take = Take { worker: "w".into(), max: 1, lease_ms: None };
+                    let and_next = |word| Action::AndNext(Box::new(word), take);
+                    self.ask(queue, if *next { and_next(word) } else { word });
                 }
             }
             Step::CompleteMany(indices) => {
@@ -270,6 +275,14 @@ impl Run {
                 "leased"
             }
             Ok(jobs::Reply::Job(standing)) => standing.state.name(),
+            Ok(jobs::Reply::Said(_, leased)) => {
+                self.leases.extend(leased.iter().map(|job| (queue, job.job, job.lease)));
+                if leased.is_empty() {
+                    "said, and nothing next"
+                } else {
+                    "said, and given the next"
+                }
+            }
             Ok(jobs::Reply::Each(each)) if each.iter().any(Result::is_ok) => "several done",
             Ok(jobs::Reply::Each(_)) => "none of several",
             Ok(jobs::Reply::Replayed(replayed)) if replayed.jobs.is_empty() => "nothing dead",
@@ -450,6 +463,8 @@ fn plans_reach_every_outcome() {
         "duplicate",
         "leased",
         "replayed",
+        "said, and nothing next",
+        "said, and given the next",
         "several done",
         "none of several",
         "done",

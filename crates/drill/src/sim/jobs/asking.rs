@@ -115,7 +115,7 @@ fn replied(place: u16, reply: jobs::Reply, decided_ms: u64, at_ms: Option<u64>) 
             cancel: standing.cancel,
             at_ms,
         },
-        jobs::Reply::Each(_) | jobs::Reply::Replayed(_) => {
+        jobs::Reply::Said(..) | jobs::Reply::Each(_) | jobs::Reply::Replayed(_) => {
             unreachable!("one is completed at a time, and nothing is replayed")
         }
     }
