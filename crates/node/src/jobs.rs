@@ -18,7 +18,7 @@ use evenkeel_domains::{
         Settings, Spread, Standing, Take, place, places, position,
     },
 };
-use evenkeel_engine::Failure;
+use evenkeel_engine::{Failure, Time};
 use evenkeel_log::{Files, PartitionId};
 use ready::{Answer, Promise};
 use std::{
@@ -42,6 +42,15 @@ pub struct LeaseRequest {
     pub wait: Duration,
     /// For how long; the queue says unless this does.
     pub lease_ms: Option<u64>,
+}
+
+/// What a worker was given.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// The jobs.
+    pub jobs: Vec<(JobId, Leased)>,
+    /// How long it waited for them, as it had asked to.
+    pub waited: Duration,
 }
 
 /// What became of a job that was to be taken in, beside others.
@@ -129,7 +138,7 @@ impl<F: Files> Node<F> {
         request: &LeaseRequest,
         options: CallOptions,
         ended: impl Future<Output = ()>,
-    ) -> Result<Called<Vec<(JobId, Leased)>>, NodeError> {
+    ) -> Result<Called<Given>, NodeError> {
         let LeaseRequest { queue, max, wait, lease_ms, .. } = request;
         self.check_session(&options.session)?;
         let mut ended = pin!(ended);
@@ -153,16 +162,19 @@ impl<F: Files> Node<F> {
                         let promise = promise.expect("who has a place is not forgotten");
                         (promise, Some(place))
                     }
-                    () = &mut waited => return Ok(self.nothing()),
-                    () = &mut ended => return Ok(self.nothing()),
+                    () = &mut waited => return Ok(self.nothing().map(|jobs| Given { jobs, waited: wait })),
+                    () = &mut ended => {
+                        let waited = self.since(began);
+                        return Ok(self.nothing().map(|jobs| Given { jobs, waited }));
+                    }
                 },
             };
-            let passed = Duration::from_millis(self.now().0.saturating_sub(began.0));
+            let passed = self.since(began);
             let left = |deadline: Duration| deadline.saturating_sub(passed);
             let left = CallOptions { deadline: options.deadline.map(left), ..options.clone() };
             let called = self.take(tenant, request, promise, &left).await?;
             if !called.answer.is_empty() || waited.is_elapsed() {
-                return Ok(called);
+                return Ok(called.map(|jobs| Given { jobs, waited: passed }));
             }
             before = place;
         }
@@ -214,6 +226,10 @@ impl<F: Files> Node<F> {
         }
         promise.settle(failed);
         all.done(given)
+    }
+
+    fn since(&self, began: Time) -> Duration {
+        Duration::from_millis(self.now().0.saturating_sub(began.0))
     }
 
     fn nothing<T>(&self) -> Called<Vec<T>> {

@@ -29,8 +29,8 @@ pub use call::{CallOptions, Called, NodeError, ReadOptions, SessionToken, Tenant
 pub use clock::Clock;
 pub use heavy::{Heaviest, HeavyHitter, SHOWN_MAX, SLOTS, WINDOW_MS};
 pub use jobs::{
-    JobsOf, JobsPage, LeaseRequest, QueueEvents, QueueReport, QueueState, Replay, ReplayPage,
-    ReplayPlace, Taken, Told,
+    Given, JobsOf, JobsPage, LeaseRequest, QueueEvents, QueueReport, QueueState, Replay,
+    ReplayPage, ReplayPlace, Taken, Told,
 };
 pub use limits::{Answered, Ask, CheckFailure, Checked, Verdict};
 pub use meta::MetaView;

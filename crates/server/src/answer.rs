@@ -16,6 +16,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("evenkeel-request-id");
@@ -38,6 +39,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Body,
     pub(crate) delivered: Option<Delivered>,
+    /// How long it took because its caller had asked to wait: no part of how fast it was.
+    pub(crate) waited: Duration,
     /// As what it is counted, if not as simply answered.
     pub(crate) counted_as: Option<Code>,
     content_type: HeaderValue,
@@ -80,7 +83,15 @@ impl Answer {
 
     /// Any body.
     pub(crate) fn new(status: StatusCode, content_type: HeaderValue, body: Body) -> Self {
-        Self { status, body, delivered: None, counted_as: None, content_type, headers: Vec::new() }
+        Self {
+            status,
+            body,
+            delivered: None,
+            waited: Duration::ZERO,
+            counted_as: None,
+            content_type,
+            headers: Vec::new(),
+        }
     }
 
     /// No body.
@@ -97,6 +108,11 @@ impl Answer {
     pub(crate) fn resting(self, view: &MetaView) -> Self {
         let as_of = view.as_of.into_iter().collect();
         self.delivered(Delivered { as_of, staleness_ms: 0, replayed: false })
+    }
+
+    pub(crate) fn waited(mut self, waited: Duration) -> Self {
+        self.waited = waited;
+        self
     }
 
     pub(crate) fn counted_as(mut self, code: Option<Code>) -> Self {

@@ -37,7 +37,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -188,7 +188,8 @@ impl Edge {
         };
         let reads = route.method == hyper::Method::GET;
         let staleness = delivered.filter(|_| reads).map(|delivered| delivered.staleness_ms);
-        self.meters.record(meter, outcome, began, staleness);
+        let waited = result.as_ref().map_or(Duration::ZERO, |answer| answer.waited);
+        self.meters.record(meter, outcome, (began + waited).min(Instant::now()), staleness);
         let Some(delivered) = delivered else { return };
         if delivered.replayed || !reads {
             self.meters.rested(meter, delivered.replayed, &delivered.as_of);

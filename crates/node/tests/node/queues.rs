@@ -67,7 +67,7 @@ async fn lease(node: &TestNode, wait: Duration) -> Result<Vec<(JobId, Leased)>, 
     };
     let never = std::future::pending();
     let called = node.lease(&tenant, &request, CallOptions::default(), never).await?;
-    Ok(called.answer)
+    Ok(called.answer.jobs)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use evenkeel_domains::jobs::{
     Enqueued, JobDetail, JobId, JobView, Leased, Note, Standing, State, WaitingFor,
 };
 use evenkeel_engine::Time;
+use evenkeel_node::Given;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -190,19 +191,16 @@ pub(crate) struct NextBody<'l> {
 }
 
 impl<'l> NextBody<'l> {
-    pub(crate) fn new(given: &'l Given) -> Self {
+    pub(crate) fn new(given: &'l Result<Given, Problem>) -> Self {
         match given {
-            Ok(leased) => {
-                let jobs = leased.iter().map(|(id, leased)| LeasedJob::new(*id, leased));
+            Ok(given) => {
+                let jobs = given.jobs.iter().map(|(id, leased)| LeasedJob::new(*id, leased));
                 Self { jobs: jobs.collect(), error: None }
             }
             Err(problem) => Self { jobs: Vec::new(), error: Some(ErrorBody::new(problem)) },
         }
     }
 }
-
-/// What a worker was given, or why it was not.
-pub(crate) type Given = Result<Vec<(JobId, Leased)>, Problem>;
 
 /// What became of each of several jobs.
 #[derive(Serialize, ToSchema)]

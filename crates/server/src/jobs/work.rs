@@ -7,7 +7,7 @@ use super::{
     },
     subjects::{failed, job_of},
     views::{
-        EachStanding, EnqueuedBody, ErrorBody, Given, LeasedBody, LeasedJob, NextBody, SaidBody,
+        EachStanding, EnqueuedBody, ErrorBody, LeasedBody, LeasedJob, NextBody, SaidBody,
         StandingBody, StandingList, TakenBody,
     },
 };
@@ -21,8 +21,9 @@ use crate::{
 };
 use evenkeel_domains::{Refusal, jobs, jobs::Action};
 use evenkeel_log::PartitionId;
-use evenkeel_node::{CallOptions, Called, NodeError};
+use evenkeel_node::{CallOptions, Called, Given, NodeError};
 use hyper::{HeaderMap, StatusCode};
+use std::time::Duration;
 
 type Answered = Result<Answer, Problem>;
 
@@ -101,9 +102,10 @@ pub(crate) async fn lease(mut call: Call) -> Answered {
     let queue = call.name(0)?;
     let request = call.document::<LeaseRequest>().await?.of(&queue)?;
     let options = call.call_options(false)?;
-    let (leased, delivered) = Delivered::split(leased(&call, &request, options).await?);
-    let jobs = leased.iter().map(|(id, leased)| LeasedJob::new(*id, leased)).collect();
-    Ok(Answer::json(StatusCode::OK, &LeasedBody { jobs }).delivered(delivered))
+    let (given, delivered) = Delivered::split(leased(&call, &request, options).await?);
+    let jobs = given.jobs.iter().map(|(id, leased)| LeasedJob::new(*id, leased)).collect();
+    let answer = Answer::json(StatusCode::OK, &LeasedBody { jobs }).delivered(delivered);
+    Ok(answer.waited(given.waited))
 }
 
 /// `POST /v1/queues/{q}/jobs/{j}/complete`
@@ -178,11 +180,12 @@ async fn about(
         Delivered::split(called.map_err(|error| failed(call, &queue, error))?);
     let given = match given.is_empty() {
         true => give(call, next, &mut delivered).await,
-        false => Some(Ok(given)),
+        false => Some(Ok(Given { jobs: given, waited: Duration::ZERO })),
     };
     let next = given.as_ref().map(NextBody::new);
     let body = SaidBody { standing: StandingBody::new(job, &standing), next };
-    Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
+    let answer = Answer::json(StatusCode::OK, &body).delivered(delivered);
+    Ok(answer.waited(waited(given.as_ref())))
 }
 
 /// What a worker wants with the answer to its word, which stands whatever becomes of this.
@@ -190,7 +193,7 @@ async fn give(
     call: &Call,
     request: Option<evenkeel_node::LeaseRequest>,
     delivered: &mut Delivered,
-) -> Option<Given> {
+) -> Option<Result<Given, Problem>> {
     let request = request?;
     let given = match call.call_options(false) {
         Ok(options) => leased(call, &request, options).await,
@@ -207,7 +210,7 @@ async fn leased(
     call: &Call,
     request: &evenkeel_node::LeaseRequest,
     options: CallOptions,
-) -> Result<Called<Vec<(jobs::JobId, jobs::Leased)>>, Problem> {
+) -> Result<Called<Given>, Problem> {
     let mut stopping = call.edge.stopping.clone();
     let ended = async move {
         let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -252,5 +255,9 @@ pub(crate) async fn complete_many(mut call: Call) -> Answered {
     let given = give(&call, next, &mut delivered).await;
     let next = given.as_ref().map(NextBody::new);
     let answer = Answer::json(StatusCode::OK, &StandingList { jobs, next });
-    Ok(answer.delivered(delivered).counted_as(counted_as))
+    Ok(answer.delivered(delivered).counted_as(counted_as).waited(waited(given.as_ref())))
+}
+
+fn waited(given: Option<&Result<Given, Problem>>) -> Duration {
+    given.and_then(|given| given.as_ref().ok()).map_or(Duration::ZERO, |given| given.waited)
 }

@@ -92,7 +92,7 @@ impl Source for NodeJobs {
             let _ = ended.wait_for(|ended| *ended).await;
         };
         let leased = self.node.lease(&queue.tenant, &request, CallOptions::default(), ended).await;
-        leased.map(|called| called.answer).map_err(failed)
+        leased.map(|called| called.answer.jobs).map_err(failed)
     }
 
     async fn job(

@@ -124,3 +124,17 @@ fn what_became_of_each_of_several_says_whether_it_is_known() {
     });
     assert!(counted.next().is_some_and(|line| line.ends_with(" 1")), "{page}");
 }
+
+/// A wait that was asked for is no part of how fast the answer was: an idle worker would spoil the
+/// path's objective.
+#[test]
+fn waiting_is_not_slowness() {
+    let server = open(&json!({}));
+    let body = json!({ "worker": "w", "wait_ms": 1_000 });
+    let answer = post(&server, "lease", &body);
+    assert_eq!((answer.status, &answer.json()["jobs"]), (200, &json!([])));
+    let metrics = server.get("/metrics").body;
+    let sum = "evenkeel_path_latency_seconds_sum{path=\"jobs.lease\"} ";
+    let sum = metrics.lines().find_map(|line| line.strip_prefix(sum)).unwrap();
+    assert!(sum.parse::<f64>().unwrap() < 1.0, "{sum} s, of which it waited 1 s");
+}
