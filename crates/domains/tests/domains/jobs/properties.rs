@@ -177,7 +177,9 @@ impl Run {
                     let word = said(*word, job, lease);
                     let take = Take { worker: "w".into(), max: 1, lease_ms: None };
                     let and_next = |word| Action::AndNext(Box::new(word), take);
-                    self.ask(queue, if *next { and_next(word) } else { word });
+                    // Those that wait for it are told right after the step, and in the model within it.
+                    let is_awaited = self.model.jobs.values().any(|it| it.pending.contains(&job));
+                    self.ask(queue, if *next && !is_awaited { and_next(word) } else { word });
                 }
             }
             Step::CompleteMany(indices) => {
@@ -308,7 +310,8 @@ impl Run {
                 (view.attempt, view.failures, view.crashes, view.cancel),
                 (job.attempt, job.failures, job.crashes, job.cancel)
             );
-            assert_eq!(view.error.as_ref().map(|note| &note.text), job.error.as_ref());
+            let error = view.error.as_ref().map(|note| without_which(&note.text));
+            assert_eq!(error, job.error.as_deref().map(without_which));
             assert_eq!(detail.result.map(|note| note.text), job.result);
             assert_eq!(detail.progress.map(|note| note.text), job.progress);
             assert_eq!(detail.waiting_for, self.model.waiting_for(*number), "{number} {job:?}");
@@ -414,6 +417,11 @@ fn said(word: Word, job: u64, lease: LeaseId) -> Action {
     }
 }
 
+/// Of two jobs of two queues that end in vain at one time, either may be told first.
+fn without_which(error: &str) -> &str {
+    error.find(", which it was to run after").map_or(error, |at| &error[at..])
+}
+
 /// When something is next due is a bound, which the model does not keep.
 fn without_due(reply: jobs::Reply) -> jobs::Reply {
     match reply {
@@ -450,7 +458,7 @@ fn plans_reach_every_outcome() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..200 {
+    for _ in 0..500 {
         let steps = steps().new_tree(&mut runner).unwrap().current();
         let mut run = Run::new();
         steps.iter().for_each(|step| run.step(step));
