@@ -113,7 +113,7 @@ async fn bury(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
     };
     let options = CallOptions::default();
     let leased = node.lease(tenant, &request, options, std::future::pending()).await?;
-    for (id, leased) in leased.answer {
+    for (id, leased) in leased.answer.jobs {
         let (error, retry) = ("exit code 100\nno such mailbox".to_owned(), false);
         let fail = jobs::Action::Fail { job: leased.job, lease: leased.lease, error, retry };
         node.job(tenant, QUEUE, id, fail, CallOptions::default()).await?;
