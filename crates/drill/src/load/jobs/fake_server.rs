@@ -26,7 +26,7 @@ pub(super) struct Book {
     pub(super) busy: u64,
     /// Take these in, and never hand them out.
     pub(super) swallowed: u64,
-    jobs: u64,
+    pub(super) jobs: u64,
 }
 
 pub(super) struct Server {
@@ -116,7 +116,7 @@ impl Book {
             }
             [_, "jobs"] => self.enqueue(body["jobs"].as_array().unwrap()),
             [_, "jobs", job, "complete"] => match self.complete(job, &body["lease"]) {
-                true => (200, json!({"job": job, "state": "done"})),
+                true => (200, self.and_next(body, json!({"job": job, "state": "done"}))),
                 false => (409, json!({"code": "stale_lease"})),
             },
             [_, "complete"] => {
@@ -127,10 +127,19 @@ impl Book {
                         false => json!({"job": job["job"], "error": {"code": "stale_lease"}}),
                     }
                 });
-                (200, json!({"jobs": done.collect::<Vec<_>>()}))
+                let done = json!({"jobs": done.collect::<Vec<_>>()});
+                (200, self.and_next(body, done))
             }
             _ => (404, json!({"code": "not_found"})),
         }
+    }
+
+    /// The answer with what is next, if that was asked for.
+    fn and_next(&mut self, body: &Value, mut answer: Value) -> Value {
+        if let Some(jobs_max) = body["next"]["max"].as_u64() {
+            answer["next"] = json!({"jobs": self.lease(jobs_max)});
+        }
+        answer
     }
 
     fn enqueue(&mut self, jobs: &[Value]) -> (u16, Value) {

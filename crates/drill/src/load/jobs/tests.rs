@@ -38,13 +38,33 @@ async fn load(bench: JobsBench) -> Report {
 #[tokio::test]
 async fn a_cycle_leaves_nothing_behind() {
     let server = start().await;
-    let report = load(bench(&server, JobsWorkload::Cycle)).await;
+    let report = load(bench(&server, JobsWorkload::Separate)).await;
     assert_eq!((report.summary.errors, report.summary.refused), (0, 0), "{report}");
     assert!(report.summary.ok > 0 && report.runs.len() == 2);
     let book = server.book.lock().unwrap();
     assert!(book.completed >= report.summary.ok);
     assert_eq!((book.ready.len(), book.leased.len(), book.keys.len()), (0, 0, 0));
     assert_eq!(book.settings, serde_json::json!({}));
+}
+
+/// Whoever is given the next job with the completion of the last has one in the end.
+#[tokio::test]
+async fn a_completion_gives_the_next_job() {
+    let server = start().await;
+    let report = load(bench(&server, JobsWorkload::Cycle)).await;
+    assert_eq!((report.summary.errors, report.summary.refused), (0, 0), "{report}");
+    let book = server.book.lock().unwrap();
+    assert!(book.completed >= report.summary.ok && report.summary.ok > 0);
+    let left = (book.ready.len() + book.leased.len()) as u64;
+    assert_eq!(book.completed + left, book.jobs);
+    assert!(
+        (1..=2 * 4 * 3).contains(&left),
+        "one in hand and one ready, a connection and run: {left}"
+    );
+    assert!(
+        (book.waits_ms.len() as u64) < book.completed,
+        "few leases have a request of their own"
+    );
 }
 
 #[tokio::test]
@@ -55,7 +75,7 @@ async fn batches_are_put_together_from_what_comes_and_counted_by_job() {
     assert_eq!((report.summary.errors, report.summary.refused), (0, 0), "{report}");
     let book = server.book.lock().unwrap();
     assert!(book.partial > 0 && book.completed >= report.summary.ok * 100);
-    assert_eq!((book.ready.len(), book.leased.len(), book.completed % 100), (0, 0, 0));
+    assert_eq!(book.completed + (book.ready.len() + book.leased.len()) as u64, book.jobs);
     let run = &report.runs[0];
     let by_job = run.kinds[0].ok as f64 * 100.0 / (run.window_ms as f64 / 1e3);
     assert!((0.8..1.25).contains(&(run.rate_per_s / by_job)), "{report}");
