@@ -81,7 +81,8 @@ struct Client {
     /// Of which queue.
     place: u16,
     step_number: u64,
-    node: usize,
+    /// Of each partition, which node it asks.
+    nodes: [usize; QUEUES.len()],
     /// Jobs that it knows of.
     known: Vec<String>,
     /// None of one that enqueues.
@@ -145,7 +146,7 @@ impl Workload for World {
             let place = self.history.operations[ticket.operation].place;
             let outcome = asking::outcome(place, answer);
             if matches!(outcome, Outcome::TurnedAway(_)) {
-                self.clients[ticket.client].node += 1;
+                self.clients[ticket.client].nodes[usize::from(place)] += 1;
             }
             if !self.machines.loses(6) {
                 let delay = self.machines.travel_ms();
@@ -169,7 +170,7 @@ impl World {
             current: None,
             place: 0,
             step_number: 0,
-            node: 0,
+            nodes: [0; QUEUES.len()],
             known: Vec::new(),
             worker: (!enqueues(number) && !steps.is_empty()).then(Worker::default),
         };
@@ -276,7 +277,7 @@ impl World {
         });
         self.calls.insert(operation, caller);
         let nodes = self.machines.nodes_of(usize::from(place));
-        let node = nodes.start + self.clients[client].node % nodes.len();
+        let node = nodes.start + self.clients[client].nodes[usize::from(place)] % nodes.len();
         if !self.machines.loses(4) {
             let delay = self.machines.travel_ms();
             self.machines.later(delay, Event::Arrive { node, operation });
@@ -297,9 +298,10 @@ impl World {
     fn hear(&mut self, operation: usize, outcome: Outcome) {
         let Some(caller) = self.calls.remove(&operation) else { return };
         let now_ms = self.now_ms();
-        let client = self.history.operations[operation].client as usize;
+        let Operation { client, place, .. } = &self.history.operations[operation];
+        let (client, place) = (*client as usize, usize::from(*place));
         if outcome == Outcome::Unknown {
-            self.clients[client].node += 1;
+            self.clients[client].nodes[place] += 1;
         }
         self.history.returns(operation, now_ms, outcome.clone());
         match caller {
