@@ -182,7 +182,8 @@ fn success(reply: Result<Reply<'_>, ClientError>) -> Result<Reply<'_>, Outcome> 
     match reply {
         Ok(reply) if reply.is_success() => Ok(reply),
         Ok(reply) if reply.status == 409 => Err(Outcome::Refused),
-        Ok(reply) if reply.status == 429 => Err(Outcome::Shed),
+        // Turned away, and nothing was done: too much waits, or is not flushed.
+        Ok(reply) if [429, 503].contains(&reply.status) => Err(Outcome::Shed),
         Ok(reply) => {
             let body = &reply.body[..reply.body.len().min(QUOTE_BYTES_MAX)];
             let body = String::from_utf8_lossy(body);
