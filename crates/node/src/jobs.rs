@@ -14,8 +14,8 @@ use crate::{CallOptions, Called, Node, NodeError, Tenant};
 use evenkeel_domains::{
     Command, Reply,
     jobs::{
-        self, Action, COMPLETE_JOBS_MAX, Done, Enqueued, JobId, LEASE_JOBS_MAX, Leased, NewJob,
-        Settings, Spread, Standing, Take, place, places, position,
+        self, Action, COMPLETE_BYTES_MAX, COMPLETE_JOBS_MAX, Done, Enqueued, JobId, LEASE_JOBS_MAX,
+        Leased, NewJob, Settings, Spread, Standing, Take, place, places, position,
     },
 };
 use evenkeel_engine::{Failure, Time};
@@ -306,8 +306,8 @@ impl<F: Files> Node<F> {
         let mut stood = Vec::new();
         let mut commands = Vec::new();
         for (partition, part) in parts {
-            for part in part.chunks(COMPLETE_JOBS_MAX) {
-                let (at, done): (Vec<usize>, Vec<Done>) = part.iter().cloned().unzip();
+            for part in fitting(part) {
+                let (at, done): (Vec<usize>, Vec<Done>) = part.into_iter().unzip();
                 let action = Action::CompleteMany(done);
                 match self.of_queue(tenant, queue, &settings, partition, action) {
                     Ok(command) => {
@@ -407,6 +407,26 @@ impl Joined {
             (None, None) => unreachable!("at least one partition is asked"),
         }
     }
+}
+
+/// The jobs in as few commands as hold them: so many, and so many bytes of results.
+fn fitting(jobs: Vec<(usize, Done)>) -> Vec<Vec<(usize, Done)>> {
+    let mut parts: Vec<Vec<(usize, Done)>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        let more = job.1.result.as_ref().map_or(0, String::len);
+        bytes += more;
+        match parts.last_mut() {
+            Some(part) if part.len() < COMPLETE_JOBS_MAX && bytes <= COMPLETE_BYTES_MAX => {
+                part.push(job);
+            }
+            _ => {
+                bytes = more;
+                parts.push(vec![job]);
+            }
+        }
+    }
+    parts
 }
 
 /// What became of each of `count` jobs of a command.

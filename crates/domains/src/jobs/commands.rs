@@ -23,6 +23,8 @@ pub const LEASE_BYTES_MAX: usize = 1 << 20;
 pub const ERROR_BYTES_MAX: usize = 4 * 1_024;
 /// Bytes of a job's progress.
 pub const PROGRESS_BYTES_MAX: usize = 4 * 1_024;
+/// Bytes of the results that one command completes jobs with, if they are more than one.
+pub const COMPLETE_BYTES_MAX: usize = 128 * 1_024;
 /// Jobs that one command completes.
 pub const COMPLETE_JOBS_MAX: usize = 50;
 /// Dead letters that one command brings back.

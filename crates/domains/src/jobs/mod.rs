@@ -35,10 +35,11 @@ mod tables;
 mod views;
 
 pub use commands::{
-    AFTER_MAX, Action, COMPLETE_JOBS_MAX, Command, Cursor, DeadFilter, Done, ENQUEUE_AFTER_MAX,
-    ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobId, LEASE_BYTES_MAX,
-    LEASE_JOBS_MAX, LeaseId, Leased, NewJob, Next, PAYLOAD_BYTES_MAX, PROGRESS_BYTES_MAX, Pace,
-    REPLAY_JOBS_MAX, Refusal, Replayed, Reply, Standing, State, Take, When,
+    AFTER_MAX, Action, COMPLETE_BYTES_MAX, COMPLETE_JOBS_MAX, Command, Cursor, DeadFilter, Done,
+    ENQUEUE_AFTER_MAX, ENQUEUE_BYTES_MAX, ENQUEUE_JOBS_MAX, ERROR_BYTES_MAX, Enqueued, JobId,
+    LEASE_BYTES_MAX, LEASE_JOBS_MAX, LeaseId, Leased, NewJob, Next, PAYLOAD_BYTES_MAX,
+    PROGRESS_BYTES_MAX, Pace, REPLAY_JOBS_MAX, Refusal, Replayed, Reply, Standing, State, Take,
+    When,
 };
 pub use contract::PATHS;
 pub use decide::{decide, expire, timer};

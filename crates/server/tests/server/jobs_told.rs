@@ -138,3 +138,21 @@ fn waiting_is_not_slowness() {
     let sum = metrics.lines().find_map(|line| line.strip_prefix(sum)).unwrap();
     assert!(sum.parse::<f64>().unwrap() < 1.0, "{sum} s, of which it waited 1 s");
 }
+
+/// Results that no one command holds are kept all the same: they are told in several.
+#[test]
+fn many_large_results_are_kept() {
+    let server = open(&json!({ "spread": 1, "result_bytes_max": 8_192 }));
+    for n in 0..50 {
+        enqueue(&server, &json!({ "kind": "a".repeat(100), "unique_key": format!("{n:0>128}") }));
+    }
+    let leased = lease(&server, 50);
+    let result = "x".repeat(5_000);
+    let done = leased
+        .iter()
+        .map(|job| json!({ "job": job["job"], "lease": job["lease"], "result": result }));
+    let answer = post(&server, "complete", &json!({ "jobs": done.collect::<Vec<_>>() }));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = answer.json()["jobs"].as_array().unwrap().clone();
+    assert!(told.len() == 50 && told.iter().all(|job| job["state"] == "done"), "{told:?}");
+}
