@@ -3,7 +3,7 @@
 use crate::{
     commands::{
         bench, completions, config, contracts, dev, drill, explain, import, jobs, key, log, serve,
-        top, worker,
+        token_key, top, worker,
     },
     failure::Failure,
     logging::{self, Format},
@@ -27,6 +27,7 @@ enum Command {
     Dev(dev::Args),
     Serve(serve::Args),
     Key(key::Args),
+    TokenKey(token_key::Args),
     Contracts(contracts::Args),
     Top(top::Args),
     Explain(explain::Args),
@@ -73,6 +74,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Command::Dev(args) => dev::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Key(args) => key::run(args).await,
+            Command::TokenKey(args) => token_key::run(args).await,
             Command::Contracts(args) => contracts::run(args).await,
             Command::Top(args) => top::run(args).await,
             Command::Explain(args) => explain::run(args).await,

@@ -31,6 +31,8 @@ impl Command {
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Paused, .. } => "jobs.pause",
                 meta::Action::SetQueueMode { mode: meta::QueueMode::Draining, .. } => "jobs.drain",
                 meta::Action::DeleteQueue { .. } => "jobs.delete_queue",
+                meta::Action::CreateTokenKey { .. } => "token_keys.create",
+                meta::Action::RevokeTokenKey { .. } => "token_keys.revoke",
             },
             Self::Limits(command) => match command.action {
                 limits::Action::Check { .. } | limits::Action::Lease { .. } => "limits.check",
@@ -59,6 +61,12 @@ impl Command {
             Self::Meta(meta::Command {
                 action: meta::Action::CreateKey { id: _, secret_hash: _, tenant, scopes, label },
             }) => postcard::to_stdvec(&(tenant, scopes, label)),
+            Self::Meta(meta::Command {
+                action: meta::Action::CreateTokenKey { kid: _, tenant, verifier, drawn, label },
+            }) => {
+                let given = (!drawn).then_some(verifier);
+                postcard::to_stdvec(&(tenant, verifier.algorithm(), given, label))
+            }
             Self::Limits(limits::Command { checks, action }) => {
                 let asked: Vec<_> = checks.iter().map(asked).collect();
                 match action {
@@ -145,6 +153,7 @@ pub fn path_number(path: &str) -> Option<u8> {
         "limits.refund" => Some(0x11),
         "jobs.enqueue" => Some(0x20),
         "keys.create" => Some(0x40),
+        "token_keys.create" => Some(0x41),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     routes::{self, Found, Operation, ROUTES, Route},
     schedules,
     text::push_decimal,
-    top,
+    token_keys, top,
 };
 use evenkeel_contract::{Meter, Outcome, Path};
 use evenkeel_node::Node;
@@ -268,6 +268,9 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
         Operation::CreateKey => keys::create(call).await,
         Operation::ListKeys => keys::list(&call),
         Operation::RevokeKey => keys::revoke(call).await,
+        Operation::CreateTokenKey => token_keys::create(call).await,
+        Operation::ListTokenKeys => token_keys::list(&call),
+        Operation::RevokeTokenKey => token_keys::revoke(call).await,
         Operation::ListContracts => contracts::list(&call),
         Operation::GetContract => contracts::get(&call),
         Operation::Top => top::top(&call),

@@ -55,6 +55,15 @@ fn of_meta(refusal: &meta::Refusal) -> Problem {
         meta::Refusal::TooManyKeys => {
             Problem::new(Code::TooManyKeys, format!("there may be at most {} keys", meta::KEYS_MAX))
         }
+        meta::Refusal::NoTokenKey => Problem::new(Code::NotFound, "there is no such token key"),
+        meta::Refusal::TooManyTokenKeys => Problem::new(
+            Code::TooManyKeys,
+            format!(
+                "there may be at most {} token keys a tenant, and {} in all",
+                meta::TOKEN_KEYS_MAX,
+                meta::ALL_TOKEN_KEYS_MAX
+            ),
+        ),
         meta::Refusal::TooManyTenants => Problem::new(
             Code::TooManyTenants,
             format!("there may be at most {} tenants", meta::TENANTS_MAX),

@@ -88,11 +88,7 @@ pub(crate) async fn create(mut call: Call) -> Answered {
         return Err(Problem::new(Code::Forbidden, detail));
     }
     let scopes = checked_scopes(scopes)?;
-    let label = label.unwrap_or_default();
-    if label.len() > LABEL_BYTES_MAX || label.chars().any(char::is_control) {
-        let rule = format!("must be at most {LABEL_BYTES_MAX} bytes without control characters");
-        return Err(Problem::field("label", &rule));
-    }
+    let label = checked_label(label)?;
     let minted = Minted::at_random();
     let command = create_command(&minted, tenant, scopes, label);
     let (reply, delivered) = call.command(command).await?;
@@ -118,6 +114,16 @@ fn create_command(minted: &Minted, tenant: String, scopes: Vec<String>, label: S
         label,
     };
     Command::Meta(meta::Command { action })
+}
+
+/// What a key is for, in its owner's words; nothing unless they say.
+pub(crate) fn checked_label(label: Option<String>) -> Result<String, Problem> {
+    let label = label.unwrap_or_default();
+    if label.len() > LABEL_BYTES_MAX || label.chars().any(char::is_control) {
+        let rule = format!("must be at most {LABEL_BYTES_MAX} bytes without control characters");
+        return Err(Problem::field("label", &rule));
+    }
+    Ok(label)
 }
 
 fn checked_scopes(scopes: Vec<String>) -> Result<Vec<String>, Problem> {

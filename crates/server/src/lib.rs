@@ -40,6 +40,7 @@ mod spent;
 mod standing;
 mod text;
 mod time;
+mod token_keys;
 mod top;
 
 pub use keys::{AdminKey, has_admin_key};

@@ -22,6 +22,7 @@ use crate::{
     },
     routes::{ROUTES, Route},
     schedules::{ScheduleBody, ScheduleList, ScheduleRequest, ScheduleTotals, ScheduledJobBody},
+    token_keys::{CreatedTokenKeyBody, TokenKeyList, TokenKeyRequest},
     top::{Top, TopHitter, TopLog, TopPartition},
 };
 use bytes::Bytes;
@@ -308,6 +309,9 @@ fn schemas() -> Value {
         KeyRequest,
         CreatedKeyBody<'_>,
         KeyList<'_>,
+        TokenKeyRequest,
+        CreatedTokenKeyBody,
+        TokenKeyList<'_>,
         Top,
         TopLog,
         TopPartition,

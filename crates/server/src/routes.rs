@@ -64,6 +64,9 @@ pub(crate) enum Operation {
     CreateKey,
     ListKeys,
     RevokeKey,
+    CreateTokenKey,
+    ListTokenKeys,
+    RevokeTokenKey,
     ListContracts,
     GetContract,
     Top,
@@ -221,6 +224,12 @@ routes! {
         Docs::of("200", "KeyList").query(&["limit", "cursor"]);
     RevokeKey: DELETE ["v1", "keys", "{}"], Some("keys.revoke"), Needs::Scope(ADMIN),
         Docs::nothing();
+    CreateTokenKey: POST ["v1", "token-keys"], Some("token_keys.create"), Needs::Scope(ADMIN),
+        Docs::of("201", "CreatedTokenKey").takes("TokenKeyRequest");
+    ListTokenKeys: GET ["v1", "token-keys"], Some("token_keys.list"), Needs::Scope(ADMIN),
+        Docs::of("200", "TokenKeyList").query(&["limit", "cursor"]);
+    RevokeTokenKey: DELETE ["v1", "token-keys", "{}"], Some("token_keys.revoke"),
+        Needs::Scope(ADMIN), Docs::nothing();
     ListContracts: GET ["v1", "contracts"], Some("contracts.list"), Needs::Key,
         Docs::of("200", "ContractList");
     GetContract: GET ["v1", "contracts", "{}"], Some("contracts.get"), Needs::Key,

@@ -12,8 +12,8 @@ use std::{
 
 /// The log's directory within a data directory.
 const LOG_DIRECTORY: &str = "log";
-/// The table whose rows hold what webhooks are signed with.
-const SECRET_TABLE: u8 = 0x18;
+/// The tables whose rows hold what webhooks are signed with, and what tokens are.
+const SECRET_TABLES: [u8; 2] = [0x18, 0x19];
 /// What is shown in their place: what this prints is sent to others who are to help.
 const SECRET_ROW: &str = "not shown: it holds a secret";
 
@@ -297,7 +297,8 @@ fn effects(body: &[u8]) -> impl Iterator<Item = Result<Decoded, String>> {
             Effect::DropPrefix { prefix } => ("drop", prefix, None),
         };
         let (table, key) = key.split_at(key.len().min(1));
-        let shown = |row| if table == [SECRET_TABLE] { SECRET_ROW.to_owned() } else { hex(row) };
+        let secret = table.first().is_some_and(|table| SECRET_TABLES.contains(table));
+        let shown = |row| if secret { SECRET_ROW.to_owned() } else { hex(row) };
         Ok((verb, format!("0x{}", hex(table)), hex(key), row.map(shown)))
     });
     error.into_iter().chain(decoded)

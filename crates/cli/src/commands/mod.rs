@@ -16,5 +16,6 @@ pub(crate) mod log;
 mod running;
 pub(crate) mod serve;
 mod stop;
+pub(crate) mod token_key;
 pub(crate) mod top;
 pub(crate) mod worker;

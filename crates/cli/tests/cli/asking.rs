@@ -144,3 +144,35 @@ fn keys_are_created_listed_and_revoked() {
     with_file(&["key", "revoke", "../resources"]).fails(2, &["no key's id"]);
     server.run(&["key", "list"]).fails(1, &["unauthenticated", "EVENKEEL_KEY"]);
 }
+
+#[test]
+fn token_keys_are_created_listed_and_revoked() {
+    let directory = TempDir::new().unwrap();
+    let server = Server::serve(&directory.path().join("data"), &["--init"]);
+    let created = server.run(&["token-key", "create", "--label", "web"]).succeeds();
+    let [kid, secret] = created.out.lines().collect::<Vec<_>>()[..] else { panic!("{created:?}") };
+    assert!(kid.starts_with("tk_") && secret.len() == 43, "{created:?}");
+    assert!(!created.err.contains(secret), "the secret is on stdout only");
+
+    let file = directory.path().join("secret");
+    fs::write(&file, format!("{secret}\n")).unwrap();
+    let brought = ["token-key", "create", "--secret-file", file.to_str().unwrap(), "--json"];
+    let brought = server.run(&brought).succeeds();
+    assert!(!brought.out.contains(secret) && !brought.err.contains(secret), "{brought:?}");
+    let public = ["token-key", "create", "--public-key", secret, "--json"];
+    assert_eq!(server.run(&public).succeeds().json()["algorithm"], "EdDSA");
+    let both = [&public[..], &["--secret-file", "x"]].concat();
+    server.run(&both).fails(2, &["cannot be used with"]);
+    let missing = ["token-key", "create", "--secret-file", "no-such-file"];
+    server.run(&missing).fails(1, &["no-such-file"]);
+
+    let listed = server.run(&["token-key", "list"]).succeeds().out;
+    assert!(listed.contains("web") && listed.contains("EdDSA") && !listed.contains(secret));
+    assert_eq!(
+        server.run(&["token-key", "list", "--json"]).succeeds().json().as_array().unwrap().len(),
+        3
+    );
+    server.run(&["token-key", "revoke", kid]).succeeds();
+    server.run(&["token-key", "revoke", kid]).fails(1, &["not revoked", "not_found"]);
+    server.run(&["token-key", "revoke", "../keys"]).fails(2, &["no token key's kid"]);
+}

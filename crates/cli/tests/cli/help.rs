@@ -16,6 +16,7 @@ fn help_lists_what_there_is_and_nothing_else() {
         "dev",
         "serve",
         "key",
+        "token-key",
         "contracts",
         "top",
         "explain",
@@ -44,6 +45,7 @@ fn help_lists_what_there_is_and_nothing_else() {
 fn every_group_lists_its_own() {
     for (group, expected) in [
         ("key", &["create", "list", "revoke", "help"][..]),
+        ("token-key", &["create", "list", "revoke", "help"]),
         ("config", &["init", "check", "show", "schema", "help"]),
         (
             "jobs",

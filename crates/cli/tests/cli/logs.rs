@@ -46,18 +46,21 @@ fn records_are_shown_with_their_headers_and_effects() {
 
 /// What is printed is shown to others, and those are not to sign with it.
 #[test]
-fn what_webhooks_are_signed_with_is_not_shown() {
+fn what_webhooks_and_tokens_are_signed_with_is_not_shown() {
     const PUSH: &str = r#"{"push":{"url":"http://127.0.0.1:9/hook",
         "secret":"whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}}"#;
+    const TOKEN_KEY: &str = r#"{"algorithm":"HS256",
+        "secret":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}"#;
     let directory = TempDir::new().unwrap();
     let server = Server::serve(directory.path(), &["--init", "--insecure-no-auth"]);
     assert_eq!(server.ask("PUT", "/v1/queues/q", Some(PUSH)).0, 201);
+    assert_eq!(server.ask("POST", "/v1/token-keys", Some(TOKEN_KEY)).0, 201);
     assert_eq!(server.stop(), Some(0));
     let path = directory.path().to_str().unwrap();
     let text = run(&["log", "inspect", path, "--effects"]).succeeds().out;
     let json = run(&["log", "inspect", path, "--effects", "--json"]).succeeds().out;
     for shown in [text, json] {
-        assert!(shown.contains("not shown: it holds a secret"), "{shown}");
+        assert_eq!(shown.matches("not shown: it holds a secret").count(), 2, "{shown}");
         assert!(!shown.contains(&hex(b"secret-secret")), "{shown}");
     }
 }

@@ -1,11 +1,12 @@
 //! What can be asked of `meta`.
 
+use super::{TokenAlgorithm, TokenVerifier};
 use crate::{
     jobs::{PushError, PushRequest, Settings, SettingsError},
     limits::{Policy, PolicyError},
     rules::{Rule, RulesError},
 };
-use evenkeel_engine::TenantId;
+use evenkeel_engine::{TenantId, Time};
 use serde::{Deserialize, Serialize};
 
 /// Keys that may exist at once, over all tenants.
@@ -21,6 +22,11 @@ pub const ALL_LIMITS_MAX: u64 = 50_000;
 pub const QUEUES_MAX: u64 = 1_000;
 /// Queues that may exist at once, over all tenants.
 pub const ALL_QUEUES_MAX: u64 = 10_000;
+
+/// Token keys that a tenant may have.
+pub const TOKEN_KEYS_MAX: usize = 100;
+/// Token keys that may exist at once, over all tenants.
+pub const ALL_TOKEN_KEYS_MAX: usize = 10_000;
 
 /// A change to `meta`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +122,26 @@ pub enum Action {
         /// Its name.
         name: String,
     },
+    /// Create a token key.
+    CreateTokenKey {
+        /// What tokens name it by, minted at the edge.
+        kid: String,
+        /// Whose users it is for.
+        tenant: String,
+        /// What their tokens are verified with.
+        verifier: TokenVerifier,
+        /// Whether the edge drew that, anew for each try.
+        drawn: bool,
+        /// What it is for, in its owner's words.
+        label: String,
+    },
+    /// Revoke a token key.
+    RevokeTokenKey {
+        /// What tokens name it by.
+        kid: String,
+        /// Only if it belongs to this tenant.
+        tenant: String,
+    },
 }
 
 /// What a queue does.
@@ -149,6 +175,17 @@ pub enum Reply {
     Limit(Policy, bool),
     /// The queue says this now; and whether it is new.
     Queue(Box<Settings>, bool),
+    /// The token key was created.
+    TokenKey {
+        /// What tokens name it by.
+        kid: String,
+        /// How they are to be signed.
+        algorithm: TokenAlgorithm,
+        /// What it is for.
+        label: String,
+        /// Since when it exists.
+        created_at: Time,
+    },
 }
 
 /// A no.
@@ -187,6 +224,10 @@ pub enum Refusal {
     TooManyQueues,
     /// The outbox rules are not legal.
     BadRules(RulesError),
+    /// There is no such token key.
+    NoTokenKey,
+    /// There are as many token keys as there may be.
+    TooManyTokenKeys,
 }
 
 impl Refusal {
@@ -194,9 +235,9 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NoKey | Self::NoLimit | Self::NoQueue => "not_found",
+            Self::NoKey | Self::NoLimit | Self::NoQueue | Self::NoTokenKey => "not_found",
             Self::KeyExists => "key_exists",
-            Self::TooManyKeys => "too_many_keys",
+            Self::TooManyKeys | Self::TooManyTokenKeys => "too_many_keys",
             Self::TooManyTenants => "too_many_tenants",
             Self::BadPolicy(_) => "invalid_policy",
             Self::LimitFixed { .. } => "limit_fixed",

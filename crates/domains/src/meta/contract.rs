@@ -1,13 +1,22 @@
-//! What the paths about the service itself promise: its keys and its contracts. Prose; what the
-//! code knows is in `facts`.
+//! What the paths about the service itself promise: its keys, its token keys and its contracts. Prose;
+//! what the code knows is in `facts`.
 
 mod facts;
 
 use evenkeel_contract::{Access, BlastRadius, Level, Path, Priority, Settings, metric};
 
 /// Every path of this domain.
-pub static PATHS: [&Path; 6] =
-    [&KEYS_CREATE, &KEYS_LIST, &KEYS_REVOKE, &CONTRACTS_LIST, &CONTRACTS_GET, &CONTRACTS_SET];
+pub static PATHS: [&Path; 9] = [
+    &KEYS_CREATE,
+    &KEYS_LIST,
+    &KEYS_REVOKE,
+    &TOKEN_KEYS_CREATE,
+    &TOKEN_KEYS_LIST,
+    &TOKEN_KEYS_REVOKE,
+    &CONTRACTS_LIST,
+    &CONTRACTS_GET,
+    &CONTRACTS_SET,
+];
 
 static KEYS_CREATE: Path = Path {
     name: "keys.create",
@@ -101,6 +110,82 @@ static KEYS_LIST: Path = Path {
     defaults: Settings::read(Level::Session),
     facts: facts::KEYS_LIST,
     ..KEYS_CREATE
+};
+
+static TOKEN_KEYS_CREATE: Path = Path {
+    name: "token_keys.create",
+    route: "POST /v1/token-keys",
+    user_action: "A tenant's administrator lets its own back end sign tokens for its users.",
+    promise: "Tokens that this key signs are let in as soon as this is answered. A secret that was \
+              drawn here is shown once, in this answer; of EdDSA no secret comes here at all.",
+    hot_write: "One token key row.",
+    data: "The key's kid, its tenant, and what tokens are verified with: a public key of EdDSA, or \
+           the secret of HS256 itself, since no hash of it would do.",
+    first_failure: "The answer is lost on the way, and with it a secret that was drawn here. A \
+                    repeat under the same Idempotency-Key shows the kid again, not the secret: \
+                    revoke it and make another.",
+    first_bottleneck: "None to expect: making a key is rare. Verifying a token costs the node that \
+                       is asked processor time on every request, EdDSA more than HS256.",
+    kept: "Users who are let in without a request to anybody: the tenant's back end signs, this \
+           node verifies from memory.",
+    given_up: "Taking one token back: it is good until it expires, or all of its key are revoked. \
+               And with HS256 a data directory that holds no secret: prefer EdDSA.",
+    blast_radius: BlastRadius {
+        what: "The copy of the token keys that tokens are verified against. On one machine there is \
+               one copy, and it is current before the answer.",
+        who: "Users with tokens of this key; they are answered unauthenticated until then.",
+    },
+    during_partition: "One machine has none inside. A caller who is cut off lists the token keys \
+                       and revokes the one whose secret never came.",
+    inline: "Drawing a secret if one is wanted, the append and the sync of the token key row.",
+    recovery: "Token keys are rows of the meta partition: replayed from the log like all others.",
+    replay: "Every record of meta, to the same token keys.",
+    curl: "curl http://127.0.0.1:7480/v1/token-keys \\\n  \
+           --json '{\"algorithm\":\"HS256\",\"label\":\"web\"}'",
+    facts: facts::TOKEN_KEYS_CREATE,
+    ..KEYS_CREATE
+};
+
+static TOKEN_KEYS_REVOKE: Path = Path {
+    name: "token_keys.revoke",
+    route: "DELETE /v1/token-keys/{kid}",
+    user_action: "A tenant's administrator ends all tokens of a key, perhaps in a hurry.",
+    promise: "Once answered, no new request with a token of this key is let in. A request that was \
+              already let in is finished.",
+    data: "The token key row, which is deleted.",
+    first_failure: "The disk is full: unavailable, and the key's tokens still work. Stop the \
+                    process if that cannot wait.",
+    kept: "A revocation that is certain when it is answered, and survives every crash.",
+    given_up: "Revoking while the log cannot be written, and revoking one token of many.",
+    blast_radius: BlastRadius {
+        what: "The copy of the token keys that tokens are verified against. On one machine it is \
+               current before the answer.",
+        who: "Whoever has a token of the key: requests let in before the answer.",
+    },
+    inline: "The append and the sync of the token key row.",
+    recovery: "Token keys are rows of the meta partition: replayed from the log like all others.",
+    replay: "Every record of meta, to the same token keys.",
+    curl: "curl -X DELETE http://127.0.0.1:7480/v1/token-keys/$KID",
+    facts: facts::TOKEN_KEYS_REVOKE,
+    ..KEYS_REVOKE
+};
+
+static TOKEN_KEYS_LIST: Path = Path {
+    name: "token_keys.list",
+    route: "GET /v1/token-keys",
+    user_action: "A tenant's administrator looks at which keys may sign for its users.",
+    promise: "Whoever made or revoked a token key sees it so: those of one's own tenant. No secret \
+              is ever shown.",
+    hot_read: "A page of token key rows.",
+    data: "Nothing of its own: it reads the token key rows.",
+    blast_radius: BlastRadius {
+        what: "Token keys that another administrator made or revoked a moment ago.",
+        who: "Administrators. Tokens are verified against the keys, not against this list.",
+    },
+    recovery: "Token keys are rows of the meta partition: replayed from the log like all others.",
+    curl: "curl http://127.0.0.1:7480/v1/token-keys",
+    facts: facts::TOKEN_KEYS_LIST,
+    ..KEYS_LIST
 };
 
 static CONTRACTS_LIST: Path = Path {

@@ -6,6 +6,7 @@ use super::{
         ALL_TENANTS, Contract, Contracts, Count, Key, Keys, Limit, LimitCounts, Limits,
         OutboxRules, Tenant, Tenants,
     },
+    token_keys,
 };
 use crate::limits::Policy;
 use crate::rules::{self, RULED_TENANTS_MAX, Rule, Rules, RulesError};
@@ -81,6 +82,10 @@ pub fn decide(ctx: &mut Context<'_, '_>, command: &Command) -> Result<Reply, Sto
             queues::set_mode(ctx, &(*tenant, name.clone()), *mode)
         }
         Action::DeleteQueue { tenant, name } => queues::delete(ctx, &(*tenant, name.clone())),
+        Action::CreateTokenKey { kid, tenant, verifier, drawn: _, label } => {
+            token_keys::create(ctx, kid, tenant, verifier, label)
+        }
+        Action::RevokeTokenKey { kid, tenant } => token_keys::revoke(ctx, kid, tenant),
     }
 }
 

@@ -1,6 +1,12 @@
 //! What every request needs of meta, as one copy.
 
-use super::tables::{Contracts, Key, Keys, Limits, OutboxRules, QueuePushes, Queues, Tenants};
+use super::{
+    TokenVerifier,
+    tables::{
+        Contracts, Key, Keys, Limits, OutboxRules, QueuePushes, Queues, Tenants, TokenKey,
+        TokenKeys,
+    },
+};
 use crate::{
     jobs::{Push, Settings},
     limits::Policy,
@@ -34,6 +40,8 @@ pub struct Meta {
     pub pushes: HashMap<TenantId, Arc<BTreeMap<String, Push>>>,
     /// The outbox rules of each tenant that has any.
     pub rules: HashMap<TenantId, Arc<Rules>>,
+    /// Token keys by what tokens name them, of all tenants.
+    pub token_keys: BTreeMap<String, TokenKeyView>,
 }
 
 impl Meta {
@@ -79,6 +87,19 @@ pub struct KeyView {
     pub created_at: Time,
 }
 
+/// A token key. What shows it shows no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenKeyView {
+    /// Whose users it is for.
+    pub tenant: String,
+    /// What their tokens are verified with.
+    pub verifier: TokenVerifier,
+    /// What it is for.
+    pub label: String,
+    /// Since when it exists.
+    pub created_at: Time,
+}
+
 impl Default for Meta {
     fn default() -> Self {
         Self {
@@ -89,6 +110,7 @@ impl Default for Meta {
             queues: HashMap::new(),
             pushes: HashMap::new(),
             rules: HashMap::new(),
+            token_keys: BTreeMap::new(),
         }
     }
 }
@@ -97,6 +119,13 @@ impl From<Key> for KeyView {
     fn from(key: Key) -> Self {
         let Key { secret_hash, tenant, scopes, label, created_at } = key;
         Self { secret_hash, tenant, scopes, label, created_at }
+    }
+}
+
+impl From<TokenKey> for TokenKeyView {
+    fn from(key: TokenKey) -> Self {
+        let TokenKey { tenant, verifier, label, created_at } = key;
+        Self { tenant, verifier, label, created_at }
     }
 }
 
@@ -117,6 +146,8 @@ pub enum Change {
     Push(TenantId, String, Option<Box<Push>>),
     /// The outbox rules of a tenant.
     Rules(TenantId, Option<Rules>),
+    /// A token key, by what tokens name it.
+    TokenKey(String, Option<TokenKeyView>),
 }
 
 impl Change {
@@ -125,7 +156,11 @@ impl Change {
     pub const fn is_for_decisions(&self) -> bool {
         match self {
             Self::Tenant(..) | Self::Queue(..) | Self::Rules(..) => true,
-            Self::Key(..) | Self::Contract(..) | Self::Limit(..) | Self::Push(..) => false,
+            Self::Key(..)
+            | Self::Contract(..)
+            | Self::Limit(..)
+            | Self::Push(..)
+            | Self::TokenKey(..) => false,
         }
     }
 }
@@ -148,6 +183,8 @@ impl Meta {
                 self.rules.insert(tenant, Arc::new(rules));
             }
             Change::Rules(tenant, None) => drop(self.rules.remove(&tenant)),
+            Change::TokenKey(kid, Some(key)) => drop(self.token_keys.insert(kid, key)),
+            Change::TokenKey(kid, None) => drop(self.token_keys.remove(&kid)),
         }
     }
 }
@@ -184,7 +221,8 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
                 | Limits::ID
                 | Queues::ID
                 | OutboxRules::ID
-                | QueuePushes::ID) => return None,
+                | QueuePushes::ID
+                | TokenKeys::ID) => return None,
                 _ => continue,
             },
         };
@@ -217,6 +255,10 @@ pub fn changes(body: &[u8]) -> Option<Vec<Change>> {
             OutboxRules::ID => {
                 let (tenant, rules) = decoded::<OutboxRules>(key, row)?;
                 Change::Rules(tenant, rules)
+            }
+            TokenKeys::ID => {
+                let (kid, key) = decoded::<TokenKeys>(key, row)?;
+                Change::TokenKey(kid, key.map(TokenKeyView::from))
             }
             _ => continue,
         });
@@ -255,6 +297,9 @@ pub fn load(read: &impl Read) -> Result<Meta, StateError> {
     }
     for (tenant, rules) in read.scan::<OutboxRules>(.., Order::Ascending, usize::MAX)? {
         meta.apply(Change::Rules(tenant, Some(rules)));
+    }
+    for (kid, key) in read.scan::<TokenKeys>(.., Order::Ascending, usize::MAX)? {
+        meta.apply(Change::TokenKey(kid, Some(key.into())));
     }
     Ok(meta)
 }

@@ -11,7 +11,9 @@
 //! | 0x16 | `QueueCounts` | tenant; `ALL_TENANTS` | how many queues |
 //! | 0x17 | `OutboxRules` | tenant | `Rules` |
 //! | 0x18 | `QueuePushes` | tenant, name | `QueuePush` |
+//! | 0x19 | `TokenKeys` | kid, of whatever tenant | `TokenKey` |
 
+use super::TokenVerifier;
 use crate::{jobs, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Table, row};
@@ -57,6 +59,16 @@ row!(Queue, version = 1);
 pub(super) struct QueuePush(pub(super) jobs::Push);
 row!(QueuePush, version = 1);
 
+/// What the tokens of a tenant's users are verified with: a secret perhaps, which has to be kept as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TokenKey {
+    pub(super) tenant: String,
+    pub(super) verifier: TokenVerifier,
+    pub(super) label: String,
+    pub(super) created_at: Time,
+}
+row!(TokenKey, version = 1);
+
 /// How many limits, or queues, there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Count(pub(super) u64);
@@ -87,6 +99,7 @@ table!(Queues, 0x15, "queue_settings", (TenantId, String), Queue);
 table!(QueueCounts, 0x16, "queue_counts", TenantId, Count);
 table!(OutboxRules, 0x17, "outbox_rules", TenantId, crate::rules::Rules);
 table!(QueuePushes, 0x18, "queue_pushes", (TenantId, String), QueuePush);
+table!(TokenKeys, 0x19, "token_keys", String, TokenKey);
 
 /// The name of table `id`, if it is one of these.
 pub(crate) fn table_name(id: u8) -> Option<&'static str> {
@@ -100,6 +113,7 @@ pub(crate) fn table_name(id: u8) -> Option<&'static str> {
         (QueueCounts::ID, QueueCounts::NAME),
         (OutboxRules::ID, OutboxRules::NAME),
         (QueuePushes::ID, QueuePushes::NAME),
+        (TokenKeys::ID, TokenKeys::NAME),
     ];
     tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
 }

@@ -3,6 +3,7 @@
 use crate::driver::{Answered, Driver, TENANT, key_for, meta, names, reservation};
 use crate::limits::{check, command};
 use crate::schedules::declared;
+use crate::token_keys;
 use evenkeel_contract::{Access, Bounds, Idempotency, PartitionKey, Path, Registry};
 use evenkeel_domains::{
     Command, Query, Scope, jobs,
@@ -136,6 +137,7 @@ fn paths_declare_what_their_commands_do() {
     counted(&mut seen);
     slots(&mut seen);
     declared::story(&mut seen);
+    token_keys::story(&mut seen);
     for path in declared().into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| list.iter().map(|&text| text.to_owned()).collect();
         let effects: BTreeSet<String> = declared(path.facts.side_effects);
@@ -451,7 +453,7 @@ fn commands() -> Vec<Command> {
         counting_none(limits::Action::Renew { lease: lease(0), ttl_ms: 1 }),
     ];
     let reserve = reserve.into_iter().map(|action| reservation("r", action));
-    let others = about_limits.into_iter().chain(declared::commands());
+    let others = about_limits.into_iter().chain(declared::commands()).chain(token_keys::commands());
     reserve.chain(about_keys.into_iter().map(meta)).chain(others).collect()
 }
 

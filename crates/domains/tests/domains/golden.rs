@@ -2,7 +2,7 @@
 //! ever. A row whose format changes gets a new version and a new file; this one stays as it is.
 //!
 //! A file is a story: `log-1.txt` that of reservations and meta, `limits-1.txt` that of limits,
-//! `jobs-1.txt` that of jobs, `schedules-1.txt` that of schedules. A line is a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
+//! `jobs-1.txt` that of jobs, `schedules-1.txt` that of schedules, `token-keys-1.txt` that of token keys. A line is a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a file that is
 //! not there yet.
 
 use crate::driver::{Driver, ID, TENANT, key_for, meta, names, reservation};
@@ -10,6 +10,7 @@ use crate::invariants::everything;
 use crate::jobs::{Desk, id, job, pushed, tight};
 use crate::limits::{check, command};
 use crate::schedules;
+use crate::token_keys;
 use evenkeel_domains::{
     Command, Domains, Query,
     jobs::{self, Action as JobAction, NewJob, Settings, When},
@@ -300,6 +301,29 @@ fn rows_of_schedules_of_version_1() {
     }
 }
 
+fn told_of_token_keys() -> Driver {
+    let mut driver = Driver::new(Options::default());
+    for command in [
+        token_keys::create("tk_00000000000000a1", "acme", token_keys::secret(1)),
+        token_keys::create("tk_00000000000000b2", "default", token_keys::public(2)),
+        token_keys::create("tk_00000000000000c3", "acme", token_keys::public(3)),
+        token_keys::revoke("tk_00000000000000c3", "acme"),
+    ] {
+        driver.now = driver.now.plus_ms(1);
+        driver.ask(command, None).unwrap();
+    }
+    driver
+}
+
+#[test]
+fn rows_of_token_keys_of_version_1() {
+    let driver = told_of_token_keys();
+    let (_, follower) = golden("token-keys-1.txt", &driver);
+    let read = metas::load(&follower.view()).unwrap();
+    assert_eq!(metas::load(&driver.partition.view()).unwrap(), read);
+    assert_eq!(read.token_keys.len(), 2);
+}
+
 #[test]
 fn rows_of_version_1() {
     let mut driver = told();
@@ -326,7 +350,7 @@ fn rows_of_version_1() {
 #[test]
 fn the_file_has_every_table() {
     let others = told_of_limits().log.into_iter().chain(told_of_jobs().log);
-    let others = others.chain(told_of_schedules().log);
+    let others = others.chain(told_of_schedules().log).chain(told_of_token_keys().log);
     let records = told().log.into_iter().chain(others);
     let layers = records.map(|record| Layer::decode(record.body()).unwrap());
     let mut written = BTreeSet::new();

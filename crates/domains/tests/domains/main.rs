@@ -15,3 +15,4 @@ mod plan;
 mod properties;
 mod rules;
 mod schedules;
+mod token_keys;

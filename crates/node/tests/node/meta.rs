@@ -5,7 +5,7 @@ use evenkeel_contract::Registry;
 use evenkeel_domains::{
     Command,
     limits::{Algorithm, Policy},
-    meta::{self, Action, Meta},
+    meta::{self, Action, Meta, TokenSecret, TokenVerifier},
 };
 use evenkeel_engine::TenantId;
 use evenkeel_node::CallOptions;
@@ -27,6 +27,12 @@ fn key(id: &str, tenant: &str) -> Action {
         scopes: vec!["admin".to_owned()],
         label: String::new(),
     }
+}
+
+fn token_key(kid: &str) -> Action {
+    let verifier = TokenVerifier::Hs256(TokenSecret::new(vec![7; 32]).unwrap());
+    let (kid, tenant, label) = (kid.to_owned(), "acme".to_owned(), String::new());
+    Action::CreateTokenKey { kid, tenant, verifier, drawn: false, label }
 }
 
 fn contracts(deadline_ms: u64) -> Action {
@@ -57,11 +63,15 @@ fn the_copy_is_what_is_read_at_the_next_start() {
         all_done(node, vec![delete(0, "x"), delete(0, "y"), delete(1, "y")]).await;
         let revoke = Action::RevokeKey { id: "a".to_owned(), tenant: None };
         all_done(node, vec![revoke, contracts(700)]).await;
+        all_done(node, vec![token_key("a"), token_key("b")]).await;
+        let revoke = Action::RevokeTokenKey { kid: "a".to_owned(), tenant: "acme".to_owned() };
+        all_done(node, vec![revoke]).await;
         assert_eq!(before.meta.limits[&TenantId(0)].len(), 1, "what was read stays as it was");
         let view = node.meta();
         assert_eq!(deadline_ms(&view.registry), 700);
         assert!(!view.meta.limits.contains_key(&TenantId(0)) && !view.meta.keys.contains_key("a"));
         assert_eq!(view.meta.limit(TenantId(1), "x").unwrap().quantity, 3);
+        assert_eq!(view.meta.token_keys.keys().collect::<Vec<_>>(), ["b"]);
         view.meta.clone()
     });
     machine.life(End::Shutdown, async |node| {

@@ -220,6 +220,7 @@ fn bodies_of_any_bytes_are_answered() {
         ("POST", "/v1/resources/gig/holds/1/confirm", "{\"late\":\"reacquire\"}"),
         ("POST", "/v1/resources/gig/holds/1/extend", "{\"ttl_ms\":5}"),
         ("POST", "/v1/keys", "{\"scopes\":[\"admin\"],\"tenant\":\"t\",\"label\":\"l\"}"),
+        ("POST", "/v1/token-keys", "{\"algorithm\":\"HS256\",\"label\":\"l\"}"),
     ];
     let mut stream = server.connect();
     let mut reader = BufReader::new(stream.try_clone().unwrap());

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 63] = [
+const ADDRESSES: [&str; 66] = [
     "PUT /v1/resources/{r}",
     "GET /v1/resources/{r}",
     "GET /v1/resources",
@@ -62,6 +62,9 @@ const ADDRESSES: [&str; 63] = [
     "POST /v1/keys",
     "GET /v1/keys",
     "DELETE /v1/keys/{id}",
+    "POST /v1/token-keys",
+    "GET /v1/token-keys",
+    "DELETE /v1/token-keys/{kid}",
     "GET /v1/contracts",
     "GET /v1/contracts/{path}",
     "GET /metrics",

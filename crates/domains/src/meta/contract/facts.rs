@@ -51,6 +51,14 @@ pub(super) const KEYS_CREATE: Facts = write(
 pub(super) const KEYS_REVOKE: Facts =
     write(Idempotency::Natural, &[Refusal::NoKey.code()], &["deletes keys"]);
 pub(super) const KEYS_LIST: Facts = read(Level::ALL, PAGE_ROWS_MAX);
+pub(super) const TOKEN_KEYS_CREATE: Facts = write(
+    Idempotency::Keyed,
+    &[Refusal::KeyExists.code(), Refusal::TooManyTokenKeys.code()],
+    &["puts token_keys", "puts timers", "puts idempotency", "puts idempotency_usage"],
+);
+pub(super) const TOKEN_KEYS_REVOKE: Facts =
+    write(Idempotency::Natural, &[Refusal::NoTokenKey.code()], &["deletes token_keys"]);
+pub(super) const TOKEN_KEYS_LIST: Facts = read(Level::ALL, PAGE_ROWS_MAX);
 pub(super) const CONTRACTS_LIST: Facts = read(&[Level::Eventual], PAGE_ROWS_MAX);
 pub(super) const CONTRACTS_GET: Facts = Facts { order: Order::None, ..read(&[Level::Eventual], 1) };
 pub(super) const CONTRACTS_SET: Facts =
