@@ -1,18 +1,30 @@
 //! Who asks, and whether they may. Keys are `ek_<id>_<secret>`; of the secret only a hash is
-//! known, and it is never written anywhere.
+//! known, and it is never written anywhere. How tokens of end users are verified is in `tokens`.
 
-use crate::{code::Code, options::Auth, problem::Problem, text::push_hex};
+use crate::{
+    code::Code,
+    options::Auth,
+    problem::Problem,
+    text::push_hex,
+    tokens::{self, TokenUser},
+};
 use evenkeel_domains::meta::KeyView;
+use evenkeel_engine::Time;
 use evenkeel_node::{MetaView, Tenant};
 use hyper::{
     HeaderMap, Uri,
     header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE},
 };
+use std::borrow::Cow;
 
 /// The scope that stands for every other of its tenant.
 pub(crate) const ADMIN: &str = "admin";
+/// The scope of reading conversations.
+pub(crate) const CHAT_READ: &str = "chat:read";
+/// The scope of changing them.
+pub(crate) const CHAT_WRITE: &str = "chat:write";
 /// Every scope that a key may have.
-pub(crate) const SCOPES: [&str; 7] = [
+pub(crate) const SCOPES: [&str; 9] = [
     ADMIN,
     "reservations:read",
     "reservations:write",
@@ -20,7 +32,11 @@ pub(crate) const SCOPES: [&str; 7] = [
     "limits:write",
     "jobs:read",
     "jobs:write",
+    CHAT_READ,
+    CHAT_WRITE,
 ];
+/// Every scope that a token of an end user may have.
+pub(crate) const USER_SCOPES: [&str; 2] = [CHAT_READ, CHAT_WRITE];
 /// The tenant that exists from the start; its administrators may make keys for others.
 pub(crate) const DEFAULT_TENANT: &str = "default";
 
@@ -37,23 +53,29 @@ pub(crate) enum Needs {
     Key,
     /// A key with this scope, or an administrator's.
     Scope(&'static str),
+    /// The same, or a token of an end user with this scope.
+    #[cfg_attr(not(test), expect(dead_code, reason = "routes for end users come with chat"))]
+    User(&'static str),
 }
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
-    /// The public half of their key; `None` where nobody needs one.
+    /// The public half of their key; `None` where nobody needs one, and for an end user.
     pub(crate) key: Option<String>,
+    /// The end user, if a token says who asks.
+    pub(crate) user: Option<TokenUser>,
 }
 
-/// Finds out who asks, and refuses them if they may not.
+/// Finds out who asks, and refuses them if they may not. `now` is the wall clock's.
 pub(crate) fn admit(
     auth: Auth,
     needs: Needs,
     headers: &HeaderMap,
     uri: &Uri,
     meta: &MetaView,
+    now: Time,
 ) -> Result<Caller, Problem> {
     match auth {
         Auth::Open => {
@@ -61,34 +83,101 @@ pub(crate) fn admit(
             Ok(anonymous(meta))
         }
         Auth::Keys if needs == Needs::Nothing => Ok(anonymous(meta)),
-        Auth::Keys => identify(needs, headers, meta),
+        Auth::Keys => {
+            let Some(header) = headers.get(AUTHORIZATION) else {
+                return Err(unauthenticated("this needs Authorization: Bearer ek_<id>_<secret>"));
+            };
+            let sent = header.to_str().ok().and_then(bearer).ok_or_else(|| {
+                unauthenticated(
+                    "Authorization must be Bearer ek_<id>_<secret>, or Bearer and a token",
+                )
+            })?;
+            identify(sent, needs, meta, now)
+        }
     }
 }
 
 /// Whoever asks where nobody needs a key.
 pub(crate) fn anonymous(meta: &MetaView) -> Caller {
     let id = meta.meta.tenants.get(DEFAULT_TENANT).copied().unwrap_or_default();
-    Caller { tenant: Tenant { id, name: DEFAULT_TENANT.into() }, key: None }
+    Caller { tenant: Tenant { id, name: DEFAULT_TENANT.into() }, key: None, user: None }
 }
 
-fn identify(needs: Needs, headers: &HeaderMap, meta: &MetaView) -> Result<Caller, Problem> {
-    let Some(header) = headers.get(AUTHORIZATION) else {
-        return Err(unauthenticated("this needs Authorization: Bearer ek_<id>_<secret>"));
-    };
-    let unknown = || unauthenticated("the API key is not known, or was revoked");
-    let (id, secret) = header
-        .to_str()
-        .ok()
-        .and_then(bearer)
-        .ok_or_else(|| unauthenticated("Authorization must be Bearer ek_<id>_<secret>"))?;
-    let (tenant, key) = known(id, secret, meta).ok_or_else(unknown)?;
-    if let Needs::Scope(scope) = needs
-        && !key.scopes.iter().any(|has| has == scope || has == ADMIN)
-    {
-        return Err(Problem::new(Code::Forbidden, format!("the key lacks the scope {scope}"))
-            .with("scope", scope));
+/// Who sends `bearer`, an API key or a token of an end user, if they may do what needs `needs`. `now` is the
+/// wall clock's.
+pub(crate) fn identify(
+    bearer: &str,
+    needs: Needs,
+    meta: &MetaView,
+    now: Time,
+) -> Result<Caller, Problem> {
+    if bearer.starts_with(PREFIX) {
+        let (id, secret) = halves(bearer)
+            .ok_or_else(|| unauthenticated("an API key must be ek_<id>_<secret>, whole"))?;
+        let (tenant, key) = known(id, secret, meta).ok_or_else(unknown_key)?;
+        check_key(key, needs)?;
+        return Ok(Caller { tenant, key: Some(id.to_owned()), user: None });
     }
-    Ok(Caller { tenant, key: Some(id.to_owned()) })
+    let (tenant, user) =
+        tokens::verify(bearer, meta, now).map_err(|error| unauthenticated(error.to_string()))?;
+    check_user(&user, needs)?;
+    Ok(Caller { tenant, key: None, user: Some(user) })
+}
+
+/// Whether somebody who was identified before still is who they were, and may do what needs `needs`: for
+/// connections that outlive a request. `now` is the wall clock's.
+#[cfg_attr(not(test), expect(dead_code, reason = "connections that last come with chat"))]
+pub(crate) fn recheck(
+    auth: Auth,
+    caller: &Caller,
+    needs: Needs,
+    meta: &MetaView,
+    now: Time,
+) -> Result<(), Problem> {
+    match (auth, &caller.user, &caller.key) {
+        (Auth::Open, _, _) => Ok(()),
+        (Auth::Keys, Some(user), _) => {
+            tokens::still(user, &caller.tenant, meta, now)
+                .map_err(|error| unauthenticated(error.to_string()))?;
+            check_user(user, needs)
+        }
+        (Auth::Keys, None, Some(id)) => {
+            check_key(meta.meta.keys.get(id).ok_or_else(unknown_key)?, needs)
+        }
+        (Auth::Keys, None, None) if needs == Needs::Nothing => Ok(()),
+        (Auth::Keys, None, None) => Err(unauthenticated("this needs an API key or a token")),
+    }
+}
+
+fn check_key(key: &KeyView, needs: Needs) -> Result<(), Problem> {
+    match needs {
+        Needs::Nothing | Needs::Key => Ok(()),
+        Needs::Scope(scope) | Needs::User(scope) => {
+            let may = key.scopes.iter().any(|has| has == scope || has == ADMIN);
+            if may { Ok(()) } else { Err(lacks("key", scope)) }
+        }
+    }
+}
+
+fn check_user(user: &TokenUser, needs: Needs) -> Result<(), Problem> {
+    match needs {
+        Needs::Nothing => Ok(()),
+        Needs::User(scope) if user.may(scope) => Ok(()),
+        Needs::User(scope) => Err(lacks("token", scope)),
+        Needs::Key | Needs::Scope(_) => Err(Problem::new(
+            Code::Forbidden,
+            "this address needs an API key: a token of an end user is not enough",
+        )),
+    }
+}
+
+fn lacks(what: &str, scope: &'static str) -> Problem {
+    Problem::new(Code::Forbidden, format!("the {what} lacks the scope {scope}"))
+        .with("scope", scope)
+}
+
+fn unknown_key() -> Problem {
+    unauthenticated("the API key is not known, or was revoked")
 }
 
 /// The key of which these are both halves, and whose it is.
@@ -111,13 +200,10 @@ pub(crate) fn tenant_of(key: &KeyView, meta: &MetaView) -> Option<Tenant> {
     Some(Tenant { id, name: key.tenant.as_str().into() })
 }
 
-/// The two halves of the key in an `Authorization` header.
-fn bearer(header: &str) -> Option<(&str, &str)> {
+/// The key or token in an `Authorization` header.
+fn bearer(header: &str) -> Option<&str> {
     let (scheme, credentials) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
-    }
-    halves(credentials.trim())
+    scheme.eq_ignore_ascii_case("bearer").then(|| credentials.trim())
 }
 
 /// The public and the secret half of a key as its holder sends it.
@@ -125,7 +211,7 @@ pub(crate) fn halves(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(PREFIX)?.split_once('_')
 }
 
-fn unauthenticated(detail: &'static str) -> Problem {
+fn unauthenticated(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(Code::Unauthenticated, detail)
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"evenkeel\""))
 }
@@ -199,6 +285,7 @@ pub(crate) fn entropy() -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::tests;
 
     #[test]
     fn local_names_are_told_from_foreign_ones() {
@@ -222,12 +309,99 @@ mod tests {
     fn a_key_is_read_back_from_its_header() {
         let minted = Minted::at_random();
         let header = format!("Bearer {}", minted.shown());
-        let (id, secret) = bearer(&header).unwrap();
+        let (id, secret) = bearer(&header).and_then(halves).unwrap();
         assert_eq!(id, minted.id);
         assert_eq!(*blake3::hash(secret.as_bytes()).as_bytes(), minted.secret_hash);
         assert_ne!(minted.id, Minted::at_random().id, "no two keys are the same");
         for wrong in ["Basic ek_a_b", "Bearer", "Bearer ek_a", "Bearer xx_a_b"] {
-            assert_eq!(bearer(wrong), None, "{wrong}");
+            assert_eq!(bearer(wrong).and_then(halves), None, "{wrong}");
+        }
+    }
+
+    const READ: Needs = Needs::User(CHAT_READ);
+    const WRITE: Needs = Needs::User(CHAT_WRITE);
+    const LATER: Time = Time(tests::NOW.0 + 60_000);
+
+    /// What a key of the tenant `acme` with this scope sends; `meta` knows it.
+    fn key_with(scope: &str, meta: &mut MetaView) -> Minted {
+        let minted = Minted::at_random();
+        let key = KeyView {
+            secret_hash: minted.secret_hash,
+            tenant: "acme".to_owned(),
+            scopes: vec![scope.to_owned()],
+            label: String::new(),
+            created_at: Time(0),
+        };
+        meta.meta.keys.insert(minted.id.clone(), key);
+        minted
+    }
+
+    fn code_of<T>(result: Result<T, Problem>) -> Option<Code> {
+        result.err().map(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_token_opens_the_doors_of_users_and_no_others() {
+        let mut meta = tests::meta();
+        let token = tests::shared(tests::SHARED, &tests::claims());
+        let reads = tests::claims_with("scope", "chat:read".into());
+        let reads = tests::shared(tests::SHARED, &reads);
+        let key = key_with(CHAT_READ, &mut meta).shown();
+        let admin = key_with(ADMIN, &mut meta).shown();
+        let forbidden = Some(Code::Forbidden);
+        for (needs, expected) in [
+            (Needs::Nothing, [None; 4]),
+            (READ, [None; 4]),
+            (WRITE, [None, forbidden, forbidden, None]),
+            (Needs::Key, [forbidden, forbidden, None, None]),
+            (Needs::Scope(CHAT_READ), [forbidden, forbidden, None, None]),
+            (Needs::Scope(ADMIN), [forbidden, forbidden, forbidden, None]),
+        ] {
+            let told = [&token, &reads, &key, &admin]
+                .map(|sent| code_of(identify(sent, needs, &meta, tests::NOW)));
+            assert_eq!(told, expected, "{needs:?}");
+        }
+        let caller = identify(&token, READ, &meta, tests::NOW).unwrap();
+        assert_eq!((&*caller.tenant.name, caller.key), ("acme", None));
+        assert_eq!(caller.user.map(|user| user.name).as_deref(), Some("ada"));
+        let caller = identify(&key, READ, &meta, tests::NOW).unwrap();
+        assert!(caller.key.is_some() && caller.user.is_none());
+        let refused = identify(&token, Needs::Key, &meta, tests::NOW).unwrap_err();
+        assert!(refused.detail.contains("needs an API key"), "{}", refused.detail);
+    }
+
+    #[test]
+    fn what_is_neither_a_key_nor_a_token_is_nobody() {
+        let meta = tests::meta();
+        for sent in ["", "ek_", "ek_a", "ek_a_b", "a.b.c", "nonsense"] {
+            let refused = identify(sent, Needs::Nothing, &meta, tests::NOW).unwrap_err();
+            assert_eq!(refused.code, Code::Unauthenticated, "{sent}");
+        }
+    }
+
+    #[test]
+    fn who_stays_connected_is_looked_at_again() {
+        let mut meta = tests::meta();
+        let key = key_with(CHAT_READ, &mut meta);
+        let token = tests::shared(tests::SHARED, &tests::claims());
+        let [user, program] =
+            [&token, &key.shown()].map(|sent| identify(sent, READ, &meta, tests::NOW).unwrap());
+        let look = |caller: &Caller, needs, meta: &MetaView, now| {
+            code_of(recheck(Auth::Keys, caller, needs, meta, now))
+        };
+        let (nobody, unauthenticated) = (anonymous(&meta), Some(Code::Unauthenticated));
+        assert_eq!(look(&user, WRITE, &meta, tests::NOW), None);
+        assert_eq!(look(&user, WRITE, &meta, LATER), unauthenticated, "it has expired");
+        assert_eq!(look(&user, Needs::Key, &meta, tests::NOW), Some(Code::Forbidden));
+        assert_eq!(look(&program, READ, &meta, LATER), None);
+        assert_eq!(look(&program, WRITE, &meta, LATER), Some(Code::Forbidden));
+        assert_eq!(look(&nobody, Needs::Nothing, &meta, LATER), None);
+        assert_eq!(look(&nobody, READ, &meta, LATER), unauthenticated);
+        assert_eq!(code_of(recheck(Auth::Open, &nobody, WRITE, &meta, LATER)), None);
+        meta.meta.keys.clear();
+        meta.meta.token_keys.clear();
+        for caller in [&user, &program] {
+            assert_eq!(look(caller, READ, &meta, tests::NOW), unauthenticated, "it was revoked");
         }
     }
 }

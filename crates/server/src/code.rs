@@ -39,10 +39,10 @@ macro_rules! codes {
 codes! {
     InvalidRequest, "invalid_request", 400, "The request is not valid", false,
         "Change the request; the detail says what and where.";
-    Unauthenticated, "unauthenticated", 401, "No valid API key", false,
-        "Send Authorization: Bearer with a key that exists.";
+    Unauthenticated, "unauthenticated", 401, "No valid API key or token", false,
+        "Send Authorization: Bearer with a key that exists, or with a token that is signed and has not expired.";
     Forbidden, "forbidden", 403, "Not allowed", false,
-        "Use a key with the scope that the detail names, or the host name that the server expects.";
+        "Use a key with the scope that the detail names, a key where a token is not enough, or the host name that the server expects.";
     InvalidPolicy, "invalid_policy", 400, "The limit's policy is not legal", false,
         "Change the policy; the detail says which rule it breaks.";
     InvalidQueue, "invalid_queue", 400, "The queue's settings are not legal", false,

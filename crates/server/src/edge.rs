@@ -17,6 +17,7 @@ use crate::{
     routes::{self, Found, Operation, ROUTES, Route},
     schedules,
     text::push_decimal,
+    time::wall_clock,
     token_keys, top,
 };
 use evenkeel_contract::{Meter, Outcome, Path};
@@ -154,9 +155,9 @@ impl Edge {
                 ));
             }
         };
-        let meta = self.node.meta();
+        let (meta, now) = (self.node.meta(), wall_clock());
         let admitted =
-            auth::admit(self.options.auth, route.needs, &parts.headers, &parts.uri, &meta);
+            auth::admit(self.options.auth, route.needs, &parts.headers, &parts.uri, &meta, now);
         drop(meta);
         let caller = admitted.inspect_err(|problem| {
             if problem.code == Code::Unauthenticated {

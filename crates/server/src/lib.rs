@@ -41,6 +41,7 @@ mod standing;
 mod text;
 mod time;
 mod token_keys;
+mod tokens;
 mod top;
 
 pub use keys::{AdminKey, has_admin_key};

@@ -123,6 +123,7 @@ pub fn document() -> Value {
             "schemas": schemas(),
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "bearerFormat": "ek_<id>_<secret>" },
+                "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
             },
         },
     })
@@ -183,6 +184,7 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
         Needs::Nothing => json!([]),
         Needs::Key => json!([{ "key": [] }]),
         Needs::Scope(scope) => json!([{ "key": [scope] }]),
+        Needs::User(scope) => json!([{ "key": [scope] }, { "token": [scope] }]),
     };
     operation
 }

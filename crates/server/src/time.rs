@@ -1,11 +1,22 @@
-//! Times as callers read them. The format is where events become jobs' payloads too.
+//! Times as callers read them, and the time that others have. The format is where events become jobs'
+//! payloads too.
 
 pub(crate) use evenkeel_domains::Rfc3339;
+
+use evenkeel_engine::Time;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The time that others compare with theirs, in signatures and tokens. It is no record time: it must
+/// follow when a clock that was wrong is set.
+#[expect(clippy::disallowed_methods, reason = "others compare it with their wall clocks")]
+pub(crate) fn wall_clock() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_engine::Time;
 
     const DAY_MS: u64 = 86_400_000;
 

@@ -10,6 +10,7 @@ use crate::{
     code,
     options::Auth,
     problem::Problem,
+    time::wall_clock,
 };
 use evenkeel_node::{MetaView, Tenant};
 use hyper::{
@@ -137,7 +138,7 @@ impl Service<tonic::Request<RateLimitRequest>> for Call {
 fn admit(auth: Auth, headers: &HeaderMap, meta: &MetaView) -> Result<Tenant, Status> {
     match auth {
         Auth::Open => Ok(auth::anonymous(meta).tenant),
-        Auth::Keys => auth::admit(auth, SCOPE, headers, &Uri::default(), meta)
+        Auth::Keys => auth::admit(auth, SCOPE, headers, &Uri::default(), meta, wall_clock())
             .map(|caller| caller.tenant)
             .map_err(refused),
     }

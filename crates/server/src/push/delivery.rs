@@ -7,14 +7,13 @@ use super::{
     retry_after,
     signature::sign,
 };
-use crate::text::cut;
+use crate::{text::cut, time};
 use evenkeel_domains::jobs::{ERROR_BYTES_MAX, JobId, Leased, Push};
 use evenkeel_engine::Time;
 use hyper::{
     HeaderMap, StatusCode,
     header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -87,11 +86,9 @@ pub(super) fn headers(
     headers
 }
 
-/// The time that those who verify a signature compare with theirs, which is no record time: it must
-/// follow when a clock that was wrong is set.
-#[expect(clippy::disallowed_methods, reason = "others compare it with their wall clocks")]
+/// The time that those who verify a signature compare with theirs.
 fn wall_clock_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    time::wall_clock().0 / 1_000
 }
 
 /// The time that a date in an answer is compared with.

@@ -21,3 +21,4 @@ mod resp_limits;
 mod resp_protocol;
 mod resp_transactions;
 mod schedules;
+mod tokens;
