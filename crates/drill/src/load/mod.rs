@@ -18,6 +18,7 @@ mod report;
 mod request;
 pub mod reservations;
 mod scatter;
+mod websocket;
 
 pub use client::{Client, ClientError, Reply};
 pub use driver::{
@@ -29,6 +30,7 @@ pub use histogram::{Histogram, Percentiles};
 pub use report::{KindRun, OpenRun, Report, Run, Spread, Summary};
 pub use request::{KeyMint, RequestWriter};
 pub use scatter::Scatter;
+pub use websocket::{WebSocket, WebSocketError};
 
 #[cfg(test)]
 mod canned;
