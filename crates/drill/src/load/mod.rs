@@ -4,6 +4,7 @@
 //! driver, so that a row for Evenkeel and a row for a database differ in the server only.
 //! Not for: correctness. Nothing here checks a history; see the checkers for that.
 
+pub mod chat;
 mod chunked;
 mod client;
 mod connection;
@@ -14,6 +15,7 @@ mod histogram;
 pub mod jobs;
 pub mod limits;
 mod pacer;
+mod process;
 mod report;
 mod request;
 pub mod reservations;
