@@ -41,6 +41,7 @@ bench:
 	bench/run
 	bench/limits
 	bench/jobs
+	bench/chat
 
 # The proofs: simulated faults, every guarantee taken away in turn, the real binary killed.
 drill:

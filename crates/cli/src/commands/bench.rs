@@ -1,5 +1,7 @@
 //! `evenkeel bench`: load against a server that is up, measured.
 
+mod chat;
+
 use crate::{client::ServerArgs, failure::Failure, output};
 use clap::ValueEnum;
 use evenkeel_drill::load::{
@@ -23,6 +25,7 @@ enum Domain {
     Reservations(Reservations),
     Limits(Limits),
     Jobs(Jobs),
+    Chat(chat::Chat),
 }
 
 /// How to measure.
@@ -197,6 +200,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Domain::Reservations(args) => show(args.measurement.json, &reservations(args).await?),
         Domain::Limits(args) => show(args.measurement.json, &limits(args).await?),
         Domain::Jobs(args) => show(args.measurement.json, &jobs(args).await?),
+        Domain::Chat(args) => show(args.measurement.json, &chat::chat(args).await?),
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::chunked::Chunked;
-use super::connection::Connection;
+use super::connection::{BUFFER_BYTES, Connection};
 use super::events::EventStream;
 
 /// A reply's head or body beyond this is refused.
@@ -110,7 +110,7 @@ impl Client {
     /// [`ClientError::Connect`] or [`ClientError::ConnectTimedOut`].
     pub async fn connect(address: SocketAddr, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self {
-            connection: Connection::open(address, timeout).await?,
+            connection: Connection::open(address, timeout, BUFFER_BYTES).await?,
             decoded: Vec::new(),
             timeout,
             usable: true,

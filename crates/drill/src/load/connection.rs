@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::client::ClientError;
 
-const BUFFER_BYTES: usize = 8 * 1024;
+/// What a connection that carries requests begins with.
+pub(super) const BUFFER_BYTES: usize = 8 * 1024;
 
 pub(super) struct Connection {
     stream: TcpStream,
@@ -26,9 +27,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The buffer begins with so many bytes and grows when more arrives than it holds.
     pub(super) async fn open(
         address: SocketAddr,
         connect_timeout: Duration,
+        buffer_bytes: usize,
     ) -> Result<Self, ClientError> {
         let stream = timeout(connect_timeout, TcpStream::connect(address))
             .await
@@ -37,7 +40,7 @@ impl Connection {
         stream.set_nodelay(true).map_err(ClientError::Connect)?;
         Ok(Self {
             stream,
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: vec![0; buffer_bytes.max(1)],
             filled: 0,
             deadline: Box::pin(sleep(connect_timeout)),
         })
@@ -88,7 +91,7 @@ impl Connection {
             if self.filled >= bytes_max {
                 return Err(ClientError::TooLarge { bytes_max });
             }
-            let larger = (self.buffer.len() * 2).min(bytes_max.max(BUFFER_BYTES));
+            let larger = (self.buffer.len() * 2).min(bytes_max.max(self.buffer.len() + 1));
             self.buffer.resize(larger, 0);
         }
         let Self { stream, buffer, filled, deadline } = self;

@@ -298,19 +298,8 @@ impl<W> Shared<W> {
     }
 
     fn open_run(&self, plan: &Plan, window: Duration, tally: &Tally) -> Option<OpenRun> {
-        let (Some(pacer), Pace::Open { rate_per_s }) = (&self.pacer, plan.pace) else {
-            return None;
-        };
-        let backlog = pacer.backlog();
-        // A handful due and not begun is the schedule's grain; more than the connections, or
-        // than a hundredth of what was offered, is a server that fell behind.
-        let grain = (plan.connections as f64).max(rate_per_s * window.as_secs_f64() * 0.01);
-        Some(OpenRun {
-            offered_per_s: rate_per_s,
-            backlog_calls: backlog,
-            start_lag_us_max: u64::try_from(tally.lag_max.as_micros()).unwrap_or(u64::MAX),
-            kept_up: backlog as f64 <= grain,
-        })
+        let backlog = self.pacer.as_ref()?.backlog();
+        OpenRun::of(plan, window, backlog, tally.lag_max)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError};
 use super::request::RequestWriter;
+use super::websocket::{WebSocket, WebSocketError};
 
 /// A server's address, resolved once, with the caller's key.
 #[derive(Debug, Clone)]
@@ -73,6 +74,19 @@ impl Endpoint {
     /// As [`Client::connect`].
     pub async fn connect(&self) -> Result<Client, ClientError> {
         Client::connect(self.address, self.timeout).await
+    }
+
+    /// Opens a WebSocket, whose buffer begins with so many bytes.
+    ///
+    /// # Errors
+    /// As [`WebSocket::open`].
+    pub async fn connect_websocket(
+        &self,
+        path: &str,
+        buffer_bytes: usize,
+    ) -> Result<WebSocket, WebSocketError> {
+        let mut writer = self.writer();
+        WebSocket::open(self.address, self.timeout, &mut writer, path, buffer_bytes).await
     }
 
     /// A writer of requests to this server with this key.

@@ -4,6 +4,7 @@
 //! driver, so that a row for Evenkeel and a row for a database differ in the server only.
 //! Not for: correctness. Nothing here checks a history; see the checkers for that.
 
+pub mod chat;
 mod chunked;
 mod client;
 mod connection;
@@ -14,10 +15,12 @@ mod histogram;
 pub mod jobs;
 pub mod limits;
 mod pacer;
+mod process;
 mod report;
 mod request;
 pub mod reservations;
 mod scatter;
+mod websocket;
 
 pub use client::{Client, ClientError, Reply};
 pub use driver::{
@@ -29,6 +32,7 @@ pub use histogram::{Histogram, Percentiles};
 pub use report::{KindRun, OpenRun, Report, Run, Spread, Summary};
 pub use request::{KeyMint, RequestWriter};
 pub use scatter::Scatter;
+pub use websocket::{WebSocket, WebSocketError};
 
 #[cfg(test)]
 mod canned;

@@ -109,6 +109,27 @@ pub struct OpenRun {
     pub kept_up: bool,
 }
 
+impl OpenRun {
+    /// Of a window of a plan with so many calls due and not begun at its end; none in a closed loop.
+    pub(super) fn of(
+        plan: &Plan,
+        window: Duration,
+        backlog_calls: u64,
+        lag_max: Duration,
+    ) -> Option<Self> {
+        let Pace::Open { rate_per_s } = plan.pace else { return None };
+        // A handful due and not begun is the schedule's grain; more than the connections, or
+        // than a hundredth of what was offered, is a server that fell behind.
+        let grain = (plan.connections as f64).max(rate_per_s * window.as_secs_f64() * 0.01);
+        Some(Self {
+            offered_per_s: rate_per_s,
+            backlog_calls,
+            start_lag_us_max: u64::try_from(lag_max.as_micros()).unwrap_or(u64::MAX),
+            kept_up: backlog_calls as f64 <= grain,
+        })
+    }
+}
+
 impl Tally {
     pub(super) fn into_run(
         self,

@@ -9,10 +9,10 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::super::driver::{DriveError, Outcome, Plan, drive};
+use super::super::process::Process;
 use super::super::report::Report;
 use super::batch::JOBS;
 use super::options::JobsBenchError;
-use super::process::Process;
 use super::queue::{Queue, QueueSettings};
 use super::single::{Half, Single};
 

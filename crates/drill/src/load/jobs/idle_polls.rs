@@ -7,10 +7,10 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::super::driver::{DriveError, Outcome, Plan};
+use super::super::process::Process;
 use super::super::report::Spread;
 use super::caller::Caller;
 use super::options::JobsBenchError;
-use super::process::Process;
 use super::queue::{Queue, QueueSettings};
 
 /// How long a poll waits before it is asked again: so the cost of asking is in the measurement.

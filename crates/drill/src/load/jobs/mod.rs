@@ -16,7 +16,6 @@ mod caller;
 mod cycle;
 mod idle_polls;
 mod options;
-mod process;
 mod queue;
 mod report;
 mod single;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::super::driver::{CONNECTIONS_MAX, DriveError, Pace, Plan, drive};
 use super::super::endpoint::{Endpoint, EndpointError};
+use super::super::process::Process;
 use super::backlog::Backlog;
 use super::batch::Batch;
 use super::cycle::Cycle;
 use super::idle_polls::IdlePolls;
-use super::process::Process;
 use super::queue::{Queue, QueueSettings};
 use super::report::JobsReport;
 use super::start_latency::StartLatency;
