@@ -160,6 +160,9 @@ impl Level {
                 let after_ns = u128::from(self.tat_ns.max(ns(now))) + self.rate.cost_ns(cost);
                 after_ns.try_into().unwrap_or(u64::MAX)
             };
+            // What a larger policy lets in before it takes the key over is no more than there may be to one
+            // that comes late by the policy before.
+            self.rate.capacity = self.rate.capacity.max(rate.capacity);
         }
         result
     }

@@ -3,49 +3,14 @@
 //! command writes) is compared with what the code does in `tests/domains/facts.rs`.
 
 use super::super::{Algorithm, CHECKS_MAX, PolicyError, Refusal};
-use crate::{meta, reservations::PAGE_BYTES_MAX, reservations::PAGE_ROWS_MAX};
-use evenkeel_contract::{
-    Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
+use crate::{
+    facts::{read, write},
+    meta,
+    reservations::PAGE_ROWS_MAX,
 };
-use evenkeel_engine::Options;
+use evenkeel_contract::{Facts, Idempotency, Order, PartitionKey};
 
 const SUBJECT: PartitionKey = PartitionKey::Key("scope, else limit and key");
-
-const fn read(partition_key: PartitionKey, order: Order, rows_max: usize) -> Facts {
-    Facts {
-        partition_key,
-        order,
-        durability: Durability::NotLogged,
-        levels: Level::ALL,
-        refusals: &[],
-        refusal_codes: &[],
-        side_effects: &[],
-        idempotency: Idempotency::Read,
-        bounds: Bounds { rows_max: rows_max as u32, bytes_max: PAGE_BYTES_MAX as u32 },
-    }
-}
-
-const fn write(
-    partition_key: PartitionKey,
-    idempotency: Idempotency,
-    refusal_codes: &'static [&'static str],
-    side_effects: &'static [&'static str],
-) -> Facts {
-    Facts {
-        partition_key,
-        order: Order::PerKey,
-        durability: Durability::Logged,
-        levels: &[],
-        refusals: Refusals::ALL,
-        refusal_codes,
-        side_effects,
-        idempotency,
-        bounds: Bounds {
-            rows_max: Options::COMMAND_ROWS_MAX as u32,
-            bytes_max: Options::COMMAND_BYTES_MAX as u32,
-        },
-    }
-}
 
 const LIMITED: &Refusal = &Refusal::Limited(Vec::new());
 /// Of a check that names a limit that is not there: answered where it is resolved.

@@ -151,6 +151,20 @@ fn a_longer_window_gives_back_nothing_of_a_shorter_one() {
     assert_eq!(refund(&mut limits, long, 1, now), 1);
 }
 
+/// A check by the smaller policy that was under way when a larger one had already let more in.
+#[test]
+fn a_check_that_comes_late_takes_nothing_back() {
+    let (small, large) = (Policy::gcra(7, 145_178, 2), Policy::gcra(5, 84_626, 8));
+    let mut limits = Limits::new();
+    limits.check(vec![check(small, "k", 3)]).unwrap();
+    limits.driver.pass(30_000);
+    limits.check(vec![check(large, "k", 6)]).unwrap();
+    limits.driver.pass(31_000);
+    limits.check(vec![check(small, "k", 1)]).unwrap_err();
+    limits.check(vec![check(large, "k", 5)]).unwrap_err();
+    limits.check(vec![check(large, "k", 2)]).unwrap();
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// So many units, by the policy before the change if that is still possible.
