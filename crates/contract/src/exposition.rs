@@ -57,6 +57,12 @@ pub mod metric {
     pub const STREAMS_OPEN: &str = "evenkeel_streams_open";
     /// Event streams that were told that their history is gone.
     pub const STREAMS_RESET: &str = "evenkeel_streams_reset_total";
+    /// Open WebSocket connections.
+    pub const REALTIME_OPEN: &str = "evenkeel_realtime_connections";
+    /// WebSocket connections that were closed by the server, by why.
+    pub const REALTIME_CLOSED: &str = "evenkeel_realtime_closed_total";
+    /// Frames of WebSocket clients that made no sense.
+    pub const REALTIME_BAD_FRAMES: &str = "evenkeel_realtime_bad_frames_total";
     /// Requests without a valid key.
     pub const UNAUTHENTICATED: &str = "evenkeel_unauthenticated_total";
 }

@@ -5,6 +5,8 @@
 //! [`Refusal`] and [`Found`], an arm in each `match` below, and its paths in [`paths`]. Nothing
 //! here performs I/O, reads a clock or draws a random number.
 
+pub mod chat;
+mod facts;
 pub mod jobs;
 pub mod limits;
 pub mod meta;
@@ -16,7 +18,7 @@ pub mod schedules;
 mod time;
 
 pub use names::path_number;
-pub use route::{KeyParts, Scope, route};
+pub use route::{KeyParts, Scope, route, user_partition};
 pub use time::Rfc3339;
 
 use evenkeel_contract::Path;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
     let products = reservations::PATHS.into_iter().chain(limits::PATHS).chain(jobs::PATHS);
-    products.chain(schedules::PATHS).chain(meta::PATHS).collect()
+    products.chain(schedules::PATHS).chain(chat::PATHS).chain(meta::PATHS).collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
@@ -41,6 +43,7 @@ pub fn table_name(id: u8) -> Option<&'static str> {
         .or_else(|| limits::table_name(id))
         .or_else(|| jobs::table_name(id))
         .or_else(|| schedules::table_name(id))
+        .or_else(|| chat::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -57,6 +60,8 @@ pub enum Command {
     Jobs(jobs::Command),
     /// To a schedule.
     Schedules(schedules::Command),
+    /// To a conversation.
+    Chat(chat::Command),
 }
 
 /// A read, of any domain.
@@ -70,6 +75,8 @@ pub enum Query {
     Jobs(jobs::Query),
     /// Of schedules.
     Schedules(schedules::Query),
+    /// Of chat.
+    Chat(chat::Query),
 }
 
 /// A yes, of any domain.
@@ -85,6 +92,8 @@ pub enum Reply {
     Jobs(jobs::Reply),
     /// Of a schedule.
     Schedules(schedules::Reply),
+    /// Of chat.
+    Chat(chat::Reply),
 }
 
 /// A no, of any domain.
@@ -100,6 +109,8 @@ pub enum Refusal {
     Jobs(jobs::Refusal),
     /// Of a schedule.
     Schedules(schedules::Refusal),
+    /// Of chat.
+    Chat(chat::Refusal),
 }
 
 impl Refusal {
@@ -112,6 +123,7 @@ impl Refusal {
             Self::Limits(refusal) => refusal.code(),
             Self::Jobs(refusal) => refusal.code(),
             Self::Schedules(refusal) => refusal.code(),
+            Self::Chat(refusal) => refusal.code(),
         }
     }
 }
@@ -127,6 +139,8 @@ pub enum Found {
     Jobs(jobs::Found),
     /// Of a schedule.
     Schedules(schedules::Found),
+    /// Of chat.
+    Chat(chat::Found),
 }
 
 /// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
@@ -135,6 +149,8 @@ pub enum Found {
 pub enum Item {
     /// To jobs.
     Jobs(jobs::Item),
+    /// To inboxes.
+    Chat(chat::Item),
 }
 
 /// All domains, as the engine runs them, and what their decisions know beyond the partition.
@@ -189,6 +205,7 @@ impl App for Domains {
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
             Command::Schedules(command) => schedules::expire(ctx, tenant, command, self.around()),
+            Command::Chat(_) => Ok(false),
         }
     }
 
@@ -214,6 +231,9 @@ impl App for Domains {
             Command::Schedules(command) => schedules::decide(ctx, tenant, command, self.around())
                 .map(Reply::Schedules)
                 .map_err(|stop| refusal(stop, Refusal::Schedules)),
+            Command::Chat(command) => chat::decide(ctx, self, tenant, command)
+                .map(Reply::Chat)
+                .map_err(|stop| refusal(stop, Refusal::Chat)),
         }
     }
 
@@ -227,6 +247,7 @@ impl App for Domains {
             limits::DOMAIN => limits::timer(ctx, entity),
             jobs::DOMAIN => jobs::timer(ctx, entity),
             schedules::DOMAIN => schedules::timer(ctx, entity, self.around()),
+            chat::DOMAIN => chat::timer(ctx, self, entity),
             _ => unreachable!("no domain {domain} sets timers"),
         }
     }
@@ -239,6 +260,7 @@ impl App for Domains {
     ) -> Result<(), StateError> {
         match item {
             Item::Jobs(item) => jobs::deliver(ctx, self.partitions, tenant, item),
+            Item::Chat(item) => chat::deliver(ctx, tenant, item),
         }
     }
 }
@@ -262,6 +284,9 @@ pub fn query(
         Query::Schedules(query) => schedules::query(read, tenant, query)
             .map(Found::Schedules)
             .map_err(|stop| refusal(stop, Refusal::Schedules)),
+        Query::Chat(query) => chat::query(read, incarnation, tenant, query)
+            .map(Found::Chat)
+            .map_err(|stop| refusal(stop, Refusal::Chat)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
 //! keys apart by path, and what tells two commands under one key apart.
 
-use crate::{Command, Query, jobs, limits, meta, reservations, schedules};
+use crate::{Command, Query, chat, jobs, limits, meta, reservations, schedules};
 
 impl Command {
     /// The path's name.
@@ -48,6 +48,17 @@ impl Command {
                 schedules::Action::Resume => "schedules.resume",
                 schedules::Action::Delete => "schedules.delete",
             },
+            Self::Chat(command) => match command.action {
+                chat::Action::Put { .. } => "chat.put_conversation",
+                chat::Action::PutMember { .. } => "chat.put_member",
+                chat::Action::RemoveMember { .. } => "chat.remove_member",
+                chat::Action::Send(_) => "chat.send",
+                chat::Action::Edit { .. } => "chat.edit",
+                chat::Action::Delete { .. } => "chat.delete",
+                chat::Action::React(_) => "chat.react",
+                chat::Action::Unreact(_) => "chat.unreact",
+                chat::Action::Read { .. } => "chat.read",
+            },
         }
     }
 }
@@ -78,7 +89,9 @@ impl Command {
             Self::Jobs(jobs::Command { queue, partition: _, settings: _, action }) => {
                 postcard::to_stdvec(&(queue, action))
             }
-            Self::Reservations(_) | Self::Meta(_) | Self::Schedules(_) => postcard::to_stdvec(self),
+            Self::Reservations(_) | Self::Meta(_) | Self::Schedules(_) | Self::Chat(_) => {
+                postcard::to_stdvec(self)
+            }
         };
         encoded.expect("a command is plain data: it encodes")
     }
@@ -101,6 +114,7 @@ impl Query {
             Self::Jobs(query) => return of_jobs(query),
             Self::Schedules(schedules::Query::Schedule { .. }) => return "schedules.get",
             Self::Schedules(schedules::Query::Schedules { .. }) => return "schedules.list",
+            Self::Chat(query) => return of_chat(query),
         };
         match query {
             reservations::Query::Resource { .. } => "reservations.resource",
@@ -110,6 +124,20 @@ impl Query {
             reservations::Query::Holds { .. } => "reservations.holds",
             reservations::Query::Events { .. } => "reservations.events",
         }
+    }
+}
+
+fn of_chat(query: &chat::Query) -> &'static str {
+    match query {
+        chat::Query::Conversation { .. } => "chat.conversation",
+        chat::Query::Members { .. } => "chat.members",
+        chat::Query::Messages { .. } => "chat.messages",
+        chat::Query::Message { .. } => "chat.message",
+        chat::Query::Reactions { .. } => "chat.reactions",
+        chat::Query::Events { .. } => "chat.stream",
+        chat::Query::Inbox { .. }
+        | chat::Query::Uncounted { .. }
+        | chat::Query::Summaries { .. } => "chat.inbox",
     }
 }
 

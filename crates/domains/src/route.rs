@@ -1,7 +1,8 @@
 //! Routing: a pure function of the request. Golden tests fix it, since a partition's data stays
 //! where it once was routed.
 
-use crate::{Command, Query, jobs, limits, reservations, schedules};
+use crate::{Command, Query, chat, jobs, limits, reservations, schedules};
+use evenkeel_engine::TenantId;
 use evenkeel_log::PartitionId;
 
 /// A partition key: any bytes, or two pieces of which the first has no zero inside, with a zero
@@ -51,6 +52,8 @@ pub enum Scope<'a> {
     /// To the partition of this number, counted again from 0 if there is none: a caller who makes up
     /// a number is told by that partition that it knows nothing of it.
     Partition(u16),
+    /// To the partition of this user: where their inbox is.
+    User(&'a str),
     /// To `meta`.
     Meta,
     /// To every partition.
@@ -78,6 +81,7 @@ impl Command {
             },
             Self::Jobs(command) => Scope::Partition(command.partition),
             Self::Schedules(command) => of_schedule(&command.schedule),
+            Self::Chat(command) => of_conversation(&command.conversation),
         }
     }
 }
@@ -88,6 +92,10 @@ fn of_resource(resource: &str) -> Scope<'_> {
 
 fn of_schedule(schedule: &str) -> Scope<'_> {
     Scope::Key { domain: "schedules", key: schedule.into() }
+}
+
+fn of_conversation(conversation: &str) -> Scope<'_> {
+    Scope::Key { domain: "chat", key: conversation.into() }
 }
 
 fn of_check(check: &limits::Check) -> Scope<'_> {
@@ -109,6 +117,7 @@ impl Query {
                 return of_schedule(schedule);
             }
             Self::Schedules(schedules::Query::Schedules { .. }) => return Scope::All,
+            Self::Chat(query) => return of_chat(query),
         };
         match query {
             reservations::Query::Resource { resource }
@@ -119,6 +128,25 @@ impl Query {
             reservations::Query::Resources { .. } => Scope::All,
         }
     }
+}
+
+fn of_chat(query: &chat::Query) -> Scope<'_> {
+    match query {
+        chat::Query::Conversation { conversation, .. }
+        | chat::Query::Members { conversation, .. }
+        | chat::Query::Messages { conversation, .. }
+        | chat::Query::Message { conversation, .. }
+        | chat::Query::Reactions { conversation, .. }
+        | chat::Query::Events { conversation, .. } => of_conversation(conversation),
+        chat::Query::Inbox { user, .. } | chat::Query::Uncounted { user, .. } => Scope::User(user),
+        chat::Query::Summaries { partition, .. } => Scope::Partition(*partition),
+    }
+}
+
+/// The partition of a user's inbox. Decided upon where a tenant is known by its number alone.
+#[must_use]
+pub fn user_partition(tenant: TenantId, user: &str, partitions: u16) -> PartitionId {
+    route("inboxes", &tenant.0.to_string(), user, partitions)
 }
 
 /// The partition of a key: BLAKE3 over domain, tenant and key, each ended by a zero byte, of
@@ -160,6 +188,14 @@ mod tests {
             route("reservations", "defaulta", "b", 1 << 15),
             "parts are told apart"
         );
+    }
+
+    #[test]
+    fn routing_of_chat_never_changes() {
+        let routed = ["general", "a", "x:y@z"].map(|key| route("chat", "default", key, 16).0);
+        assert_eq!(routed, [11, 6, 0], "a golden value: a conversation would be there twice");
+        let users = ["ada", "u1", "x:y@z"].map(|user| user_partition(TenantId(1), user, 16).0);
+        assert_eq!(users, [14, 6, 2], "a golden value: an inbox would be empty");
     }
 
     #[test]

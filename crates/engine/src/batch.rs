@@ -182,7 +182,7 @@ impl<A: App, T, R> Partition<A, T, R> {
             }
             _ => {
                 self.answer_now(answers, reads);
-                self.post(mail);
+                self.post(mail, self.time);
             }
         }
     }

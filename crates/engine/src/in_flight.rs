@@ -154,12 +154,13 @@ impl<A: App, T, R> Partition<A, T, R> {
         let header = *entry.record.header();
         let committed = self.state.commit(&entry.record, entry.layer);
         committed.expect("an owner's record follows the one before it: both were made here");
+        // Whoever is answered and looks finds that everybody has been told.
+        self.outputs.extend(entry.touched.into_iter().map(Output::Changed));
         for (ticket, _, answer) in entry.answers {
             self.outputs.push(Output::Answer(ticket, answer));
         }
         self.outputs.extend(entry.reads.into_iter().map(Output::Read));
-        self.outputs.extend(entry.touched.into_iter().map(Output::Changed));
-        self.post(entry.mail);
+        self.post(entry.mail, Time(header.time_ms));
         if header.kind == Kind::Announce {
             self.role = Role::Owner;
             self.next_timer = Some(Time(0));
@@ -173,9 +174,9 @@ impl<A: App, T, R> Partition<A, T, R> {
     }
 
     /// What other partitions have to do with a record that is durable.
-    pub(crate) fn post(&mut self, mail: Mail) {
+    pub(crate) fn post(&mut self, mail: Mail, at: Time) {
         let Mail { changed, done, dead, .. } = mail;
-        self.outbox_changed(&changed);
+        self.outbox_changed(&changed, at);
         let done = done.into_iter();
         self.outputs.extend(done.map(|(to, through)| Output::Acknowledge { to, through }));
         if dead && let Ok(count) = self.count_dead() {

@@ -181,8 +181,10 @@ impl Context<'_, '_> {
 pub struct OutboxStats {
     /// Items that are not acknowledged.
     pub rows: u64,
-    /// When the oldest of them that was delivered was sent.
+    /// When the oldest of them was sent, or before; none if there is none, or if that is not known yet.
     pub oldest: Option<Time>,
+    /// Whether these numbers are known: not before the first look after taking over.
+    pub is_known: bool,
     /// Deliveries that could not be done and are kept.
     pub dead: u64,
 }
@@ -330,6 +332,7 @@ impl<A: App, T, R> Partition<A, T, R> {
         OutboxStats {
             rows: lanes().map(Lane::unacknowledged).sum(),
             oldest: lanes().filter_map(|lane| lane.oldest).min(),
+            is_known: !self.lanes.is_unread,
             dead: self.dead,
         }
     }
@@ -363,8 +366,8 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.lanes.review(&self.options);
     }
 
-    /// A record is durable that changes the outbox of these destinations.
-    pub(crate) fn outbox_changed(&mut self, changed: &[u16]) {
+    /// A record of this time is durable that changes the outbox of these destinations.
+    pub(crate) fn outbox_changed(&mut self, changed: &[u16], at: Time) {
         if changed.is_empty() || self.lanes.is_unread {
             return;
         }
@@ -377,6 +380,9 @@ impl<A: App, T, R> Partition<A, T, R> {
             let head = head.unwrap_or_default();
             let lane = self.lanes.lanes.entry(*to).or_insert_with(|| Lane::new(head));
             lane.head = head;
+            if lane.unacknowledged() > 0 {
+                lane.oldest = lane.oldest.or(Some(at));
+            }
             lane.acked_at = lane.acked_at.filter(|_| lane.acked.sequence > head.gone.1);
         }
         self.lanes.review(&self.options);

@@ -33,6 +33,8 @@ pub struct CallOptions {
 pub struct ReadOptions {
     /// How fresh the answer must be.
     pub level: Option<Level>,
+    /// At [`Level::Bounded`], how old it may be.
+    pub max_staleness_ms: Option<u64>,
     /// How long to wait for an answer.
     pub deadline: Option<Duration>,
     /// What the caller has seen.
@@ -123,6 +125,12 @@ pub enum NodeError {
     /// A session token names what this node's log has never held: it is of another life of it.
     #[error("the session token is of another life of the log")]
     SessionReset,
+    /// What was asked is a view that is further behind than the caller takes.
+    #[error("the view is {late_ms} ms late, which is more than was asked for")]
+    NotUpToBound {
+        /// By how much.
+        late_ms: u64,
+    },
     /// There is no queue of this name.
     #[error("there is no such queue")]
     NoQueue,

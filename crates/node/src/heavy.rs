@@ -79,6 +79,7 @@ impl Heavy {
             Command::Schedules(command) => {
                 (self.id(tenant, ("schedules", command.schedule.as_str())), 1)
             }
+            Command::Chat(command) => (self.id(tenant, ("chat", command.conversation.as_str())), 1),
             Command::Meta(_) => return,
         };
         let label = || HeavyHitter { tenant, key: Some(label(command)), count: 0, error: 0 };
@@ -116,6 +117,7 @@ fn label(command: &Command) -> String {
         Command::Reservations(command) => command.resource.clone(),
         Command::Jobs(command) => command.queue.clone(),
         Command::Schedules(command) => command.schedule.clone(),
+        Command::Chat(command) => command.conversation.clone(),
         Command::Meta(_) => String::new(),
     };
     if label.len() > LABEL_BYTES_MAX {

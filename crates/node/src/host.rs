@@ -121,6 +121,9 @@ impl<L: Log> Slot<L> {
         if let Some(owner) = self.owner.take() {
             tracing::error!(partition = %owner.partition.id(), "{PANICKED}");
             owner.give_up_ready();
+            // What was on its way from here stays so: inboxes are as late as it was, and later.
+            let since = self.gauges.inboxes_behind().unwrap_or(owner.clock.now());
+            self.gauges.set_inboxes_behind(Some(since));
             // Whoever waits is told by their tickets' end.
             drop(owner);
         }

@@ -8,13 +8,16 @@
 mod appends;
 mod archive;
 mod call;
+mod chat;
 mod clock;
 mod flush;
+mod following;
 mod heavy;
 mod host;
 mod jobs;
 mod limits;
 mod lists;
+mod live;
 mod meta;
 mod node;
 mod open;
@@ -33,6 +36,10 @@ pub use jobs::{
     ReplayPage, ReplayPlace, Taken, Told,
 };
 pub use limits::{Answered, Ask, CheckFailure, Checked, Verdict};
+pub use live::{
+    Answered as AnsweredSend, Follow, Followed, LiveEvent, NoticeKind, OUTLET_BYTES_MAX,
+    OUTLET_EVENTS_MAX, OUTLET_NOTICES_MAX, Outlet, PRESENT_MAX, Waiting,
+};
 pub use meta::MetaView;
 pub use node::Node;
 pub use options::{NodeOptions, OpenError};

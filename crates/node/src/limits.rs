@@ -137,7 +137,7 @@ impl<F: Files> Node<F> {
     ) -> Result<Called<Checked>, CheckFailure> {
         if peek {
             let CallOptions { deadline, session, .. } = options;
-            let options = ReadOptions { level: None, deadline, session };
+            let options = ReadOptions { deadline, session, ..ReadOptions::default() };
             return Ok(self.peek(tenant, checks, options).await?);
         }
         let slots = |check: &Check| check.policy().algorithm == Algorithm::Concurrency;

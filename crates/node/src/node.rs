@@ -13,7 +13,7 @@ use crate::{
     ticket::{CommandTicket, Gather},
 };
 use evenkeel_contract::Level;
-use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, route};
+use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, route, user_partition};
 use evenkeel_engine::{Answer, Entity, Failure, Idempotency, Priority, Request, TenantId, Time};
 use evenkeel_log::{Files, Hash, Incarnation, LocalLog, Offset, PartitionId, RealFiles};
 use std::{
@@ -61,7 +61,7 @@ pub(crate) struct Inner<F: Files> {
 }
 
 /// A command that is on its way.
-struct Sent {
+pub(crate) struct Sent {
     partition: PartitionId,
     deadline: Duration,
 }
@@ -138,7 +138,7 @@ impl<F: Files> Node<F> {
     }
 
     /// Sends `command` on its way. If that fails, `ticket` is dropped.
-    fn submit(
+    pub(crate) fn submit(
         &self,
         partition: PartitionId,
         tenant: &Tenant,
@@ -176,7 +176,7 @@ impl<F: Files> Node<F> {
     }
 
     /// What a caller is told: nobody knows what became of a command without an answer.
-    fn called(
+    pub(crate) fn called(
         &self,
         partition: PartitionId,
         answer: Option<Answer<Domains>>,
@@ -363,7 +363,7 @@ impl<F: Files> Node<F> {
         }
     }
 
-    fn send(&self, id: PartitionId, message: Message) -> Result<(), NodeError> {
+    pub(crate) fn send(&self, id: PartitionId, message: Message) -> Result<(), NodeError> {
         let owner = self.0.owners.get(&id).ok_or_else(NodeError::not_served)?;
         if let Some(why) = owner.gauges.quarantined() {
             return Err(Failure::Unavailable(format!("partition {id} is not served: {why}")).into());
@@ -410,6 +410,7 @@ impl<F: Files> Node<F> {
         match scope {
             Scope::Key { domain, key } => route(domain, &tenant.name, key, self.0.partitions),
             Scope::Partition(number) => PartitionId(number % self.0.partitions),
+            Scope::User(user) => user_partition(tenant.id, user, self.0.partitions),
             Scope::Meta | Scope::All => PartitionId::META,
         }
     }

@@ -5,14 +5,16 @@ use crate::{
     appends::Appends,
     call::{NodeError, SessionToken},
     flush::Flusher,
+    following,
     heavy::Heavy,
     host::Couriers,
     jobs::ReadyMap,
+    live::{FollowTicket, Live},
     meta::{Decisive, MetaCell, MetaKeeper},
     stats::Gauges,
     ticket::CommandTicket,
 };
-use evenkeel_domains::{Domains, Found, Query, jobs};
+use evenkeel_domains::{Domains, Found, Query, chat, jobs};
 use evenkeel_engine::{
     Answer, Delivered, Delivery, Entity, Failure, Mark, Outcome, Output, Partition, Request, Role,
     Stop, TenantId, Time,
@@ -20,7 +22,7 @@ use evenkeel_engine::{
 use evenkeel_log::{Hash, Log, Offset, PartitionId, Record, Tail};
 use evenkeel_state::StateError;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
@@ -32,13 +34,6 @@ const TICK_MS: u64 = 20;
 /// After the log has refused a record, nothing is decided for so long: a full disk is asked again
 /// and again, but not all the time.
 const REFUSED_REST_MS: u64 = 50;
-/// How often timers that are late are counted.
-const COUNT_TIMERS_EVERY_MS: u64 = 100;
-/// They are not counted beyond this.
-const TIMERS_COUNTED_MAX: usize = 1_000;
-/// Watchers are looked through for those whose watchers are gone once there are so many, or twice
-/// as many as were left the last time.
-const WATCHERS_SWEPT_AT: usize = 256;
 /// Bytes that are read from the log at once when catching up.
 const CATCH_UP_BYTES: usize = 4 << 20;
 
@@ -59,6 +54,18 @@ pub(crate) enum Message {
     Watch {
         entity: Entity,
         reply: oneshot::Sender<watch::Receiver<()>>,
+    },
+    /// Follow a conversation.
+    Follow(FollowTicket),
+    /// Some who followed this conversation are gone.
+    Unfollow {
+        conversation: u64,
+    },
+    /// Tell those who follow a conversation that somebody types, or has stopped.
+    Typing {
+        conversation: u64,
+        user: Arc<str>,
+        is_so: bool,
     },
     /// Hash the committed state: as long as reading all of it takes.
     Hash {
@@ -100,7 +107,7 @@ pub(crate) struct Owner<L> {
     pub(crate) partition: Partition<Domains, CommandTicket, ReadTicket>,
     pub(crate) gauges: Arc<Gauges>,
     log: Arc<L>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     flusher: Flusher,
     /// Of the owner of `meta`: what publishes its copy.
     meta: Option<MetaKeeper>,
@@ -111,19 +118,24 @@ pub(crate) struct Owner<L> {
     decisive: Decisive,
     couriers: Couriers,
     appends: Appends,
-    watchers: HashMap<Entity, watch::Sender<()>>,
-    watchers_swept_at: usize,
+    pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
+    pub(crate) watchers_swept_at: usize,
+    pub(crate) live: Live,
+    /// Since when conversations here have something to tell inboxes.
+    pub(crate) rounds_since: Option<Time>,
+    /// What they have told and is under way: when it was sent, and since when it had happened.
+    pub(crate) told: VecDeque<(Time, Time)>,
     flush_waiters: Vec<oneshot::Sender<()>>,
     stopping: Option<oneshot::Sender<()>>,
     ended: bool,
     touched: bool,
     /// A query could not read the store, or a copy of `meta` could not be made.
-    read_failed: bool,
+    pub(crate) read_failed: bool,
     /// Until then nothing is decided: see [`REFUSED_REST_MS`].
     rest_until: Time,
     /// Leadership was lost, and is to be taken again.
     deposed: bool,
-    timers_counted_at: Time,
+    pub(crate) timers_counted_at: Time,
     heavy: Heavy,
 }
 
@@ -148,7 +160,10 @@ impl<L: Log> Owner<L> {
             ready_told: false,
             appends: Appends::default(),
             watchers: HashMap::new(),
-            watchers_swept_at: WATCHERS_SWEPT_AT,
+            watchers_swept_at: following::WATCHERS_SWEPT_AT,
+            live: Live::default(),
+            rounds_since: None,
+            told: VecDeque::new(),
             flush_waiters: Vec::new(),
             stopping: None,
             ended: false,
@@ -242,6 +257,11 @@ impl<L: Log> Owner<L> {
                 }
             }
             Message::Watch { entity, reply } => self.watch(entity, reply),
+            Message::Follow(ticket) => self.follow_live(ticket),
+            Message::Unfollow { conversation } => self.live.review(conversation),
+            Message::Typing { conversation, user, is_so } => {
+                self.live.typing(conversation, &user, is_so);
+            }
             // It will come again, here or in the next life.
             Message::Deliver(_) if self.stopping.is_some() || self.flusher.is_behind() => {}
             Message::Deliver(delivery) => self.partition.deliver(delivery),
@@ -275,6 +295,8 @@ impl<L: Log> Owner<L> {
         let outputs = self.partition.outputs();
         let published = self.publish_meta();
         self.tell_all_ready();
+        // Before anybody is answered.
+        self.publish_inboxes();
         let decided = outputs.iter().filter(|output| is_decision(output)).count();
         if decided > 0 {
             self.gauges.count_batch(decided);
@@ -305,6 +327,7 @@ impl<L: Log> Owner<L> {
                     self.deposed = true;
                     self.ready_told = false;
                     self.give_up_ready();
+                    self.live.give_up();
                 }
             }
         }
@@ -336,17 +359,25 @@ impl<L: Log> Owner<L> {
         SessionToken { partition, incarnation, offset }
     }
 
-    /// A read that panics is an internal error, and nobody else's trouble.
     fn answer_read(&mut self, ticket: ReadTicket) {
         let ReadTicket { tenant, query, reply } = ticket;
+        let _ = reply.send(self.find(tenant, &query));
+    }
+
+    /// A read that panics is an internal error, and nobody else's trouble.
+    pub(crate) fn find(
+        &mut self,
+        tenant: TenantId,
+        query: &Query,
+    ) -> Result<(Found, Delivered), NodeError> {
         self.partition.advance(self.clock.now());
         let delivered = self.partition.delivered_now();
         let incarnation = self.partition.incarnation();
         let view = self.partition.view();
         let found = catch_unwind(AssertUnwindSafe(|| {
-            evenkeel_domains::query(&view, delivered.at, incarnation, tenant, &query)
+            evenkeel_domains::query(&view, delivered.at, incarnation, tenant, query)
         }));
-        let result = match found {
+        match found {
             Ok(Ok(found)) => Ok((found, delivered)),
             Ok(Err(Stop::Refused(refusal))) => {
                 Err(NodeError::Refused { refusal, as_of: self.token(delivered.offset) })
@@ -360,17 +391,7 @@ impl<L: Log> Owner<L> {
                 Err(Failure::Unavailable(error.to_string()).into())
             }
             Err(_) => Err(Failure::Internal.into()),
-        };
-        let _ = reply.send(result);
-    }
-
-    fn watch(&mut self, entity: Entity, reply: oneshot::Sender<watch::Receiver<()>>) {
-        if self.watchers.len() >= self.watchers_swept_at {
-            self.watchers.retain(|_, sender| sender.receiver_count() > 0);
-            self.watchers_swept_at = WATCHERS_SWEPT_AT.max(2 * self.watchers.len());
         }
-        let sender = self.watchers.entry(entity).or_insert_with(|| watch::Sender::new(()));
-        let _ = reply.send(sender.subscribe());
     }
 
     /// Whoever begins to lead says how much there is to lease of every queue; from then on, of those
@@ -384,6 +405,7 @@ impl<L: Log> Owner<L> {
                 self.ready_told = true;
                 let (id, now) = (self.partition.id(), self.clock.now());
                 queues.into_iter().for_each(|queue| self.ready.begin(id, queue, now));
+                self.rounds_changed();
             }
             Err(error) => self.not_ready(&error),
         }
@@ -410,8 +432,11 @@ impl<L: Log> Owner<L> {
     }
 
     fn notify(&mut self, entity: Entity) {
-        if entity.domain == jobs::DOMAIN {
-            self.tell_ready(entity);
+        match entity.domain {
+            jobs::DOMAIN => self.tell_ready(entity),
+            _ if entity == chat::ROUNDS => self.rounds_changed(),
+            chat::DOMAIN => self.send_live(entity.id),
+            _ => {}
         }
         if let Some(sender) = self.watchers.get(&entity)
             && sender.send(()).is_err()
@@ -480,6 +505,7 @@ impl<L: Log> Owner<L> {
     }
 
     fn publish(&mut self, now: Time) {
+        self.live.sweep(now);
         self.gauges.set(
             self.partition.role(),
             self.partition.waiting(),
@@ -499,24 +525,12 @@ impl<L: Log> Owner<L> {
 
     fn publish_outbox(&mut self) {
         let stats = self.partition.outbox_stats();
+        self.publish_inboxes();
         let dead_before = self.gauges.set_outbox(&stats);
         // Not each of many.
         if stats.dead.checked_ilog2() > dead_before.checked_ilog2() {
             let (partition, dead) = (self.partition.id(), stats.dead);
             tracing::error!(%partition, dead, "deliveries could not be done");
-        }
-    }
-
-    fn count_late_timers(&mut self, now: Time) {
-        if self.partition.next_wake().is_none_or(|due| due > now) {
-            return self.gauges.set_timers_due(0);
-        }
-        if now < self.timers_counted_at.plus_ms(COUNT_TIMERS_EVERY_MS) {
-            return;
-        }
-        self.timers_counted_at = now;
-        if let Ok(due) = self.partition.timers_due(now, TIMERS_COUNTED_MAX) {
-            self.gauges.set_timers_due(due);
         }
     }
 
@@ -534,7 +548,8 @@ impl<L: Log> Owner<L> {
         }
         let busy = self.partition.is_in_flight() || self.partition.waiting() > 0;
         let tick = if busy || self.deposed || self.read_failed { TICK_MS } else { u64::MAX };
-        self.partition.next_wake().map_or(tick, |due| due.0.saturating_sub(now.0).min(tick))
+        let due = [self.partition.next_wake(), self.live.sweep_at()].into_iter().flatten().min();
+        due.map_or(tick, |due| due.0.saturating_sub(now.0).min(tick))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a node says about itself.
 
-use crate::Heaviest;
+use crate::{Heaviest, owner::Owner};
 use evenkeel_engine::{OutboxStats, Role, Time};
-use evenkeel_log::{Offset, PartitionId};
+use evenkeel_log::{Log, Offset, PartitionId};
 use std::sync::{
     Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -77,6 +77,7 @@ pub(crate) struct Gauges {
     outbox_rows: AtomicU64,
     /// When the oldest was sent; 0 if there is none.
     outbox_oldest: AtomicU64,
+    inboxes_since: AtomicU64,
     dead_deliveries: AtomicU64,
     commands: AtomicU64,
     batch_sizes: [AtomicU64; BATCH_BUCKETS],
@@ -117,6 +118,16 @@ impl Gauges {
         self.outbox_rows.store(stats.rows, Ordering::Relaxed);
         self.outbox_oldest.store(stats.oldest.map_or(0, |at| at.0), Ordering::Relaxed);
         self.dead_deliveries.swap(stats.dead, Ordering::Relaxed)
+    }
+
+    /// Since when inboxes may not know what happened here.
+    pub(crate) fn set_inboxes_behind(&self, since: Option<Time>) {
+        self.inboxes_since.store(since.map_or(0, |at| at.0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn inboxes_behind(&self) -> Option<Time> {
+        let since = self.inboxes_since.load(Ordering::Relaxed);
+        (since > 0).then_some(Time(since))
     }
 
     pub(crate) fn set_heaviest(&self, heaviest: Heaviest) {
@@ -179,6 +190,27 @@ impl Counters {
     /// Notes how work on the store ended.
     pub(crate) fn store_result(&self, result: Result<(), String>) {
         *self.store_error.lock().unwrap_or_else(PoisonError::into_inner) = result.err();
+    }
+}
+
+/// How often timers that are late are counted.
+const COUNT_TIMERS_EVERY_MS: u64 = 100;
+/// They are not counted beyond this.
+const TIMERS_COUNTED_MAX: usize = 1_000;
+
+impl<L: Log> Owner<L> {
+    /// Publishes how many timers are late.
+    pub(crate) fn count_late_timers(&mut self, now: Time) {
+        if self.partition.next_wake().is_none_or(|due| due > now) {
+            return self.gauges.set_timers_due(0);
+        }
+        if now < self.timers_counted_at.plus_ms(COUNT_TIMERS_EVERY_MS) {
+            return;
+        }
+        self.timers_counted_at = now;
+        if let Ok(due) = self.partition.timers_due(now, TIMERS_COUNTED_MAX) {
+            self.gauges.set_timers_due(due);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a command's answer goes: to whoever waits for it alone, or to whoever waits for many
 //! that were sent together, and is woken once, when the last of them is answered.
 
+use crate::live::ToOutlet;
 use evenkeel_domains::Domains;
 use evenkeel_engine::Answer;
 use std::{
@@ -18,6 +19,8 @@ pub(crate) enum CommandTicket {
     One(oneshot::Sender<Answer<Domains>>),
     /// Of one of many.
     OfMany(Part),
+    /// Of one that was sent for a connection, whose other answers it joins.
+    ToOutlet(ToOutlet),
 }
 
 impl CommandTicket {
@@ -26,6 +29,7 @@ impl CommandTicket {
         match self {
             Self::One(sender) => drop(sender.send(answer)),
             Self::OfMany(mut part) => part.settle(Some(answer)),
+            Self::ToOutlet(mut to) => to.settle(Some(answer)),
         }
     }
 }

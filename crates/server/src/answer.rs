@@ -130,7 +130,7 @@ impl Answer {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         json_headers(headers);
-        if self.status != StatusCode::NO_CONTENT {
+        if ![StatusCode::NO_CONTENT, StatusCode::SWITCHING_PROTOCOLS].contains(&self.status) {
             headers.insert(CONTENT_TYPE, self.content_type);
         }
         if let Some(delivered) = &self.delivered {

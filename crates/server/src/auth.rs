@@ -54,7 +54,6 @@ pub(crate) enum Needs {
     /// A key with this scope, or an administrator's.
     Scope(&'static str),
     /// The same, or a token of an end user with this scope.
-    #[cfg_attr(not(test), expect(dead_code, reason = "routes for end users come with chat"))]
     User(&'static str),
 }
 
@@ -87,11 +86,7 @@ pub(crate) fn admit(
             let Some(header) = headers.get(AUTHORIZATION) else {
                 return Err(unauthenticated("this needs Authorization: Bearer ek_<id>_<secret>"));
             };
-            let sent = header.to_str().ok().and_then(bearer).ok_or_else(|| {
-                unauthenticated(
-                    "Authorization must be Bearer ek_<id>_<secret>, or Bearer and a token",
-                )
-            })?;
+            let sent = header.to_str().ok().and_then(bearer).ok_or_else(not_bearer)?;
             identify(sent, needs, meta, now)
         }
     }
@@ -126,7 +121,6 @@ pub(crate) fn identify(
 
 /// Whether somebody who was identified before still is who they were, and may do what needs `needs`: for
 /// connections that outlive a request. `now` is the wall clock's.
-#[cfg_attr(not(test), expect(dead_code, reason = "connections that last come with chat"))]
 pub(crate) fn recheck(
     auth: Auth,
     caller: &Caller,
@@ -176,6 +170,11 @@ fn lacks(what: &str, scope: &'static str) -> Problem {
         .with("scope", scope)
 }
 
+/// The header is of another scheme, or not text.
+pub(crate) fn not_bearer() -> Problem {
+    unauthenticated("Authorization must be Bearer ek_<id>_<secret>, or Bearer and a token")
+}
+
 fn unknown_key() -> Problem {
     unauthenticated("the API key is not known, or was revoked")
 }
@@ -201,7 +200,7 @@ pub(crate) fn tenant_of(key: &KeyView, meta: &MetaView) -> Option<Tenant> {
 }
 
 /// The key or token in an `Authorization` header.
-fn bearer(header: &str) -> Option<&str> {
+pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, credentials) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| credentials.trim())
 }

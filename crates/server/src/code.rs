@@ -111,6 +111,18 @@ codes! {
         "Only a dead letter is brought back; `state` says what the job is.";
     UniqueKeyTaken, "unique_key_taken", 409, "Another job has its unique key", true,
         "Wait until `job` is over, or cancel one of the two.";
+    NotAMember, "not_a_member", 403, "Not a member of the conversation", false,
+        "Have somebody who may put the user among its members.";
+    MessageDeleted, "message_deleted", 409, "The message was deleted", false,
+        "What was taken back is not edited, and nobody reacts to it.";
+    TooManyEdits, "too_many_edits", 409, "The message was edited as often as may be", false,
+        "Delete it and send another.";
+    TooManyReactions, "too_many_reactions", 409, "The message has as many kinds of reactions as may be", false,
+        "Use a kind that it has.";
+    TooManyMembers, "too_many_members", 409, "The conversation has as many members as may be", false,
+        "Remove members who are not needed, or open another conversation.";
+    ReadTooFar, "read_too_far", 409, "Too many messages to count at once", false,
+        "Mark everything read, or what is nearer to the marker.";
     HoldExpired, "hold_expired", 410, "The hold has expired", false,
         "Hold again; or confirm with {\"late\":\"reacquire\"}, which takes the same places if they are free.";
     SessionReset, "session_reset", 410, "The session is of another life of the log", false,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::{
     body::Incoming,
     rt::{Read, ReadBufCursor, Write},
-    server::conn::http1::Connection,
+    server::conn::http1::UpgradeableConnection,
     service::HttpService,
 };
 use hyper_util::rt::TokioIo;
@@ -77,7 +77,7 @@ impl Watch {
 
 /// Drives `connection` to its end.
 pub(crate) async fn watch_over<S, B>(
-    connection: Connection<Watched, S>,
+    connection: UpgradeableConnection<Watched, S>,
     activity: &Activity,
     options: &ServerOptions,
     mut stopping: watch::Receiver<bool>,
@@ -125,6 +125,13 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
         Self { stream: TokioIo::new(stream), activity }
+    }
+}
+
+impl Watched {
+    /// The bare stream.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     answer::{Answer, Body, REQUEST_ID},
     auth,
     call::Call,
+    chat,
     code::Code,
     contracts, jobs, keys, limits,
     meters::Meters,
@@ -13,7 +14,7 @@ use crate::{
     options::ServerOptions,
     page,
     problem::Problem,
-    reservations,
+    realtime, reservations,
     routes::{self, Found, Operation, ROUTES, Route},
     schedules,
     text::push_decimal,
@@ -53,7 +54,7 @@ pub(crate) struct Edge {
     /// Turns true when the server is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) counters: Counters,
-    meters: Meters,
+    pub(crate) meters: Meters,
     requests: AtomicU64,
     /// What this process's request ids begin with.
     request_prefix: String,
@@ -70,6 +71,26 @@ pub(crate) struct Served {
 pub(crate) struct Counters {
     pub(crate) unauthenticated: AtomicU64,
     pub(crate) streams_reset: AtomicU64,
+    /// WebSocket connections that are open.
+    pub(crate) realtime_open: AtomicU64,
+    /// Those that were closed, by why.
+    pub(crate) realtime_closed: Closed,
+    /// Frames of theirs that made no sense.
+    pub(crate) realtime_nonsense: AtomicU64,
+}
+
+/// How many connections were closed, by why.
+#[derive(Debug, Default)]
+pub(crate) struct Closed([AtomicU64; realtime::Why::ALL.len()]);
+
+impl Closed {
+    pub(crate) fn count(&self, why: realtime::Why) {
+        self.0[why as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (realtime::Why, u64)> {
+        realtime::Why::ALL.into_iter().zip(self.0.iter().map(|counter| counter.load(Relaxed)))
+    }
 }
 
 impl Edge {
@@ -99,6 +120,11 @@ impl Edge {
             node,
             options,
         }
+    }
+
+    /// The counters of a path.
+    pub(crate) fn meter(&self, path: &str) -> Option<Arc<Meter>> {
+        self.meters.get(path)
     }
 
     /// The clock of its meters.
@@ -266,6 +292,23 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
         Operation::PauseSchedule => schedules::pause(call).await,
         Operation::ResumeSchedule => schedules::resume(call).await,
         Operation::DeleteSchedule => schedules::delete(call).await,
+        Operation::PutConversation => chat::put_conversation(call).await,
+        Operation::GetConversation => chat::get_conversation(call).await,
+        Operation::PutMember => chat::put_member(call).await,
+        Operation::RemoveMember => chat::remove_member(call).await,
+        Operation::ListMembers => chat::list_members(call).await,
+        Operation::SendMessage => chat::send(call).await,
+        Operation::EditMessage => chat::edit(call).await,
+        Operation::DeleteMessage => chat::delete(call).await,
+        Operation::React => chat::react(call).await,
+        Operation::Unreact => chat::unreact(call).await,
+        Operation::MarkRead => chat::read(call).await,
+        Operation::ListMessages => chat::list_messages(call).await,
+        Operation::GetMessage => chat::get_message(call).await,
+        Operation::ListReactions => chat::list_reactions(call).await,
+        Operation::GetInbox => Box::pin(chat::inbox(call)).await,
+        Operation::StreamConversation => Box::pin(chat::stream(call)).await,
+        Operation::Realtime => realtime::connect(call),
         Operation::CreateKey => keys::create(call).await,
         Operation::ListKeys => keys::list(&call),
         Operation::RevokeKey => keys::revoke(call).await,

@@ -1,6 +1,6 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
-use crate::{code::Code, jobs, problem::Problem, reservations, schedules};
+use crate::{chat, code::Code, jobs, problem::Problem, reservations, schedules};
 use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
@@ -15,6 +15,9 @@ pub(crate) fn problem(error: NodeError) -> Problem {
         NodeError::Failed(failure) => failed(failure),
         NodeError::Partly(error) => problem(*error).effects_unknown(),
         NodeError::SessionReset => Problem::new(Code::SessionReset, error.to_string()),
+        NodeError::NotUpToBound { .. } => {
+            Problem::new(Code::NotUpToBound, error.to_string()).retry_after(1)
+        }
         NodeError::NoQueue => Problem::new(Code::NotFound, error.to_string()),
         NodeError::NoTenant => Problem::new(Code::Forbidden, "the key's tenant does not exist"),
     }
@@ -42,6 +45,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Limits(refusal) => of_limits(&refusal),
         Refusal::Jobs(refusal) => jobs::refused(&refusal),
         Refusal::Schedules(refusal) => schedules::refused(&refusal),
+        Refusal::Chat(refusal) => chat::refused(&refusal),
     }
 }
 

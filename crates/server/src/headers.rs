@@ -72,10 +72,11 @@ pub(crate) fn priority(headers: &HeaderMap) -> Result<Option<Priority>, Problem>
 pub(crate) fn consistency(
     headers: &HeaderMap,
     levels: &'static [Level],
-) -> Result<Option<Level>, Problem> {
+) -> Result<Option<(Level, Option<u64>)>, Problem> {
     let Some(text) = once(headers, CONSISTENCY)? else {
         return Ok(None);
     };
+    let mut bound_ms = None;
     let (name, bound) = match text.split_once(';') {
         Some((name, bound)) => (name.trim(), Some(bound.trim())),
         None => (text.trim(), None),
@@ -84,8 +85,8 @@ pub(crate) fn consistency(
     let level = Level::from_name(name)
         .ok_or_else(|| wrong("must begin with linearizable, session, bounded or eventual"))?;
     if let Some(bound) = bound {
-        let bound_ms = bound.strip_prefix("max_staleness_ms=").map(str::parse::<u64>);
-        if level != Level::Bounded || !matches!(bound_ms, Some(Ok(_))) {
+        bound_ms = bound.strip_prefix("max_staleness_ms=").and_then(|ms| ms.parse::<u64>().ok());
+        if level != Level::Bounded || bound_ms.is_none() {
             return Err(wrong(
                 "takes max_staleness_ms=<milliseconds> after bounded; and nothing else",
             ));
@@ -95,7 +96,7 @@ pub(crate) fn consistency(
         let names: Vec<&str> = levels.iter().map(|level| level.name()).collect();
         return Err(wrong(&format!("must be one of {} for this read", names.join(", "))));
     }
-    Ok(Some(level))
+    Ok(Some((level, bound_ms)))
 }
 
 /// What the caller has seen; of each partition the newest.
@@ -177,9 +178,13 @@ mod tests {
     fn freshness_is_a_level_that_the_path_has() {
         let level = |value: &str, levels| consistency(&headers(CONSISTENCY, &[value]), levels);
         let all = Level::ALL;
-        assert_eq!(level("bounded;max_staleness_ms=250", all), Ok(Some(Level::Bounded)));
-        assert_eq!(level("bounded; max_staleness_ms=0", all), Ok(Some(Level::Bounded)));
-        assert_eq!(level("linearizable", all), Ok(Some(Level::Linearizable)));
+        assert_eq!(
+            level("bounded;max_staleness_ms=250", all),
+            Ok(Some((Level::Bounded, Some(250))))
+        );
+        assert_eq!(level("bounded; max_staleness_ms=0", all), Ok(Some((Level::Bounded, Some(0)))));
+        assert_eq!(level("bounded", all), Ok(Some((Level::Bounded, None))));
+        assert_eq!(level("linearizable", all), Ok(Some((Level::Linearizable, None))));
         assert!(level("linearizable", &[Level::Eventual]).is_err());
         for wrong in
             ["", "strong", "bounded;", "bounded;max_staleness_ms=-1", "session;max_staleness_ms=1"]

@@ -9,7 +9,7 @@ use hyper::{
     body::{Body, Incoming},
     header::CONTENT_TYPE,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Serialize, Serializer, de::DeserializeOwned};
 use serde_json::{Value, error::Category, value::RawValue};
 use std::{future::poll_fn, io::Write, pin::Pin, time::Duration};
 
@@ -123,6 +123,19 @@ pub(crate) fn passed_on(
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {
             Err(Problem::field(field, &format!("is JSON that many cannot read: {error}")))
+        }
+    }
+}
+
+/// JSON that a caller sent, as it was sent.
+pub(crate) struct Verbatim<'j>(pub(crate) &'j str);
+
+impl Serialize for Verbatim<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<&RawValue>(self.0) {
+            Ok(raw) => raw.serialize(serializer),
+            // It was looked at when it came; should it have been damaged since, it is shown as text.
+            Err(_) => self.0.serialize(serializer),
         }
     }
 }

@@ -3,6 +3,11 @@
 
 use crate::{
     auth::Needs,
+    chat::{
+        ChangedBody, ConversationBody, ConversationRequest, EditRequest, InboxItem, InboxList,
+        MemberBody, MemberList, MemberRequest, MessageBody, MessageList, ReactionBody,
+        ReactionList, ReadBody, ReadRequest, SendRequest, SentBody,
+    },
     code::Code,
     jobs::{
         CompleteManyRequest, CompleteRequest, EnqueueRequest, EnqueuedBody,
@@ -64,6 +69,11 @@ impl Docs {
     /// A route that answers without a body.
     pub(crate) const fn nothing() -> Self {
         Self { takes: None, status: "204", also: None, content: None, query: &[] }
+    }
+
+    /// A route that goes on in another protocol.
+    pub(crate) const fn switching() -> Self {
+        Self { takes: None, status: "101", also: None, content: None, query: &[] }
     }
 
     /// The same, taking a body of this schema.
@@ -175,7 +185,12 @@ fn operation(route: &Route, declared: Option<&Path>, names: &[String]) -> Value 
         operation["requestBody"] = json!({
             "required": !matches!(
                 schema,
-                "ConfirmRequest" | "EmptyRequest" | "QueueRequest" | "ReplayRequest"
+                "ConfirmRequest"
+                    | "EmptyRequest"
+                    | "QueueRequest"
+                    | "ReplayRequest"
+                    | "ConversationRequest"
+                    | "MemberRequest"
             ),
             "content": { "application/json": { "schema": reference(schema) } },
         });
@@ -202,7 +217,7 @@ fn headers(declared: Option<&Path>) -> Vec<&'static str> {
         }
         Access::Write => {}
     }
-    if path.name == "reservations.events" {
+    if ["reservations.events", "chat.stream"].contains(&path.name) {
         headers.push("Last-Event-ID");
     }
     headers
@@ -248,15 +263,45 @@ fn query_schema(name: &str) -> Value {
     }
 }
 
-fn schemas() -> Value {
-    let mut found: Vec<(String, RefOr<Schema>)> = Vec::new();
-    macro_rules! collect {
-        ($($type:ty),*) => {$(
-            found.push((<$type as ToSchema>::name().into_owned(), <$type as utoipa::PartialSchema>::schema()));
-            <$type as ToSchema>::schemas(&mut found);
-        )*};
-    }
+/// Collects the schemas of these types, and of what they consist of.
+macro_rules! collect {
+    ($found:ident: $($type:ty),* $(,)?) => {$(
+        $found.push((<$type as ToSchema>::name().into_owned(), <$type as utoipa::PartialSchema>::schema()));
+        <$type as ToSchema>::schemas(&mut $found);
+    )*};
+}
+
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+fn of_chat() -> Schemas {
+    let mut found = Schemas::new();
     collect!(
+        found:
+        ConversationRequest,
+        MemberRequest,
+        SendRequest,
+        EditRequest,
+        ReadRequest,
+        ConversationBody<'_>,
+        MemberBody<'_>,
+        MemberList<'_>,
+        SentBody,
+        ChangedBody,
+        ReadBody,
+        MessageBody<'_>,
+        MessageList<'_>,
+        ReactionBody<'_>,
+        ReactionList<'_>,
+        InboxItem<'_>,
+        InboxList<'_>,
+    );
+    found
+}
+
+fn of_others() -> Schemas {
+    let mut found = Schemas::new();
+    collect!(
+        found:
         PutRequest,
         SeatsRequest,
         HoldRequest,
@@ -317,10 +362,14 @@ fn schemas() -> Value {
         Top,
         TopLog,
         TopPartition,
-        TopHitter
+        TopHitter,
     );
+    found
+}
+
+fn schemas() -> Value {
+    let found = of_others().into_iter().chain(of_chat());
     let mut schemas: Map<String, Value> = found
-        .into_iter()
         .map(|(name, schema)| {
             let schema = serde_json::to_value(schema).expect("a schema is JSON");
             (name, schema)

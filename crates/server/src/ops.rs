@@ -155,6 +155,16 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
         "Event streams whose history was gone.",
         &one(reset),
     );
+    let open = edge.counters.realtime_open.load(Relaxed);
+    family(page, metric::REALTIME_OPEN, "gauge", "Open WebSocket connections.", &one(open));
+    let closed = edge.counters.realtime_closed.counts();
+    let closed: Vec<_> =
+        closed.map(|(why, count)| (format!("why=\"{}\"", why.name()), count)).collect();
+    let help = "WebSocket connections that were closed here, by why.";
+    family(page, metric::REALTIME_CLOSED, "counter", help, &closed);
+    let nonsense = edge.counters.realtime_nonsense.load(Relaxed);
+    let help = "Frames of WebSocket clients that made no sense.";
+    family(page, metric::REALTIME_BAD_FRAMES, "counter", help, &one(nonsense));
     let unknown = edge.counters.unauthenticated.load(Relaxed);
     family(
         page,

@@ -44,6 +44,14 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// How long a quiet event stream goes without a comment.
     pub heartbeat: Duration,
+    /// How long a WebSocket's client may take to say who it is.
+    pub auth_timeout: Duration,
+    /// How long a WebSocket may be silent before it is asked whether anybody is there.
+    pub ping_every: Duration,
+    /// How long an answer to that may take, before its client counts as gone.
+    pub pong_timeout: Duration,
+    /// How long a WebSocket's client may take nothing of what is sent.
+    pub slow_timeout: Duration,
     /// How long requests may take to finish once the server is told to stop.
     pub drain_timeout: Duration,
 }
@@ -59,13 +67,17 @@ impl ServerOptions {
             body_bytes_max: 256 * 1_024,
             head_bytes_max: 32 * 1_024,
             headers_max: 64,
-            connections_max: 4_096,
+            connections_max: 16_384,
             streams_max: 1_024,
             refused_timeout: Duration::from_secs(2),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             heartbeat: Duration::from_secs(15),
+            auth_timeout: Duration::from_secs(10),
+            ping_every: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(10),
+            slow_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
         }
     }

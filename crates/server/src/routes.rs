@@ -2,7 +2,7 @@
 //! and the OpenAPI document are all read from.
 
 use crate::{
-    auth::{ADMIN, Needs},
+    auth::{self, ADMIN, Needs},
     openapi::Docs,
 };
 use hyper::Method;
@@ -61,6 +61,23 @@ pub(crate) enum Operation {
     PauseSchedule,
     ResumeSchedule,
     DeleteSchedule,
+    PutConversation,
+    GetConversation,
+    PutMember,
+    RemoveMember,
+    ListMembers,
+    SendMessage,
+    EditMessage,
+    DeleteMessage,
+    React,
+    Unreact,
+    MarkRead,
+    ListMessages,
+    GetMessage,
+    ListReactions,
+    GetInbox,
+    StreamConversation,
+    Realtime,
     CreateKey,
     ListKeys,
     RevokeKey,
@@ -92,13 +109,17 @@ pub(crate) struct Route {
 }
 
 /// More segments than any route has.
-const SEGMENTS_MAX: usize = 8;
+const SEGMENTS_MAX: usize = 9;
 const READ: Needs = Needs::Scope("reservations:read");
 const WRITE: Needs = Needs::Scope("reservations:write");
 const LIMITS_READ: Needs = Needs::Scope("limits:read");
 const LIMITS_WRITE: Needs = Needs::Scope("limits:write");
 const JOBS_READ: Needs = Needs::Scope("jobs:read");
 const JOBS_WRITE: Needs = Needs::Scope("jobs:write");
+const CHAT_READ: Needs = Needs::User(auth::CHAT_READ);
+const CHAT_WRITE: Needs = Needs::User(auth::CHAT_WRITE);
+/// Whom a conversation is of is the product's to say.
+const CHAT_ADMIT: Needs = Needs::Scope(auth::CHAT_WRITE);
 
 macro_rules! routes {
     ($($operation:ident: $method:ident $segments:expr, $path:expr, $needs:expr, $docs:expr;)*) => {
@@ -218,6 +239,39 @@ routes! {
         Docs::of("200", "Schedule").takes("EmptyRequest");
     DeleteSchedule: DELETE ["v1", "schedules", "{}"], Some("schedules.delete"), JOBS_WRITE,
         Docs::nothing();
+    SendMessage: PUT ["v1", "conversations", "{}", "messages", "by-client-id", "{}"],
+        Some("chat.send"), CHAT_WRITE, Docs::of("200", "Sent").takes("SendRequest").also("201");
+    ListMessages: GET ["v1", "conversations", "{}", "messages"], Some("chat.messages"), CHAT_READ,
+        Docs::of("200", "MessageList").query(&["after", "before", "limit", "cursor"]);
+    GetMessage: GET ["v1", "conversations", "{}", "messages", "{}"], Some("chat.message"),
+        CHAT_READ, Docs::of("200", "Message");
+    EditMessage: PATCH ["v1", "conversations", "{}", "messages", "{}"], Some("chat.edit"),
+        CHAT_WRITE, Docs::of("200", "Changed").takes("EditRequest");
+    DeleteMessage: DELETE ["v1", "conversations", "{}", "messages", "{}"], Some("chat.delete"),
+        CHAT_WRITE, Docs::of("200", "Changed").query(&["by"]);
+    React: PUT ["v1", "conversations", "{}", "messages", "{}", "reactions", "{}", "{}"],
+        Some("chat.react"), CHAT_WRITE, Docs::of("200", "Changed").takes("EmptyRequest");
+    Unreact: DELETE ["v1", "conversations", "{}", "messages", "{}", "reactions", "{}", "{}"],
+        Some("chat.unreact"), CHAT_WRITE, Docs::of("200", "Changed");
+    ListReactions: GET ["v1", "conversations", "{}", "messages", "{}", "reactions"],
+        Some("chat.reactions"), CHAT_READ, Docs::of("200", "ReactionList").query(&["limit", "cursor"]);
+    MarkRead: PUT ["v1", "conversations", "{}", "read", "{}"], Some("chat.read"), CHAT_WRITE,
+        Docs::of("200", "ReadMarker").takes("ReadRequest");
+    PutConversation: PUT ["v1", "conversations", "{}"], Some("chat.put_conversation"), CHAT_ADMIT,
+        Docs::of("200", "Conversation").takes("ConversationRequest").also("201");
+    GetConversation: GET ["v1", "conversations", "{}"], Some("chat.conversation"), CHAT_READ,
+        Docs::of("200", "Conversation");
+    ListMembers: GET ["v1", "conversations", "{}", "members"], Some("chat.members"), CHAT_READ,
+        Docs::of("200", "MemberList").query(&["limit", "cursor"]);
+    PutMember: PUT ["v1", "conversations", "{}", "members", "{}"], Some("chat.put_member"),
+        CHAT_WRITE, Docs::of("200", "Member").takes("MemberRequest").also("201");
+    RemoveMember: DELETE ["v1", "conversations", "{}", "members", "{}"], Some("chat.remove_member"),
+        CHAT_WRITE, Docs::nothing().query(&["by"]);
+    GetInbox: GET ["v1", "users", "{}", "inbox"], Some("chat.inbox"), CHAT_READ,
+        Docs::of("200", "InboxList").query(&["limit", "cursor"]);
+    StreamConversation: GET ["v1", "conversations", "{}", "stream"], Some("chat.stream"), CHAT_READ,
+        Docs::text("text/event-stream").query(&["since"]);
+    Realtime: GET ["v1", "realtime"], Some("chat.realtime"), Needs::Nothing, Docs::switching();
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");
     ListKeys: GET ["v1", "keys"], Some("keys.list"), Needs::Scope(ADMIN),

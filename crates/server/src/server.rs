@@ -6,9 +6,10 @@ use crate::{
     edge::Edge,
     meters::Meters,
     options::ServerOptions,
+    realtime,
 };
 use evenkeel_node::Node;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, header::UPGRADE, server::conn::http1, service::service_fn};
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -149,8 +150,13 @@ async fn converse(edge: Arc<Edge>, stream: TcpStream, place: Place) {
     let options = edge.options.clone();
     let stopping = edge.stopping.clone();
     let during = Arc::clone(&activity);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let slot = realtime::Slot::default();
+    let going_on = (Arc::clone(&edge), slot.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let edge = Arc::clone(&edge);
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(slot.clone());
+        }
         let request_activity = during.begin();
         async move {
             let mut response = if admitted { edge.serve(request).await } else { edge.full() };
@@ -164,10 +170,13 @@ async fn converse(edge: Arc<Edge>, stream: TcpStream, place: Place) {
         .max_headers(options.headers_max)
         .header_read_timeout(None)
         .half_close(false)
-        .serve_connection(stream, service);
+        .serve_connection(stream, service)
+        .with_upgrades();
     let watched = watch_over(connection, &activity, &options, stopping);
     if admitted {
         watched.await;
+        let (edge, slot) = going_on;
+        realtime::go_on(edge, slot).await;
     } else if tokio::time::timeout(options.refused_timeout, watched).await.is_err() {
         tracing::debug!("a connection beyond the bound asked nothing and is closed");
     }

@@ -44,7 +44,7 @@ pub(crate) const PATHS: &str = "paths";
 pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 33] = [
+pub(crate) static SETTINGS: [Setting; 37] = [
     Setting {
         section: "server",
         key: "http",
@@ -140,6 +140,30 @@ pub(crate) static SETTINGS: [Setting; 33] = [
         key: "heartbeat_ms",
         summary: "How long a quiet event stream goes without a comment.",
         field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.heartbeat),
+    },
+    Setting {
+        section: "server",
+        key: "auth_timeout_ms",
+        summary: "How long a WebSocket's client may take to say who it is.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.auth_timeout),
+    },
+    Setting {
+        section: "server",
+        key: "ping_every_ms",
+        summary: "How long a WebSocket may be silent before it is asked whether anybody is there.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.ping_every),
+    },
+    Setting {
+        section: "server",
+        key: "pong_timeout_ms",
+        summary: "How long the answer to that may take, before its client counts as gone.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.pong_timeout),
+    },
+    Setting {
+        section: "server",
+        key: "slow_timeout_ms",
+        summary: "How long a WebSocket's client may take nothing of what is sent.",
+        field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.slow_timeout),
     },
     Setting {
         section: "server",
@@ -381,12 +405,18 @@ mod tests {
             body_timeout,
             idle_timeout,
             heartbeat,
+            auth_timeout,
+            ping_every,
+            pong_timeout,
+            slow_timeout,
             drain_timeout,
         } = settings.server;
         let counts = [body_bytes_max, head_bytes_max, headers_max, connections_max, streams_max];
         assert_eq!(counts, [1_025, 8_193, 17, 2, 2]);
         let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
         assert_eq!(timeouts, [Duration::from_millis(11); 5]);
+        let realtime = [auth_timeout, ping_every, pong_timeout, slow_timeout];
+        assert_eq!(realtime, [Duration::from_millis(11); 4]);
         assert_eq!(drain_timeout, Duration::from_millis(1));
         let RespOptions {
             auth: _,

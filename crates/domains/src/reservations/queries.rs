@@ -231,7 +231,7 @@ fn events(
     let end = Position { incarnation, sequence: head.next - 1 };
     let after = after.unwrap_or(end);
     let known = after.incarnation == incarnation && after.sequence <= end.sequence;
-    let reset = !known || after.sequence + 1 < head.first;
+    let reset = !known || after.sequence.saturating_add(1) < head.first;
     let rows = if reset || after.sequence == end.sequence {
         Vec::new()
     } else {

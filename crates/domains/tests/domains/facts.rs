@@ -1,5 +1,6 @@
 //! What paths declare about their code, against what the code does.
 
+use crate::chat;
 use crate::driver::{Answered, Driver, TENANT, key_for, meta, names, reservation};
 use crate::limits::{check, command};
 use crate::schedules::declared;
@@ -57,6 +58,7 @@ fn of_key(scope: Scope<'_>) -> PartitionKey {
     match (domain, bytes.as_slice()) {
         ("reservations", b"r") => PartitionKey::Key("resource"),
         ("schedules", b"s") => PartitionKey::Key("schedule"),
+        ("chat", b"c") => PartitionKey::Key("conversation"),
         ("limits", b"limit-k\0k" | b"acme") => PartitionKey::Key("scope, else limit and key"),
         other => panic!("{other:?}"),
     }
@@ -104,6 +106,7 @@ fn queries_are_declared_as_reads_of_their_scope() {
         let path = path(query.path());
         let key = match query.scope() {
             Scope::All => PartitionKey::All,
+            Scope::User("u") => PartitionKey::Key("user"),
             other => of_key(other),
         };
         assert_eq!(path.facts.partition_key, key, "{}", path.name);
@@ -137,6 +140,7 @@ fn paths_declare_what_their_commands_do() {
     counted(&mut seen);
     slots(&mut seen);
     declared::story(&mut seen);
+    chat::declared::story(&mut seen);
     token_keys::story(&mut seen);
     for path in declared().into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| list.iter().map(|&text| text.to_owned()).collect();
@@ -154,6 +158,13 @@ fn paths_declare_what_their_commands_do() {
         }
         if path.name == "limits.put" {
             refused.insert("too_many_limits".to_owned());
+        }
+        // A million members, and ten thousand messages, have tests of their own.
+        if ["chat.put_conversation", "chat.put_member"].contains(&path.name) {
+            refused.insert("too_many_members".to_owned());
+        }
+        if path.name == "chat.read" {
+            refused.insert("read_too_far".to_owned());
         }
         if path.name == "schedules.put" {
             refused.insert("too_many_schedules".to_owned());
@@ -454,6 +465,7 @@ fn commands() -> Vec<Command> {
     ];
     let reserve = reserve.into_iter().map(|action| reservation("r", action));
     let others = about_limits.into_iter().chain(declared::commands()).chain(token_keys::commands());
+    let others = others.chain(chat::declared::commands());
     reserve.chain(about_keys.into_iter().map(meta)).chain(others).collect()
 }
 
@@ -488,5 +500,6 @@ fn queries() -> Vec<Query> {
         Query::Schedules(schedules::Query::Schedule { schedule: "s".to_owned() }),
         Query::Schedules(schedules::Query::Schedules { after: None, limit }),
     ])
+    .chain(chat::declared::queries())
     .collect()
 }

@@ -170,7 +170,8 @@ pub(super) async fn check<F: Files>(
         let called = if fits {
             node.count_exactly(tenant, others, CallOptions { deadline, ..options }).await
         } else {
-            let options = ReadOptions { level: None, deadline, session: options.session };
+            let session = options.session;
+            let options = ReadOptions { deadline, session, ..ReadOptions::default() };
             node.peek(tenant, others, options).await.map_err(CheckFailure::from)
         };
         match called {

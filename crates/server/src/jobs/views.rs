@@ -1,28 +1,14 @@
 //! The bodies that callers get about jobs.
 
-use crate::{problem::Problem, time::Rfc3339};
+use crate::{json::Verbatim, problem::Problem, time::Rfc3339};
 use evenkeel_domains::jobs::{
     Enqueued, JobDetail, JobId, JobView, Leased, Note, Standing, State, WaitingFor,
 };
 use evenkeel_engine::Time;
 use evenkeel_node::Given;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
-
-/// JSON that a caller sent, as it was sent.
-pub(super) struct Json<'j>(pub(super) &'j str);
-
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<&RawValue>(self.0) {
-            Ok(raw) => raw.serialize(serializer),
-            // It was looked at when it came; should it have been damaged since, it is shown as text.
-            Err(_) => self.0.serialize(serializer),
-        }
-    }
-}
 
 /// What became of each job that was to be taken in.
 #[derive(Serialize, ToSchema)]
@@ -99,7 +85,7 @@ pub(crate) struct LeasedJob<'l> {
     fence: u64,
     kind: &'l str,
     #[schema(value_type = Object)]
-    payload: Json<'l>,
+    payload: Verbatim<'l>,
     priority: u8,
     ordering_key: Option<&'l str>,
     traceparent: Option<&'l str>,
@@ -111,7 +97,7 @@ pub(crate) struct LeasedJob<'l> {
     crashes: u32,
     /// What an earlier attempt said about how far it was.
     #[schema(value_type = Option<Object>)]
-    progress: Option<Json<'l>>,
+    progress: Option<Verbatim<'l>>,
     #[schema(value_type = String, format = DateTime)]
     lease_expires_at: Rfc3339,
 }
@@ -124,14 +110,14 @@ impl<'l> LeasedJob<'l> {
             lease: leased.lease.to_string(),
             fence: leased.lease.fence,
             kind: &leased.kind,
-            payload: Json(&leased.payload),
+            payload: Verbatim(&leased.payload),
             priority: leased.priority,
             ordering_key: leased.ordering_key.as_deref(),
             traceparent: leased.trace.as_deref(),
             created_at: Rfc3339(leased.created_at),
             failures: leased.failures,
             crashes: leased.crashes,
-            progress: leased.progress.as_deref().map(Json),
+            progress: leased.progress.as_deref().map(Verbatim),
             lease_expires_at: Rfc3339(leased.expires_at),
         }
     }
@@ -296,17 +282,17 @@ pub(crate) struct JobDetailBody<'j> {
     #[serde(flatten)]
     job: JobBody<'j>,
     #[schema(value_type = Object)]
-    payload: Json<'j>,
+    payload: Verbatim<'j>,
     unique_key: Option<&'j str>,
     ordering_key: Option<&'j str>,
     after: Vec<String>,
     traceparent: Option<&'j str>,
     /// What came of it.
     #[schema(value_type = Option<Object>)]
-    result: Option<Json<'j>>,
+    result: Option<Verbatim<'j>>,
     /// How far it is.
     #[schema(value_type = Option<Object>)]
-    progress: Option<Json<'j>>,
+    progress: Option<Verbatim<'j>>,
     /// Why it is not running, if it is not and could.
     #[schema(value_type = Option<Object>)]
     waiting_for: Option<BTreeMap<&'static str, serde_json::Value>>,
@@ -316,13 +302,13 @@ impl<'j> JobDetailBody<'j> {
     pub(crate) fn new(id: JobId, job: &'j JobDetail, workers_waiting: u64) -> Self {
         Self {
             job: JobBody::new(id, &job.job),
-            payload: Json(&job.payload),
+            payload: Verbatim(&job.payload),
             unique_key: job.unique_key.as_deref(),
             ordering_key: job.ordering_key.as_deref(),
             after: job.after.iter().map(ToString::to_string).collect(),
             traceparent: job.trace.as_deref(),
-            result: job.result.as_ref().map(|note| Json(&note.text)),
-            progress: job.progress.as_ref().map(|note| Json(&note.text)),
+            result: job.result.as_ref().map(|note| Verbatim(&note.text)),
+            progress: job.progress.as_ref().map(|note| Verbatim(&note.text)),
             waiting_for: job.waiting_for.map(|why| in_words(id, why, workers_waiting)),
         }
     }

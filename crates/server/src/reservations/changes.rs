@@ -89,7 +89,7 @@ async fn change(call: &Call, resource: String, action: Action, status: StatusCod
             let status = if new { StatusCode::CREATED } else { status };
             Answer::json(status, &ResourceBody::new(&view, incarnation(&delivered)))
         }
-        Reply::Meta(_) | Reply::Limits(_) | Reply::Jobs(_) | Reply::Schedules(_) => {
+        _ => {
             unreachable!("a change of a resource is answered by its domain")
         }
     };

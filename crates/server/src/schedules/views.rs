@@ -1,9 +1,8 @@
 //! The bodies that callers get.
 
-use crate::time::Rfc3339;
+use crate::{json::Verbatim, time::Rfc3339};
 use evenkeel_domains::schedules::{Missed, ScheduleView, Timing};
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A schedule.
@@ -48,7 +47,7 @@ pub(crate) struct ScheduledJobBody<'s> {
     /// What the worker is given. Not in a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    payload: Option<Json<'s>>,
+    payload: Option<Verbatim<'s>>,
     unique_key: Option<&'s str>,
     ordering_key: Option<&'s str>,
     priority: u8,
@@ -90,7 +89,7 @@ impl<'s> ScheduleBody<'s> {
         let job = ScheduledJobBody {
             kind: &job.kind,
             // A list is without; no JSON is no text.
-            payload: Some(Json(&job.payload)).filter(|json| !json.0.is_empty()),
+            payload: Some(Verbatim(&job.payload)).filter(|json| !json.0.is_empty()),
             unique_key: job.unique_key.as_deref(),
             ordering_key: job.ordering_key.as_deref(),
             priority: job.priority,
@@ -121,19 +120,6 @@ impl<'s> ScheduleBody<'s> {
                 .last_error
                 .as_ref()
                 .map(|(at, text)| ErrorBody { at: Rfc3339(*at), text }),
-        }
-    }
-}
-
-/// JSON that a caller sent, as it was sent.
-struct Json<'j>(&'j str);
-
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<&RawValue>(self.0) {
-            Ok(raw) => raw.serialize(serializer),
-            // It was looked at when it came; should it have been damaged since, it is shown as text.
-            Err(_) => self.0.serialize(serializer),
         }
     }
 }

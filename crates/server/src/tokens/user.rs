@@ -26,7 +26,6 @@ impl TokenUser {
 
     /// Whether the token is good for this conversation. Whether the user is a member of it is another
     /// question.
-    #[cfg_attr(not(test), expect(dead_code, reason = "conversations come with chat"))]
     pub(crate) fn reaches(&self, conversation: &str) -> bool {
         self.conversations.as_ref().is_none_or(|named| named.contains(conversation))
     }

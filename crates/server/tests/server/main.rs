@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
 
 mod access;
+mod chat;
+mod chat_access;
 mod events;
 mod harness;
 mod hostile;
@@ -13,6 +15,10 @@ mod limits_across;
 mod ops;
 mod problems;
 mod push;
+mod realtime;
+mod realtime_ends;
+mod realtime_frames;
+mod realtime_harness;
 mod reservations;
 mod resp_access;
 mod resp_harness;

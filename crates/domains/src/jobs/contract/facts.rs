@@ -4,46 +4,18 @@
 
 use super::super::{JobId, Refusal, SettingsError, Standing, State};
 use crate::{
+    facts::{self, read},
     meta,
-    reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX},
+    reservations::PAGE_ROWS_MAX,
 };
-use evenkeel_contract::{
-    Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
-};
-use evenkeel_engine::{Options, Time};
-
-const fn read(partition_key: PartitionKey, order: Order, rows_max: usize) -> Facts {
-    Facts {
-        partition_key,
-        order,
-        durability: Durability::NotLogged,
-        levels: Level::ALL,
-        refusals: &[],
-        refusal_codes: &[],
-        side_effects: &[],
-        idempotency: Idempotency::Read,
-        bounds: Bounds { rows_max: rows_max as u32, bytes_max: PAGE_BYTES_MAX as u32 },
-    }
-}
+use evenkeel_contract::{Facts, Idempotency, Level, Order, PartitionKey};
+use evenkeel_engine::Time;
 
 const fn write(
     refusal_codes: &'static [&'static str],
     side_effects: &'static [&'static str],
 ) -> Facts {
-    Facts {
-        partition_key: JOB,
-        order: Order::PerKey,
-        durability: Durability::Logged,
-        levels: &[],
-        refusals: Refusals::ALL,
-        refusal_codes,
-        side_effects,
-        idempotency: Idempotency::Natural,
-        bounds: Bounds {
-            rows_max: Options::COMMAND_ROWS_MAX as u32,
-            bytes_max: Options::COMMAND_BYTES_MAX as u32,
-        },
-    }
+    facts::write(JOB, Idempotency::Natural, refusal_codes, side_effects)
 }
 
 const JOB: PartitionKey = PartitionKey::Key("job");

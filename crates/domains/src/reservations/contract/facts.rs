@@ -3,34 +3,16 @@
 //! keys, the rows and events that a command writes) is compared with what the code does, path by
 //! path, in `tests/domains/facts.rs`.
 
-use super::super::{HoldState, Kind, PAGE_BYTES_MAX, PAGE_ROWS_MAX, Refusal};
-use evenkeel_contract::{
-    Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
-};
-use evenkeel_engine::Options;
+use super::super::{HoldState, Kind, PAGE_ROWS_MAX, Refusal};
+use crate::facts::{self, codes};
+use evenkeel_contract::{Facts, Idempotency, Level, Order, PartitionKey};
 
-/// The codes of some refusals, each once.
-macro_rules! codes {
-    ($($refusal:expr),* $(,)?) => {{
-        const CODES: &[&str] = &[$({
-            const REFUSAL: &Refusal = &$refusal;
-            REFUSAL.code()
-        }),*];
-        CODES
-    }};
-}
+const RESOURCE_KEY: PartitionKey = PartitionKey::Key("resource");
 
 const fn read(order: Order, rows_max: usize) -> Facts {
     Facts {
-        partition_key: PartitionKey::Key("resource"),
-        order,
-        durability: Durability::NotLogged,
-        levels: Level::ALL,
-        refusals: &[],
         refusal_codes: codes![Refusal::NoResource],
-        side_effects: &[],
-        idempotency: Idempotency::Read,
-        bounds: Bounds { rows_max: rows_max as u32, bytes_max: PAGE_BYTES_MAX as u32 },
+        ..facts::read(RESOURCE_KEY, order, rows_max)
     }
 }
 
@@ -39,20 +21,7 @@ const fn write(
     refusal_codes: &'static [&'static str],
     side_effects: &'static [&'static str],
 ) -> Facts {
-    Facts {
-        partition_key: PartitionKey::Key("resource"),
-        order: Order::PerKey,
-        durability: Durability::Logged,
-        levels: &[],
-        refusals: Refusals::ALL,
-        refusal_codes,
-        side_effects,
-        idempotency,
-        bounds: Bounds {
-            rows_max: Options::COMMAND_ROWS_MAX as u32,
-            bytes_max: Options::COMMAND_BYTES_MAX as u32,
-        },
-    }
+    facts::write(RESOURCE_KEY, idempotency, refusal_codes, side_effects)
 }
 
 pub(super) const READ: Facts = read(Order::None, 1);

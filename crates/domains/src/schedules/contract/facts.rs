@@ -3,55 +3,17 @@
 //! a command writes) is compared with what the code does in `tests/domains/schedules`.
 
 use super::super::{Refusal, TimingError};
-use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
-use evenkeel_contract::{
-    Bounds, Durability, Facts, Idempotency, Level, Order, PartitionKey, Refusals,
+use crate::{
+    facts::{self, codes, read},
+    reservations::PAGE_ROWS_MAX,
 };
-use evenkeel_engine::Options;
-
-/// The codes of some refusals, each once.
-macro_rules! codes {
-    ($($refusal:expr),* $(,)?) => {{
-        const CODES: &[&str] = &[$({
-            const REFUSAL: &Refusal = &$refusal;
-            REFUSAL.code()
-        }),*];
-        CODES
-    }};
-}
-
-const fn read(partition_key: PartitionKey, order: Order, rows_max: usize) -> Facts {
-    Facts {
-        partition_key,
-        order,
-        durability: Durability::NotLogged,
-        levels: Level::ALL,
-        refusals: &[],
-        refusal_codes: &[],
-        side_effects: &[],
-        idempotency: Idempotency::Read,
-        bounds: Bounds { rows_max: rows_max as u32, bytes_max: PAGE_BYTES_MAX as u32 },
-    }
-}
+use evenkeel_contract::{Facts, Idempotency, Order, PartitionKey};
 
 const fn write(
     refusal_codes: &'static [&'static str],
     side_effects: &'static [&'static str],
 ) -> Facts {
-    Facts {
-        partition_key: SCHEDULE,
-        order: Order::PerKey,
-        durability: Durability::Logged,
-        levels: &[],
-        refusals: Refusals::ALL,
-        refusal_codes,
-        side_effects,
-        idempotency: Idempotency::Natural,
-        bounds: Bounds {
-            rows_max: Options::COMMAND_ROWS_MAX as u32,
-            bytes_max: Options::COMMAND_BYTES_MAX as u32,
-        },
-    }
+    facts::write(SCHEDULE, Idempotency::Natural, refusal_codes, side_effects)
 }
 
 const SCHEDULE: PartitionKey = PartitionKey::Key("schedule");

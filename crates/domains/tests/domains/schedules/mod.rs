@@ -146,7 +146,9 @@ impl Desk {
                 let to = u16::from_be_bytes([to[0], to[1]]);
                 let parcel = Parcel::decode(row).unwrap();
                 assert_eq!(parcel.tenant, TENANT);
-                let Item::Jobs(item) = postcard::from_bytes(&parcel.item).unwrap();
+                let Item::Jobs(item) = postcard::from_bytes(&parcel.item).unwrap() else {
+                    panic!("schedules send jobs")
+                };
                 let jobs::Item::Enqueue { queue, partition, settings, jobs } = item else {
                     panic!("{item:?}")
                 };
