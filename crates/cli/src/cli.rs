@@ -62,6 +62,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     }
     if matches!(command, Command::Dev(_) | Command::Serve(_)) {
         refuse_huge_pages();
+        raise_file_limit();
     }
     // A load generator leaves the cores to what it measures; everything else takes one worker each.
     let mut builder = match command {
@@ -89,6 +90,16 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     // What still runs has nothing to say any more, and must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// As many files as the system lets this process have: each connection is one, and what is asked for without
+/// asking is often a thousand.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The kernel clears a huge page in the middle of whatever first touches it: on a virtual machine

@@ -51,6 +51,8 @@ pub(crate) struct Edge {
     pub(crate) served: Vec<Served>,
     /// A permit for every event stream that may still be opened.
     pub(crate) streams: Arc<Semaphore>,
+    /// A permit for every WebSocket that may still be opened.
+    pub(crate) realtime: Arc<Semaphore>,
     /// Turns true when the server is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) counters: Counters,
@@ -71,8 +73,6 @@ pub(crate) struct Served {
 pub(crate) struct Counters {
     pub(crate) unauthenticated: AtomicU64,
     pub(crate) streams_reset: AtomicU64,
-    /// WebSocket connections that are open.
-    pub(crate) realtime_open: AtomicU64,
     /// Those that were closed, by why.
     pub(crate) realtime_closed: Closed,
     /// Frames of theirs that made no sense.
@@ -112,6 +112,7 @@ impl Edge {
         Self {
             served: served.collect(),
             streams: Arc::new(Semaphore::new(options.streams_max)),
+            realtime: Arc::new(Semaphore::new(options.realtime_max)),
             stopping,
             counters: Counters::default(),
             meters,

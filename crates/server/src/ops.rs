@@ -155,7 +155,8 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
         "Event streams whose history was gone.",
         &one(reset),
     );
-    let open = edge.counters.realtime_open.load(Relaxed);
+    let free = edge.realtime.available_permits();
+    let open = edge.options.realtime_max.saturating_sub(free) as u64;
     family(page, metric::REALTIME_OPEN, "gauge", "Open WebSocket connections.", &one(open));
     let closed = edge.counters.realtime_closed.counts();
     let closed: Vec<_> =

@@ -34,6 +34,9 @@ pub struct ServerOptions {
     pub connections_max: usize,
     /// Event streams open at once; the next is answered `overloaded`.
     pub streams_max: usize,
+    /// WebSockets open at once; the next is answered `overloaded`. Fewer than connections, so that there is
+    /// always one to ask by.
+    pub realtime_max: usize,
     /// How long a connection beyond the bound may take to ask, and to hear that it is one too many.
     pub refused_timeout: Duration,
     /// How long a request's head may take from its first byte, give or take half of it.
@@ -69,6 +72,7 @@ impl ServerOptions {
             headers_max: 64,
             connections_max: 16_384,
             streams_max: 1_024,
+            realtime_max: 14_336,
             refused_timeout: Duration::from_secs(2),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),

@@ -1,9 +1,10 @@
-//! The demo that `dev` begins with: one resource of each kind, and a queue with jobs in several states,
-//! put there by commands.
+//! The demo that `dev` begins with: one resource of each kind, a queue with jobs in several states, and a
+//! conversation, put there by commands.
 
 use crate::failure::Failure;
 use evenkeel_domains::{
     Command, Query, Refusal,
+    chat::{self, Outgoing, Role},
     jobs::{self, NewJob, Settings, When},
     meta,
     reservations::{self, Action, Spec},
@@ -16,6 +17,8 @@ pub(crate) const FIRST: &str = "gig";
 
 /// The queue of the first worker to try.
 pub(crate) const QUEUE: &str = "mail";
+/// The conversation of the first message to read.
+const CONVERSATION: &str = "general";
 /// The kind of the job that is a dead letter.
 const DEAD: &str = "invoice";
 /// How long the demo waits for the job that it makes a dead letter of.
@@ -54,7 +57,35 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
             .map_err(|error| Failure::because("cannot create the demo", error))?;
     }
     let queued = seed_queue(node, &tenant).await;
-    queued.map_err(|error| Failure::because("cannot create the demo's queue", error))
+    queued.map_err(|error| Failure::because("cannot create the demo's queue", error))?;
+    let talked = seed_conversation(node, &tenant).await;
+    talked.map_err(|error| Failure::because("cannot create the demo's conversation", error))
+}
+
+/// A conversation that is there stays as it is.
+async fn seed_conversation(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    let conversation = || CONVERSATION.to_owned();
+    let query = chat::Query::Conversation { conversation: conversation(), by: None };
+    match node.query(tenant, Query::Chat(query), ReadOptions::default()).await {
+        Ok(_) => return Ok(()),
+        Err(NodeError::Refused {
+            refusal: Refusal::Chat(chat::Refusal::NoConversation), ..
+        }) => {}
+        Err(error) => return Err(error),
+    }
+    let members = ["ada", "bob"].map(|user| (user.to_owned(), Role::Writer)).into();
+    let hello = Outgoing {
+        client_id: "hello".to_owned(),
+        sender: "ada".to_owned(),
+        body: serde_json::json!({ "text": "Hello, Bob." }).to_string(),
+        reply_to: None,
+    };
+    let put = chat::Action::Put { members, retention_ms: None };
+    for action in [put, chat::Action::Send(hello)] {
+        let command = chat::Command { conversation: conversation(), by: None, action };
+        node.command(tenant, Command::Chat(command), CallOptions::default()).await?;
+    }
+    Ok(())
 }
 
 fn job(kind: &str, to: &str) -> NewJob {

@@ -44,7 +44,7 @@ pub(crate) const PATHS: &str = "paths";
 pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 37] = [
+pub(crate) static SETTINGS: [Setting; 38] = [
     Setting {
         section: "server",
         key: "http",
@@ -140,6 +140,12 @@ pub(crate) static SETTINGS: [Setting; 37] = [
         key: "heartbeat_ms",
         summary: "How long a quiet event stream goes without a comment.",
         field: Field::Millis(10..=HOUR_MS, |s| &mut s.server.heartbeat),
+    },
+    Setting {
+        section: "server",
+        key: "realtime_max",
+        summary: "WebSockets open at once; fewer than connections, so that there is always one to ask by.",
+        field: Field::Usize(1..=65_536, |s| &mut s.server.realtime_max),
     },
     Setting {
         section: "server",
@@ -400,6 +406,7 @@ mod tests {
             headers_max,
             connections_max,
             streams_max,
+            realtime_max,
             refused_timeout,
             head_timeout,
             body_timeout,
@@ -413,6 +420,7 @@ mod tests {
         } = settings.server;
         let counts = [body_bytes_max, head_bytes_max, headers_max, connections_max, streams_max];
         assert_eq!(counts, [1_025, 8_193, 17, 2, 2]);
+        assert_eq!(realtime_max, 2);
         let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
         assert_eq!(timeouts, [Duration::from_millis(11); 5]);
         let realtime = [auth_timeout, ping_every, pong_timeout, slow_timeout];

@@ -133,6 +133,8 @@ fn dev_has_a_demo_and_the_request_that_it_prints_works() {
         let (_, found) = server.ask("GET", &format!("/v1/resources/{resource}"), None);
         assert_eq!(found["capacity"], capacity, "{found}");
     }
+    let (_, said) = server.ask("GET", "/v1/conversations/general/messages", None);
+    assert_eq!(said["items"][0]["sender"], "ada", "{said}");
     let explain = server.welcome.lines().find(|line| line.contains("evenkeel explain")).unwrap();
     let args: Vec<_> = explain.split_whitespace().skip(1).collect();
     assert!(run(&args).succeeds().out.contains("Delivered in the last"));

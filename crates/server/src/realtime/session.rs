@@ -119,9 +119,7 @@ impl Session {
     }
 
     pub(super) async fn run(mut self) {
-        self.edge.counters.realtime_open.fetch_add(1, Relaxed);
         let end = self.converse().await;
-        self.edge.counters.realtime_open.fetch_sub(1, Relaxed);
         let gone: Vec<Subscription> = self.subscriptions.drain().collect();
         for subscription in gone {
             self.part(subscription);

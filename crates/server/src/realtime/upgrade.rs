@@ -20,7 +20,7 @@ use hyper::{
 };
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 
 /// What every server adds to the client's key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -32,6 +32,7 @@ pub(crate) struct Slot(Arc<Mutex<Option<Begun>>>);
 struct Begun {
     upgrade: OnUpgrade,
     who: Option<Who>,
+    permit: OwnedSemaphorePermit,
 }
 
 /// `GET /v1/realtime`
@@ -44,7 +45,10 @@ pub(crate) fn connect(mut call: Call) -> Result<Answer, Problem> {
     let (Some(upgrade), Some(Slot(slot))) = (upgrade, slot) else {
         return Err(Problem::invalid("this connection cannot go on as a WebSocket"));
     };
-    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Begun { upgrade, who });
+    let permit = Arc::clone(&call.edge.realtime)
+        .try_acquire_owned()
+        .map_err(|_| Problem::new(Code::Overloaded, "as many WebSockets are open as may be"))?;
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Begun { upgrade, who, permit });
     let answer = Answer::new(
         StatusCode::SWITCHING_PROTOCOLS,
         HeaderValue::from_static(""),
@@ -91,10 +95,11 @@ fn accept(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
 /// Goes on with a connection that has ended as HTTP, if it has become something else.
 pub(crate) async fn go_on(edge: Arc<Edge>, slot: Slot) {
     let begun = slot.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Begun { upgrade, who }) = begun else { return };
+    let Some(Begun { upgrade, who, permit }) = begun else { return };
     let Ok(upgraded) = upgrade.await else { return };
     let (stream, read) = stream_of(upgraded);
     Box::pin(Session::new(edge, stream, read, who).run()).await;
+    drop(permit);
 }
 
 /// The bare connection, and what was read of it already.

@@ -7,7 +7,24 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 66] = [
+const ADDRESSES: [&str; 83] = [
+    "GET /v1/conversations/{c}",
+    "PUT /v1/conversations/{c}",
+    "GET /v1/conversations/{c}/members",
+    "PUT /v1/conversations/{c}/members/{u}",
+    "DELETE /v1/conversations/{c}/members/{u}",
+    "GET /v1/conversations/{c}/messages",
+    "PUT /v1/conversations/{c}/messages/by-client-id/{client_id}",
+    "GET /v1/conversations/{c}/messages/{seq}",
+    "PATCH /v1/conversations/{c}/messages/{seq}",
+    "DELETE /v1/conversations/{c}/messages/{seq}",
+    "GET /v1/conversations/{c}/messages/{seq}/reactions",
+    "PUT /v1/conversations/{c}/messages/{seq}/reactions/{kind}/{user}",
+    "DELETE /v1/conversations/{c}/messages/{seq}/reactions/{kind}/{user}",
+    "PUT /v1/conversations/{c}/read/{u}",
+    "GET /v1/conversations/{c}/stream",
+    "GET /v1/users/{u}/inbox",
+    "GET /v1/realtime",
     "PUT /v1/resources/{r}",
     "GET /v1/resources/{r}",
     "GET /v1/resources",
