@@ -72,8 +72,8 @@ pub(super) const REMOVE_MEMBER: Facts = write(
 );
 pub(super) const SEND: Facts = write(
     codes![
+        // Of the conversation, or of what it answers.
         Refusal::NoConversation,
-        Refusal::NoMessage,
         Refusal::NotAMember { user: String::new() },
         Refusal::NotYours,
         Refusal::ClientIdTaken { seq: 0 },
