@@ -15,6 +15,7 @@ pub mod reservations;
 mod route;
 pub mod rules;
 pub mod schedules;
+mod tables;
 mod time;
 
 pub use names::path_number;

@@ -29,8 +29,9 @@
 //! brought; retention drops all rows of one by their prefix.
 
 use super::Role;
+use crate::tables::tables;
 use evenkeel_engine::{TenantId, Time};
-use evenkeel_state::{Table, row};
+use evenkeel_state::row;
 use serde::{Deserialize, Serialize};
 
 /// The key of what has a place in a conversation: its id, the segment, the sequence.
@@ -304,53 +305,20 @@ pub struct Told {
     pub active_at: Time,
 }
 
-macro_rules! table {
-    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
-        pub(super) struct $name;
-
-        impl Table for $name {
-            const ID: u8 = $id;
-            const NAME: &'static str = $text;
-            type Key = $key;
-            type Row = $row;
-        }
-    };
-}
-
-table!(Conversations, 0x60, "conversations", (TenantId, String), Conversation);
-table!(ConversationNames, 0x61, "conversation_names", u64, ConversationName);
-table!(ConversationCounter, 0x62, "conversation_counter", (), Count);
-table!(Messages, 0x63, "messages", Place, Message);
-table!(Happenings, 0x64, "happenings", Place, Happening);
-table!(Amendments, 0x65, "amendments", Place, Amendment);
-table!(Reactions, 0x66, "reactions", ReactionKey, ());
-table!(ClientIds, 0x67, "client_ids", (u64, u32, [u8; 16]), ClientId);
-table!(Members, 0x68, "members", (u64, String), Member);
-table!(Deletions, 0x69, "deletions", (u64, u64), Deletion);
-table!(Rounds, 0x6a, "rounds", (u64, u64), ());
-table!(RoundTimer, 0x6b, "round_timer", (), RoundDue);
-table!(Folds, 0x6e, "folds", u64, ());
-table!(Inbox, 0x6c, "inbox_entries", (TenantId, String, String), InboxEntry);
-table!(InboxOrder, 0x6d, "inbox_order", (TenantId, String, u64, String), ());
-
-/// The name of table `id`, if it is one of these.
-pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables = [
-        (Conversations::ID, Conversations::NAME),
-        (ConversationNames::ID, ConversationNames::NAME),
-        (ConversationCounter::ID, ConversationCounter::NAME),
-        (Messages::ID, Messages::NAME),
-        (Happenings::ID, Happenings::NAME),
-        (Amendments::ID, Amendments::NAME),
-        (Reactions::ID, Reactions::NAME),
-        (ClientIds::ID, ClientIds::NAME),
-        (Members::ID, Members::NAME),
-        (Deletions::ID, Deletions::NAME),
-        (Rounds::ID, Rounds::NAME),
-        (RoundTimer::ID, RoundTimer::NAME),
-        (Folds::ID, Folds::NAME),
-        (Inbox::ID, Inbox::NAME),
-        (InboxOrder::ID, InboxOrder::NAME),
-    ];
-    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+tables! {
+    Conversations, 0x60, "conversations", (TenantId, String), Conversation;
+    ConversationNames, 0x61, "conversation_names", u64, ConversationName;
+    ConversationCounter, 0x62, "conversation_counter", (), Count;
+    Messages, 0x63, "messages", Place, Message;
+    Happenings, 0x64, "happenings", Place, Happening;
+    Amendments, 0x65, "amendments", Place, Amendment;
+    Reactions, 0x66, "reactions", ReactionKey, ();
+    ClientIds, 0x67, "client_ids", (u64, u32, [u8; 16]), ClientId;
+    Members, 0x68, "members", (u64, String), Member;
+    Deletions, 0x69, "deletions", (u64, u64), Deletion;
+    Rounds, 0x6a, "rounds", (u64, u64), ();
+    RoundTimer, 0x6b, "round_timer", (), RoundDue;
+    Folds, 0x6e, "folds", u64, ();
+    Inbox, 0x6c, "inbox_entries", (TenantId, String, String), InboxEntry;
+    InboxOrder, 0x6d, "inbox_order", (TenantId, String, u64, String), ();
 }

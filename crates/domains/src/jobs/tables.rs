@@ -21,8 +21,9 @@
 //! that of its priority instead ([`lane_slot`]).
 
 use super::{JobId, PRIORITY_MAX, Settings, State};
+use crate::tables::tables;
 use evenkeel_engine::{Entity, StreamHead, TenantId, Time};
-use evenkeel_state::{Table, row};
+use evenkeel_state::row;
 use serde::{Deserialize, Serialize};
 
 /// Events of a queue are kept this long: 7 days.
@@ -361,29 +362,6 @@ impl QueueEvent {
             Self::Replayed { .. } => "jobs.replayed",
         }
     }
-}
-
-macro_rules! tables {
-    ($($name:ident, $id:literal, $text:literal, $key:ty, $row:ty;)*) => {
-        $(
-            pub(super) struct $name;
-
-            impl Table for $name {
-                const ID: u8 = $id;
-                const NAME: &'static str = $text;
-                type Key = $key;
-                type Row = $row;
-            }
-        )*
-
-        /// The name of table `id`, if it is one of these.
-        pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-            match id {
-                $($id => Some($text),)*
-                _ => None,
-            }
-        }
-    };
 }
 
 tables! {

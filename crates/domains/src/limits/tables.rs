@@ -8,6 +8,7 @@
 //! | 0x33 | `SweepState` | — | `Sweep`, while there is any key |
 
 use super::{gcra::Level, sliding_window::Window};
+use crate::tables::tables;
 use evenkeel_engine::{TenantId, Time};
 use evenkeel_state::{Row, Table, row};
 use serde::{Deserialize, Serialize};
@@ -63,23 +64,12 @@ pub(super) struct Sweep {
 }
 row!(Sweep, version = 1);
 
-macro_rules! table {
-    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
-        pub(super) struct $name;
-
-        impl Table for $name {
-            const ID: u8 = $id;
-            const NAME: &'static str = $text;
-            type Key = $key;
-            type Row = $row;
-        }
-    };
+tables! {
+    Keys, 0x30, "limit_keys", RowKey, Key;
+    Leases, 0x31, "limit_leases", (TenantId, [u8; 16], u64), Lease;
+    LeasesDue, 0x32, "limit_leases_due", (TenantId, [u8; 16], u64, u64), Due;
+    SweepState, 0x33, "limit_sweep", (), Sweep;
 }
-
-table!(Keys, 0x30, "limit_keys", RowKey, Key);
-table!(Leases, 0x31, "limit_leases", (TenantId, [u8; 16], u64), Lease);
-table!(LeasesDue, 0x32, "limit_leases_due", (TenantId, [u8; 16], u64, u64), Due);
-table!(SweepState, 0x33, "limit_sweep", (), Sweep);
 
 /// A row of [`Keys`] as whoever passes through all of them reads it: one that is damaged stops nobody.
 pub(super) struct Perhaps(pub(super) Option<Key>);
@@ -95,15 +85,11 @@ impl Row for Perhaps {
 }
 
 // The same table as `Keys`.
-table!(AllKeys, 0x30, "limit_keys", RowKey, Perhaps);
+pub(super) struct AllKeys;
 
-/// The name of table `id`, if it is one of these.
-pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables = [
-        (Keys::ID, Keys::NAME),
-        (Leases::ID, Leases::NAME),
-        (LeasesDue::ID, LeasesDue::NAME),
-        (SweepState::ID, SweepState::NAME),
-    ];
-    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+impl Table for AllKeys {
+    const ID: u8 = 0x30;
+    const NAME: &'static str = "limit_keys";
+    type Key = RowKey;
+    type Row = Perhaps;
 }

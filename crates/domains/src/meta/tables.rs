@@ -14,9 +14,10 @@
 //! | 0x19 | `TokenKeys` | kid, of whatever tenant | `TokenKey` |
 
 use super::TokenVerifier;
+use crate::tables::tables;
 use crate::{jobs, limits::Policy};
 use evenkeel_engine::{TenantId, Time};
-use evenkeel_state::{Table, row};
+use evenkeel_state::row;
 use serde::{Deserialize, Serialize};
 
 /// A tenant.
@@ -77,43 +78,15 @@ row!(Count, version = 1);
 /// In the place of a tenant: of all of them. No tenant has this number.
 pub(super) const ALL_TENANTS: TenantId = TenantId(u32::MAX);
 
-macro_rules! table {
-    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
-        pub(super) struct $name;
-
-        impl Table for $name {
-            const ID: u8 = $id;
-            const NAME: &'static str = $text;
-            type Key = $key;
-            type Row = $row;
-        }
-    };
-}
-
-table!(Tenants, 0x10, "tenants", String, Tenant);
-table!(Keys, 0x11, "keys", String, Key);
-table!(Contracts, 0x12, "contracts", String, Contract);
-table!(Limits, 0x13, "limits", (TenantId, String), Limit);
-table!(LimitCounts, 0x14, "limit_counts", TenantId, Count);
-table!(Queues, 0x15, "queue_settings", (TenantId, String), Queue);
-table!(QueueCounts, 0x16, "queue_counts", TenantId, Count);
-table!(OutboxRules, 0x17, "outbox_rules", TenantId, crate::rules::Rules);
-table!(QueuePushes, 0x18, "queue_pushes", (TenantId, String), QueuePush);
-table!(TokenKeys, 0x19, "token_keys", String, TokenKey);
-
-/// The name of table `id`, if it is one of these.
-pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables = [
-        (Tenants::ID, Tenants::NAME),
-        (Keys::ID, Keys::NAME),
-        (Contracts::ID, Contracts::NAME),
-        (Limits::ID, Limits::NAME),
-        (LimitCounts::ID, LimitCounts::NAME),
-        (Queues::ID, Queues::NAME),
-        (QueueCounts::ID, QueueCounts::NAME),
-        (OutboxRules::ID, OutboxRules::NAME),
-        (QueuePushes::ID, QueuePushes::NAME),
-        (TokenKeys::ID, TokenKeys::NAME),
-    ];
-    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+tables! {
+    Tenants, 0x10, "tenants", String, Tenant;
+    Keys, 0x11, "keys", String, Key;
+    Contracts, 0x12, "contracts", String, Contract;
+    Limits, 0x13, "limits", (TenantId, String), Limit;
+    LimitCounts, 0x14, "limit_counts", TenantId, Count;
+    Queues, 0x15, "queue_settings", (TenantId, String), Queue;
+    QueueCounts, 0x16, "queue_counts", TenantId, Count;
+    OutboxRules, 0x17, "outbox_rules", TenantId, crate::rules::Rules;
+    QueuePushes, 0x18, "queue_pushes", (TenantId, String), QueuePush;
+    TokenKeys, 0x19, "token_keys", String, TokenKey;
 }

@@ -10,8 +10,9 @@
 //! | 0x25 | `Seats` | resource id, seat name | `Seat` |
 
 use super::{HoldState, Places, SeatState};
+use crate::tables::tables;
 use evenkeel_engine::{Entity, StreamHead, TenantId, Time};
-use evenkeel_state::{Table, row};
+use evenkeel_state::row;
 use serde::{Deserialize, Serialize};
 
 /// Resolved holds and events are kept this long: 7 days.
@@ -185,35 +186,11 @@ impl HoldChange {
     }
 }
 
-macro_rules! table {
-    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
-        pub(super) struct $name;
-
-        impl Table for $name {
-            const ID: u8 = $id;
-            const NAME: &'static str = $text;
-            type Key = $key;
-            type Row = $row;
-        }
-    };
-}
-
-table!(Resources, 0x20, "resources", (TenantId, String), Resource);
-table!(ResourceNames, 0x21, "resource_names", u64, ResourceName);
-table!(ResourceCounter, 0x22, "resource_counter", (), Counter);
-table!(Holds, 0x23, "holds", (u64, u64), Hold);
-table!(Due, 0x24, "due", (u64, u64, u64), ());
-table!(Seats, 0x25, "seats", (u64, String), Seat);
-
-/// The name of table `id`, if it is one of these.
-pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables = [
-        (Resources::ID, Resources::NAME),
-        (ResourceNames::ID, ResourceNames::NAME),
-        (ResourceCounter::ID, ResourceCounter::NAME),
-        (Holds::ID, Holds::NAME),
-        (Due::ID, Due::NAME),
-        (Seats::ID, Seats::NAME),
-    ];
-    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+tables! {
+    Resources, 0x20, "resources", (TenantId, String), Resource;
+    ResourceNames, 0x21, "resource_names", u64, ResourceName;
+    ResourceCounter, 0x22, "resource_counter", (), Counter;
+    Holds, 0x23, "holds", (u64, u64), Hold;
+    Due, 0x24, "due", (u64, u64, u64), ();
+    Seats, 0x25, "seats", (u64, String), Seat;
 }

@@ -9,8 +9,9 @@
 //! | 0x54 | `ScheduleCounts` | tenant | how many schedules there are |
 
 use super::Spec;
+use crate::tables::tables;
 use evenkeel_engine::{TenantId, Time};
-use evenkeel_state::{Table, row};
+use evenkeel_state::row;
 use serde::{Deserialize, Serialize};
 
 /// How far a schedule has come.
@@ -59,33 +60,10 @@ row!(Spec, version = 1);
 pub(super) struct Count(pub(super) u64);
 row!(Count, version = 1);
 
-macro_rules! table {
-    ($name:ident, $id:literal, $text:literal, $key:ty, $row:ty) => {
-        pub(super) struct $name;
-
-        impl Table for $name {
-            const ID: u8 = $id;
-            const NAME: &'static str = $text;
-            type Key = $key;
-            type Row = $row;
-        }
-    };
-}
-
-table!(Schedules, 0x50, "schedules", (TenantId, String), Schedule);
-table!(ScheduleNames, 0x51, "schedule_names", u64, ScheduleName);
-table!(ScheduleSpecs, 0x52, "schedule_specs", u64, Spec);
-table!(ScheduleCounter, 0x53, "schedule_counter", (), Count);
-table!(ScheduleCounts, 0x54, "schedule_counts", TenantId, Count);
-
-/// The name of table `id`, if it is one of these.
-pub(crate) fn table_name(id: u8) -> Option<&'static str> {
-    let tables = [
-        (Schedules::ID, Schedules::NAME),
-        (ScheduleNames::ID, ScheduleNames::NAME),
-        (ScheduleSpecs::ID, ScheduleSpecs::NAME),
-        (ScheduleCounter::ID, ScheduleCounter::NAME),
-        (ScheduleCounts::ID, ScheduleCounts::NAME),
-    ];
-    tables.into_iter().find(|table| table.0 == id).map(|table| table.1)
+tables! {
+    Schedules, 0x50, "schedules", (TenantId, String), Schedule;
+    ScheduleNames, 0x51, "schedule_names", u64, ScheduleName;
+    ScheduleSpecs, 0x52, "schedule_specs", u64, Spec;
+    ScheduleCounter, 0x53, "schedule_counter", (), Count;
+    ScheduleCounts, 0x54, "schedule_counts", TenantId, Count;
 }
