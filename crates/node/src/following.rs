@@ -17,9 +17,6 @@ const LIVE_EVENTS_MAX: usize = 256;
 /// as many as were left the last time.
 pub(crate) const WATCHERS_SWEPT_AT: usize = 256;
 
-/// Steps of rounds that are remembered until what they told has arrived.
-const TOLD_MAX: usize = 64;
-
 impl<L: Log> Owner<L> {
     /// Somebody wants to know when `entity` has something new.
     pub(crate) fn watch(&mut self, entity: Entity, reply: oneshot::Sender<watch::Receiver<()>>) {
@@ -86,39 +83,20 @@ impl<L: Log> Owner<L> {
     /// Rounds of conversations have begun, gone on or ended.
     pub(crate) fn rounds_changed(&mut self) {
         match chat::behind_since(&self.partition.view()) {
-            Ok(since) => {
-                if let Some(told) = std::mem::replace(&mut self.rounds_since, since) {
-                    self.told.push_back((self.clock.now(), told));
-                }
-                // Of many that wait, two are as late as both together.
-                if self.told.len() > TOLD_MAX
-                    && let Some((at, newer)) = self.told.pop_back()
-                    && let Some(last) = self.told.back_mut()
-                {
-                    *last = (at, newer.min(last.1));
-                }
-            }
+            Ok(since) => self.lateness.rounds(since, self.clock.now()),
             Err(error) => self.read_failed |= error.is_store_failure(),
         }
         self.publish_inboxes();
     }
 
-    /// How far inboxes elsewhere are behind what happened here: what has its round yet to come, or is on
-    /// its way.
+    /// Says how far inboxes elsewhere are behind what happened here.
     pub(crate) fn publish_inboxes(&mut self) {
         let OutboxStats { rows, oldest, is_known, .. } = self.partition.outbox_stats();
-        // Who does not lead knows nothing of what is under way.
+        // Who does not lead knows nothing of what is on its way; it may be of any time.
         let is_known = is_known && self.partition.role() == Role::Owner;
-        let is_under_way = rows > 0 || !is_known;
-        // What nobody knows may have happened at any time.
-        let sent = is_under_way.then(|| oldest.filter(|_| is_known).unwrap_or(Time(1)));
-        // What was told before the oldest that is under way was sent, has arrived.
-        while self.told.front().is_some_and(|(at, _)| sent.is_none_or(|sent| sent > *at)) {
-            self.told.pop_front();
-        }
-        let told = self.told.iter().map(|(_, since)| *since).min();
-        let since = [self.rounds_since, told, sent].into_iter().flatten().min();
-        self.gauges.set_inboxes_behind(since);
+        let is_on_its_way = rows > 0 || !is_known;
+        let sent = is_on_its_way.then(|| oldest.filter(|_| is_known).unwrap_or(Time(1)));
+        self.gauges.set_inboxes_behind(self.lateness.since(sent));
     }
 }
 

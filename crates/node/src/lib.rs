@@ -15,6 +15,7 @@ mod following;
 mod heavy;
 mod host;
 mod jobs;
+mod lateness;
 mod limits;
 mod lists;
 mod live;

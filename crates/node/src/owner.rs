@@ -9,6 +9,7 @@ use crate::{
     heavy::Heavy,
     host::Couriers,
     jobs::ReadyMap,
+    lateness::Lateness,
     live::{FollowTicket, Live},
     meta::{Decisive, MetaCell, MetaKeeper},
     stats::Gauges,
@@ -22,7 +23,7 @@ use evenkeel_engine::{
 use evenkeel_log::{Hash, Log, Offset, PartitionId, Record, Tail};
 use evenkeel_state::StateError;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
@@ -121,10 +122,7 @@ pub(crate) struct Owner<L> {
     pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
     pub(crate) watchers_swept_at: usize,
     pub(crate) live: Live,
-    /// Since when conversations here have something to tell inboxes.
-    pub(crate) rounds_since: Option<Time>,
-    /// What they have told and is under way: when it was sent, and since when it had happened.
-    pub(crate) told: VecDeque<(Time, Time)>,
+    pub(crate) lateness: Lateness,
     flush_waiters: Vec<oneshot::Sender<()>>,
     stopping: Option<oneshot::Sender<()>>,
     ended: bool,
@@ -162,8 +160,7 @@ impl<L: Log> Owner<L> {
             watchers: HashMap::new(),
             watchers_swept_at: following::WATCHERS_SWEPT_AT,
             live: Live::default(),
-            rounds_since: None,
-            told: VecDeque::new(),
+            lateness: Lateness::default(),
             flush_waiters: Vec::new(),
             stopping: None,
             ended: false,
