@@ -161,6 +161,15 @@ pub struct Domains {
     pub partitions: u16,
     /// What decisions need of meta. The rest of it is empty.
     pub meta: Arc<meta::Meta>,
+    /// Only ever anything but the default in a drill.
+    pub switches: Switches,
+}
+
+/// Guarantees that a drill takes away, to see which promise breaks. Nothing that serves can reach them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// What was sent to a conversation under a client id is not looked up before it is sent again.
+    pub no_client_id_dedup: bool,
 }
 
 impl Domains {
@@ -184,7 +193,7 @@ impl Domains {
 
 impl Default for Domains {
     fn default() -> Self {
-        Self { partitions: Self::PARTITIONS, meta: Arc::default() }
+        Self { partitions: Self::PARTITIONS, meta: Arc::default(), switches: Switches::default() }
     }
 }
 

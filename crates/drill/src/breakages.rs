@@ -10,7 +10,8 @@ mod shrink;
 pub use counterexample::Counterexample;
 pub use naive::{DoubleSales, check_then_act};
 
-use crate::sim::{Broken, BrokenJobs, Plan, Product, Scene, Size, run};
+use crate::sim::{Broken, BrokenChat, BrokenJobs, Plan, Product, Scene, Size, run};
+use evenkeel_domains::Switches as DomainSwitches;
 use evenkeel_engine::Switches;
 
 /// A guarantee that can be taken away.
@@ -45,6 +46,7 @@ const NOTHING: Switches = Switches {
 };
 const INTACT: Broken = Broken {
     engine: NOTHING,
+    domains: DomainSwitches { no_client_id_dedup: false },
     no_tail_check: false,
     no_fsync: false,
     wall_clock: false,
@@ -52,7 +54,10 @@ const INTACT: Broken = Broken {
     unbounded_lease: false,
     refund_twice: false,
     jobs: WELL,
+    chat: FOLLOWED,
 };
+const FOLLOWED: BrokenChat =
+    BrokenChat { off_by_one: false, by_wall_clock: false, unbounded_buffer: false };
 const WELL: BrokenJobs = BrokenJobs {
     no_fence: false,
     ack_first: false,
@@ -165,6 +170,34 @@ pub const BREAKAGES: &[Breakage] = &[
         },
     },
     Breakage {
+        name: "no-client-id-dedup",
+        takes_away: "what was sent under a client id is not looked up before it is sent again",
+        protects: "a message is sent once, however often its sender has to ask (I2, I6)",
+        kind: Kind::Simulated {
+            product: Product::Chat,
+            scene: Scene::Cluster,
+            broken: Broken { domains: DomainSwitches { no_client_id_dedup: true }, ..INTACT },
+        },
+    },
+    Breakage {
+        name: "resume-off-by-one",
+        takes_away: "who resumes is sent what follows the event after the last that they have",
+        protects: "whoever resumes sees every event once, in order (I7)",
+        kind: chat(Scene::Local, BrokenChat { off_by_one: true, ..FOLLOWED }),
+    },
+    Breakage {
+        name: "order-by-wall-clock",
+        takes_away: "conversations are read in the order of what wall clocks said",
+        protects: "a conversation has one order, the same for every reader (I6)",
+        kind: chat(Scene::Cluster, BrokenChat { by_wall_clock: true, ..FOLLOWED }),
+    },
+    Breakage {
+        name: "unbounded-subscriber-buffer",
+        takes_away: "as many events wait for a connection as will",
+        protects: "a slow reader holds nobody up, and takes no more memory than it may (I14)",
+        kind: chat(Scene::Local, BrokenChat { unbounded_buffer: true, ..FOLLOWED }),
+    },
+    Breakage {
         name: "check-then-act",
         takes_away: "clients read what is free and then write, without holding anything",
         protects: "a seat is sold once (I3)",
@@ -186,6 +219,10 @@ const fn limits(scene: Scene, broken: Broken) -> Kind {
 
 const fn jobs(scene: Scene, jobs: BrokenJobs) -> Kind {
     Kind::Simulated { product: Product::Jobs, scene, broken: Broken { jobs, ..INTACT } }
+}
+
+const fn chat(scene: Scene, chat: BrokenChat) -> Kind {
+    Kind::Simulated { product: Product::Chat, scene, broken: Broken { chat, ..INTACT } }
 }
 
 /// What a search found.
@@ -219,11 +256,7 @@ impl Breakage {
         // What a client can tell is worth more than what an operator would see.
         for (size, told) in [(Size::SMALL, true), (Size::USUAL, true), (Size::USUAL, false)] {
             for seed in seeds.clone() {
-                let plan = match product {
-                    Product::Reservations => Plan::new(seed, scene, size),
-                    Product::Limits => Plan::limits(seed, scene, size),
-                    Product::Jobs => Plan::jobs(seed, scene, size),
-                };
+                let plan = Plan::about(product, seed, scene, size);
                 let verdict = run(&plan, broken).verdict;
                 if !verdict.violations.is_empty() && (!told || verdict.is_told_by_clients()) {
                     let shortest = shrink::shortest(plan, broken, told);

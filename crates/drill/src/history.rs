@@ -7,6 +7,7 @@
 //!
 //! As text a history is NDJSON: one line a resource, then one line an operation.
 
+pub mod chat;
 pub mod jobs;
 pub mod limits;
 

@@ -63,14 +63,7 @@ impl<F: Files> Node<F> {
         after: Start,
         follow: &Arc<Follow>,
     ) {
-        let ticket = FollowTicket {
-            tenant: tenant.id,
-            conversation: conversation.to_owned(),
-            by: by.map(str::to_owned),
-            after,
-            follow: Arc::downgrade(follow),
-            answers_to: Some((Arc::clone(&follow.outlet), follow.subscription)),
-        };
+        let ticket = FollowTicket::new(tenant.id, conversation, by, after, follow);
         // Dropped on its way, it says so.
         let partition = self.partition_of_conversation(tenant, conversation);
         let _ = self.send(partition, Message::Follow(ticket));

@@ -1,17 +1,11 @@
 //! What an owner does for those who watch its entities and follow its conversations, and says of inboxes
 //! elsewhere.
 
-use crate::{
-    live::{FollowTicket, Followed},
-    owner::Owner,
-};
+use crate::{live::FollowTicket, owner::Owner};
 use evenkeel_domains::{Found, Query, chat};
-use evenkeel_engine::{Entity, Failure, OutboxStats, Position, Role, Time};
+use evenkeel_engine::{Entity, Failure, OutboxStats, Role, Time};
 use evenkeel_log::Log;
 use tokio::sync::{oneshot, watch};
-
-/// Events of a conversation that are read at once for those who follow it.
-const LIVE_EVENTS_MAX: usize = 256;
 
 /// Watchers are looked through for those whose watchers are gone once there are so many, or twice
 /// as many as were left the last time.
@@ -28,46 +22,23 @@ impl<L: Log> Owner<L> {
         let _ = reply.send(sender.subscribe());
     }
 
-    /// What there is of a conversation, to the end of which whoever asks is then sent what comes.
-    pub(crate) fn follow_live(&mut self, mut ticket: FollowTicket) {
-        if self.partition.role() != Role::Owner {
-            let failure = Failure::Unavailable("this node does not lead the partition".into());
-            return ticket.answer(Err(failure.into()));
-        }
-        let query = chat::Query::Events {
-            conversation: ticket.conversation.clone(),
-            by: ticket.by.clone(),
-            after: ticket.after,
-            limit: LIVE_EVENTS_MAX,
+    /// Somebody wants to follow a conversation.
+    pub(crate) fn follow_live(&mut self, ticket: FollowTicket) {
+        let page = if self.partition.role() == Role::Owner {
+            let (tenant, query) = ticket.wants();
+            self.find(tenant, &Query::Chat(query)).map(|(found, _)| events_page(found))
+        } else {
+            Err(Failure::Unavailable("this node does not lead the partition".into()).into())
         };
-        let page = match self.find(ticket.tenant, &Query::Chat(query)) {
-            Ok((found, _)) => events_page(found),
-            Err(error) => return ticket.answer(Err(error)),
-        };
-        let is_live = page.is_last && !page.reset;
-        ticket.answer(Ok(Followed { page: page.clone(), is_live }));
-        if is_live {
-            self.live.begin(&ticket, &page, self.clock.now());
-        }
+        self.live.follow(ticket, page, self.clock.now());
     }
 
     /// Sends what a conversation has new to those who follow it.
     pub(crate) fn send_live(&mut self, id: u64) {
-        loop {
-            let Some((tenant, name, after)) = self.live.wants(id) else { return };
-            let incarnation = self.partition.incarnation();
-            let query = chat::Query::Events {
-                conversation: name.to_owned(),
-                by: None,
-                after: chat::Start::After(Position { incarnation, sequence: after }),
-                limit: LIVE_EVENTS_MAX,
-            };
+        while let Some((tenant, query)) = self.live.wants(id, self.partition.incarnation()) {
             match self.find(tenant, &Query::Chat(query)) {
                 Ok((found, _)) => {
-                    let page = events_page(found);
-                    let is_last = page.is_last || page.events.is_empty();
-                    self.live.send(id, page);
-                    if is_last {
+                    if !self.live.send(id, events_page(found)) {
                         return;
                     }
                 }

@@ -38,8 +38,8 @@ pub use jobs::{
 };
 pub use limits::{Answered, Ask, CheckFailure, Checked, Verdict};
 pub use live::{
-    Answered as AnsweredSend, Follow, Followed, LiveEvent, NoticeKind, OUTLET_BYTES_MAX,
-    OUTLET_EVENTS_MAX, OUTLET_NOTICES_MAX, Outlet, PRESENT_MAX, Waiting,
+    Answered as AnsweredSend, Follow, FollowTicket, Followed, Live, LiveEvent, NoticeKind,
+    OUTLET_BYTES_MAX, OUTLET_EVENTS_MAX, OUTLET_NOTICES_MAX, Outlet, PRESENT_MAX, Room, Waiting,
 };
 pub use meta::MetaView;
 pub use node::Node;

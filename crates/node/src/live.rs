@@ -6,15 +6,18 @@
 //!
 //! Who is present and who types is with the connections alone: it is in no record, and what is not
 //! current any more is replaced in the outlet before anybody takes it.
+//!
+//! Nothing here waits or reads a clock: whoever drives it, an owner or the simulator, reads pages of events
+//! where this says, and brings them.
 
 use crate::NodeError;
 use bytes::Bytes;
 use evenkeel_domains::{
     Domains,
-    chat::{EventView, EventsPage, Start},
+    chat::{self, EventView, EventsPage, Start},
 };
-use evenkeel_engine::{Answer, TenantId, Time};
-use evenkeel_log::PartitionId;
+use evenkeel_engine::{Answer, Position, TenantId, Time};
+use evenkeel_log::{Incarnation, PartitionId};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
@@ -27,6 +30,8 @@ pub const OUTLET_EVENTS_MAX: usize = 1_024;
 pub const OUTLET_BYTES_MAX: usize = 1 << 20;
 /// Notices that wait in it.
 pub const OUTLET_NOTICES_MAX: usize = 1_024;
+/// Events of a conversation that are read at once.
+const LIVE_EVENTS_MAX: usize = 256;
 /// People whose presence in a conversation is told: beyond, nobody hears of more.
 pub const PRESENT_MAX: usize = 256;
 /// How often conversations are looked through for those who are gone without a word.
@@ -89,10 +94,10 @@ impl Waiting {
             && !self.is_overfull
     }
 
-    fn check(&mut self) {
-        if self.events.len() > OUTLET_EVENTS_MAX
-            || self.bytes > OUTLET_BYTES_MAX
-            || self.notices.len() > OUTLET_NOTICES_MAX
+    fn check(&mut self, room: Room) {
+        if self.events.len() > room.events
+            || self.bytes > room.bytes
+            || self.notices.len() > room.notices
         {
             self.is_overfull = true;
             self.events.clear();
@@ -101,14 +106,43 @@ impl Waiting {
     }
 }
 
+/// What may wait in an outlet.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Events.
+    pub events: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+    /// Notices.
+    pub notices: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { events: OUTLET_EVENTS_MAX, bytes: OUTLET_BYTES_MAX, notices: OUTLET_NOTICES_MAX }
+    }
+}
+
 /// Where what is for one connection waits.
 #[derive(Debug, Default)]
 pub struct Outlet {
+    room: Room,
     waiting: Mutex<Waiting>,
     filled: Notify,
 }
 
 impl Outlet {
+    /// One with as much room as this.
+    #[must_use]
+    pub fn with(room: Room) -> Self {
+        Self { room, ..Self::default() }
+    }
+
+    /// How many events wait.
+    pub fn events(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).events.len()
+    }
+
     /// Completes once something waits.
     pub async fn filled(&self) {
         self.filled.notified().await;
@@ -139,7 +173,7 @@ impl Outlet {
             if !waiting.is_overfull {
                 waiting.bytes += event.bytes();
                 waiting.events.push_back((subscription, Arc::clone(event)));
-                waiting.check();
+                waiting.check(self.room);
             }
         });
     }
@@ -148,7 +182,7 @@ impl Outlet {
         self.put(|waiting| {
             if !waiting.is_overfull {
                 waiting.notices.insert((subscription, kind, Arc::clone(user)), is_so);
-                waiting.check();
+                waiting.check(self.room);
             }
         });
     }
@@ -205,18 +239,50 @@ pub struct Follow {
 
 /// A wish to follow on its way to the owner. It is answered through the outlet, so that what comes after the
 /// answer comes after it there too.
-pub(crate) struct FollowTicket {
-    pub(crate) tenant: TenantId,
-    pub(crate) conversation: String,
-    pub(crate) by: Option<String>,
-    pub(crate) after: Start,
-    pub(crate) follow: Weak<Follow>,
+#[derive(Debug)]
+pub struct FollowTicket {
+    tenant: TenantId,
+    conversation: String,
+    by: Option<String>,
+    after: Start,
+    follow: Weak<Follow>,
     /// Taken when it is answered, whether or not anybody still wishes to follow.
-    pub(crate) answers_to: Option<(Arc<Outlet>, u32)>,
+    answers_to: Option<(Arc<Outlet>, u32)>,
 }
 
 impl FollowTicket {
-    pub(crate) fn answer(&mut self, answer: Result<Followed, NodeError>) {
+    /// What `follow` wishes to get: what `conversation` has after `after`, as `by` may see it.
+    #[must_use]
+    pub fn new(
+        tenant: TenantId,
+        conversation: &str,
+        by: Option<&str>,
+        after: Start,
+        follow: &Arc<Follow>,
+    ) -> Self {
+        Self {
+            tenant,
+            conversation: conversation.to_owned(),
+            by: by.map(str::to_owned),
+            after,
+            follow: Arc::downgrade(follow),
+            answers_to: Some((Arc::clone(&follow.outlet), follow.subscription)),
+        }
+    }
+
+    /// What is to be read for it, and whose it is.
+    #[must_use]
+    pub fn wants(&self) -> (TenantId, chat::Query) {
+        let query = chat::Query::Events {
+            conversation: self.conversation.clone(),
+            by: self.by.clone(),
+            after: self.after,
+            limit: LIVE_EVENTS_MAX,
+        };
+        (self.tenant, query)
+    }
+
+    fn answer(&mut self, answer: Result<Followed, NodeError>) {
         if let Some((outlet, subscription)) = self.answers_to.take() {
             outlet.put(|waiting| waiting.pages.push((subscription, answer)));
         }
@@ -240,7 +306,7 @@ pub struct Followed {
 
 /// The conversations of one partition that somebody follows.
 #[derive(Debug, Default)]
-pub(crate) struct Live {
+pub struct Live {
     followed: HashMap<u64, Conversation>,
     /// When they are looked through.
     sweep_at: Option<Time>,
@@ -271,31 +337,53 @@ impl Drop for Live {
 }
 
 impl Live {
-    /// What is to be read of conversation `id`: whose it is, its name, and after which sequence.
-    pub(crate) fn wants(&self, id: u64) -> Option<(TenantId, &str, u64)> {
+    /// Somebody wishes to follow, of which this was read: they get it, and from now on, if nothing
+    /// more has to be read before, what comes after it.
+    pub fn follow(
+        &mut self,
+        mut ticket: FollowTicket,
+        read: Result<EventsPage, NodeError>,
+        now: Time,
+    ) {
+        let page = match read {
+            Ok(page) => page,
+            Err(error) => return ticket.answer(Err(error)),
+        };
+        let is_live = page.is_last && !page.reset;
+        let (id, next) = (page.entity.id, page.next.sequence + 1);
+        ticket.answer(Ok(Followed { page, is_live }));
+        if let Some(follow) = ticket.follow.upgrade().filter(|_| is_live) {
+            self.sweep_at = self.sweep_at.or(Some(now.plus_ms(SWEEP_EVERY_MS)));
+            let followed = self.followed.entry(id).or_insert_with(|| Conversation {
+                tenant: ticket.tenant,
+                name: std::mem::take(&mut ticket.conversation),
+                next,
+                followers: Vec::new(),
+                present: BTreeSet::new(),
+            });
+            followed.followers.push(Follower { follow: Weak::clone(&ticket.follow), next });
+            followed.come(&follow);
+        }
+    }
+
+    /// What is to be read of conversation `id`, now that it has something new, and whose it is.
+    #[must_use]
+    pub fn wants(&self, id: u64, incarnation: Incarnation) -> Option<(TenantId, chat::Query)> {
         let found = self.followed.get(&id)?;
-        Some((found.tenant, &found.name, found.next - 1))
+        let query = chat::Query::Events {
+            conversation: found.name.clone(),
+            by: None,
+            after: Start::After(Position { incarnation, sequence: found.next - 1 }),
+            limit: LIVE_EVENTS_MAX,
+        };
+        Some((found.tenant, query))
     }
 
-    /// From now on `follow` gets what comes after `page`.
-    pub(crate) fn begin(&mut self, ticket: &FollowTicket, page: &EventsPage, now: Time) {
-        let Some(follow) = ticket.follow.upgrade() else { return };
-        self.sweep_at = self.sweep_at.or(Some(now.plus_ms(SWEEP_EVERY_MS)));
-        let next = page.next.sequence + 1;
-        let followed = self.followed.entry(page.entity.id).or_insert_with(|| Conversation {
-            tenant: ticket.tenant,
-            name: ticket.conversation.clone(),
-            next,
-            followers: Vec::new(),
-            present: BTreeSet::new(),
-        });
-        followed.followers.push(Follower { follow: Weak::clone(&ticket.follow), next });
-        followed.come(&follow);
-    }
-
-    /// Sends what was read of conversation `id` to everybody who has not got it.
-    pub(crate) fn send(&mut self, id: u64, page: EventsPage) {
-        let Some(followed) = self.followed.get_mut(&id) else { return };
+    /// Sends what was read of conversation `id` to everybody who has not got it. Answers whether there is
+    /// more to read.
+    pub fn send(&mut self, id: u64, page: EventsPage) -> bool {
+        let Some(followed) = self.followed.get_mut(&id) else { return false };
+        let has_more = !page.is_last && !page.events.is_empty();
         let mut is_gone = false;
         for view in page.events {
             let sequence = view.position.sequence;
@@ -314,24 +402,25 @@ impl Live {
         if is_gone {
             self.review(id);
         }
+        has_more
     }
 
     /// Somebody types, or has stopped.
-    pub(crate) fn typing(&mut self, id: u64, user: &Arc<str>, is_so: bool) {
+    pub fn typing(&mut self, id: u64, user: &Arc<str>, is_so: bool) {
         if let Some(followed) = self.followed.get(&id) {
             followed.notice(NoticeKind::Typing, user, is_so);
         }
     }
 
     /// Some who followed conversation `id` may be gone.
-    pub(crate) fn review(&mut self, id: u64) {
+    pub fn review(&mut self, id: u64) {
         if self.followed.get_mut(&id).is_some_and(Conversation::is_forsaken) {
             self.followed.remove(&id);
         }
     }
 
     /// Nobody is sent anything any more: somebody else leads, and who follows has to ask there.
-    pub(crate) fn give_up(&mut self) {
+    pub fn give_up(&mut self) {
         for followed in std::mem::take(&mut self.followed).into_values() {
             for follow in followed.followers.iter().filter_map(|one| one.follow.upgrade()) {
                 follow.outlet.put(|waiting| waiting.is_overfull = true);
@@ -340,12 +429,12 @@ impl Live {
     }
 
     /// When [`Self::sweep`] is due.
-    pub(crate) fn sweep_at(&self) -> Option<Time> {
+    pub fn sweep_at(&self) -> Option<Time> {
         self.sweep_at
     }
 
     /// Lets those go who are gone without a word, if it is time: a word may be lost.
-    pub(crate) fn sweep(&mut self, now: Time) {
+    pub fn sweep(&mut self, now: Time) {
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.followed.retain(|_, followed| !followed.is_forsaken());
             let next = now.plus_ms(SWEEP_EVERY_MS);

@@ -49,7 +49,7 @@ pub(crate) fn decide(
         Action::Put { .. } => unreachable!("it is decided above"),
         Action::PutMember { user, role } => members::put(&mut subject, domains, by, (user, *role))?,
         Action::RemoveMember { user } => members::remove(&mut subject, domains, by, user)?,
-        Action::Send(outgoing) => messages::send(&mut subject, by, outgoing)?,
+        Action::Send(outgoing) => messages::send(&mut subject, domains, by, outgoing)?,
         Action::Edit { seq, body } => messages::edit(&mut subject, by, *seq, body)?,
         Action::Delete { seq } => messages::delete(&mut subject, by, *seq)?,
         Action::React(reaction) => messages::react(&mut subject, by, reaction)?,

@@ -10,6 +10,7 @@ use super::{
         Place, ReactionKey, Reactions,
     },
 };
+use crate::Domains;
 use evenkeel_engine::Stop;
 use evenkeel_state::{Order, Read, StateError};
 
@@ -18,6 +19,7 @@ type Decided = Result<Reply, Stop<Refusal>>;
 /// Says something, unless the sender has said it before.
 pub(super) fn send(
     subject: &mut Subject<'_, '_, '_>,
+    domains: &Domains,
     by: Option<&str>,
     outgoing: &Outgoing,
 ) -> Decided {
@@ -27,7 +29,8 @@ pub(super) fn send(
     }
     let mut member = require(subject, sender, Role::Writer)?;
     let (hash, fingerprint) = (hash_of(&[sender, client_id]), fingerprint(outgoing));
-    if let Some(known) = remembered(subject, hash)? {
+    let known = remembered(subject, hash)?;
+    if let Some(known) = known.filter(|_| !domains.switches.no_client_id_dedup) {
         if known.fingerprint != fingerprint {
             return Err(Stop::Refused(Refusal::ClientIdTaken { seq: known.seq }));
         }
@@ -249,7 +252,7 @@ fn reacted(
 /// Moves a member's marker forwards. Whoever comes with less has read more already.
 pub(super) fn read(
     subject: &mut Subject<'_, '_, '_>,
-    domains: &crate::Domains,
+    domains: &Domains,
     by: Option<&str>,
     (user, seq): (&str, u64),
 ) -> Decided {

@@ -1,5 +1,6 @@
 //! A counterexample in plain words: which promise broke, for whom, and the history that shows it.
 
+mod chat;
 mod jobs;
 mod limits;
 
@@ -44,6 +45,7 @@ impl Counterexample {
                     told.operations.iter().enumerate().map(describe).collect()
                 }
                 Told::Limits(told) => limits::describe(told),
+                Told::Chat(told) => chat::describe(told, run.verdict.violations.first()),
                 Told::Jobs(told) => jobs::describe(told, run.verdict.violations.first()),
             },
             violations: run.verdict.violations,

@@ -75,7 +75,8 @@ impl Client {
             | Intent::Refund
             | Intent::Enqueue(_)
             | Intent::CancelJob
-            | Intent::Work { .. } => return None,
+            | Intent::Work { .. }
+            | Intent::Talk(_) => return None,
         })
     }
 

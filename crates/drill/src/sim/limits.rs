@@ -183,7 +183,11 @@ impl Workload for World {
                     self.machines.later(delay, Event::LeaseAnswered { lease, answer });
                 }
             }
-            Answered::Decided(Asker::Nobody, _) | Answered::Found(..) | Answered::Deposed(_) => {}
+            Answered::Decided(Asker::Nobody, _)
+            | Answered::Found(..)
+            | Answered::Deposed(_)
+            | Answered::Changed { .. }
+            | Answered::SteppedDown(_) => {}
         }
     }
 

@@ -8,8 +8,10 @@ use super::{
     plan::{FAULTS_END_MS, Fault, FaultKind, Plan, Scene},
     run::Broken,
 };
-use evenkeel_domains::{Command, Domains, Found, Query, Scope};
-use evenkeel_engine::{Answer, Barrier, Delivery, Mark, Options, Outcome, Output, Role, Time};
+use evenkeel_domains::{Command, Domains, Found, Query};
+use evenkeel_engine::{
+    Answer, Barrier, Delivery, Entity, Mark, Options, Outcome, Output, Role, Time,
+};
 use evenkeel_log::{Incarnation, PartitionId, Record};
 use evenkeel_state::Frozen;
 use fastrand::Rng;
@@ -78,6 +80,13 @@ pub(super) enum Answered {
     Found(Asker, Found),
     /// It leads no longer, so that a read is not answered.
     Deposed(Asker),
+    /// An entity has something new at this node.
+    Changed {
+        node: usize,
+        entity: Entity,
+    },
+    /// This node leads no longer.
+    SteppedDown(usize),
 }
 
 pub(super) enum Event<E> {
@@ -140,16 +149,17 @@ pub(super) struct Machines<E> {
 impl<E> Machines<E> {
     /// Brings the partition into being, and does `setup` before anything goes wrong.
     pub(super) fn new(plan: &Plan, broken: Broken, setup: Vec<Command>) -> Self {
+        let setup = setup.into_iter().map(|command| (0, command)).collect();
         Self::of_partitions(1, plan, broken, setup)
     }
 
     /// The same of several, which work for each other: first all nodes of the first, then all of the
-    /// next. What is asked of one partition is set up there, all else in the first.
+    /// next. What is set up goes to the partition that it names.
     pub(super) fn of_partitions(
         partitions: u16,
         plan: &Plan,
         broken: Broken,
-        setup: Vec<Command>,
+        setup: Vec<(usize, Command)>,
     ) -> Self {
         let (log, nodes, barrier) = match plan.scene {
             Scene::Cluster => (SimLog::shared(!broken.no_tail_check), 2, Barrier::Append),
@@ -157,11 +167,12 @@ impl<E> Machines<E> {
         };
         let options =
             Options { depth: plan.depth, barrier, switches: broken.engine, ..Options::default() };
+        let domains = Domains { partitions, switches: broken.domains, ..Domains::default() };
         let processes = (0..partitions).flat_map(|id| (0..nodes).map(move |_| PartitionId(id)));
         let nodes = (0..)
             .zip(processes)
             .map(|(number, id)| {
-                SimNode::new(number, (id, partitions), options.clone(), broken.wall_clock)
+                SimNode::new(number, id, (options.clone(), domains.clone()), broken.wall_clock)
             })
             .collect();
         let mut machines = Self {
@@ -185,7 +196,7 @@ impl<E> Machines<E> {
         machines
     }
 
-    fn set_up(&mut self, setup: Vec<Command>) {
+    fn set_up(&mut self, setup: Vec<(usize, Command)>) {
         for node in 0..self.nodes.len() {
             self.nodes[node].start().expect("an empty store opens");
         }
@@ -198,11 +209,7 @@ impl<E> Machines<E> {
             self.nodes[first].follow(&self.log, self.now_ms).expect("a new log can be followed");
             self.settle_without_delay(first);
         }
-        for command in setup {
-            let partition = match command.scope() {
-                Scope::Partition(partition) => usize::from(partition) % self.partitions,
-                _ => 0,
-            };
+        for (partition, command) in setup {
             let first = self.nodes_of(partition).start;
             let request = node::request(Asker::Nobody, command, None, Time(u64::MAX));
             let partition = self.nodes[first].partition.as_mut().expect("it was started");
@@ -411,12 +418,17 @@ impl<E> Machines<E> {
                 let by = self.nodes[node].id;
                 self.carry(to, &Letter::Done { by, through });
             }
-            Output::Changed(_) => {}
+            Output::Changed(entity) => {
+                self.answers.push_back(Answered::Changed { node, entity });
+            }
             Output::Flush(frozen) => {
                 let delay = self.rng.u64(1..60);
                 self.after(delay, Event::Flush { node, life, frozen });
             }
-            Output::SteppedDown(why) => self.say(&format!("node {node} steps down: {why}")),
+            Output::SteppedDown(why) => {
+                self.say(&format!("node {node} steps down: {why}"));
+                self.answers.push_back(Answered::SteppedDown(node));
+            }
         }
     }
 

@@ -4,12 +4,13 @@
 //! gives the same run, byte for byte, every time. Two scenes: nodes that compete for a partition
 //! in a shared log, with appends that are delayed, lost or late; and one node over a real
 //! write-ahead log on a disk that tears and forgets when the power goes. In each, clients of one
-//! product: of reservations, of limits with the edges that admit from leased tokens, or of jobs with the
-//! workers that do them and what those write to. After some time the faults stop, and everything that
+//! product: of reservations, of limits with the edges that admit from leased tokens, of jobs with the
+//! workers that do them and what those write to, or of conversations with the devices that follow them. After some time the faults stop, and everything that
 //! was begun must complete.
 //!
 //! It does not simulate edges, HTTP or threads: the crash drill runs the real binary for those.
 
+mod chat;
 mod client;
 mod jobs;
 mod judge;
@@ -25,5 +26,5 @@ mod world;
 
 pub use judge::Verdict;
 pub use plan::{Plan, Product, Scene, Size};
-pub use run::{Broken, BrokenJobs, Run, Told, run};
+pub use run::{Broken, BrokenChat, BrokenJobs, Run, Told, run};
 pub use sweep::{Failure, Sweep, sweep};

@@ -36,8 +36,6 @@ pub(super) type SimPartition = Partition<Domains, Asker, (Asker, Query)>;
 pub(super) struct SimNode {
     /// Which partition it may lead.
     pub(super) id: PartitionId,
-    /// How many there are.
-    partitions: u16,
     /// `None` while its process is down.
     pub(super) partition: Option<SimPartition>,
     /// Which life of the process this is: what an earlier one left under way is not for it.
@@ -49,21 +47,21 @@ pub(super) struct SimNode {
     number: u32,
     store: Store,
     options: Options,
+    domains: Domains,
     /// The breakage `wall-clock-expiry`.
     wall_clock: bool,
 }
 
 impl SimNode {
-    /// The `number`th process; it is of the partition `id` of so many.
+    /// The `number`th process; it is of the partition `id`.
     pub(super) fn new(
         number: u32,
-        (id, partitions): (PartitionId, u16),
-        options: Options,
+        id: PartitionId,
+        (options, domains): (Options, Domains),
         wall_clock: bool,
     ) -> Self {
         Self {
             id,
-            partitions,
             partition: None,
             life: 0,
             wants_lead: false,
@@ -71,6 +69,7 @@ impl SimNode {
             number,
             store: new_store(),
             options,
+            domains,
             wall_clock,
         }
     }
@@ -79,8 +78,7 @@ impl SimNode {
     pub(super) fn start(&mut self) -> Result<(), String> {
         let state = State::open(&self.store, self.id).map_err(|error| error.to_string())?;
         let options = Options { writer: self.writer(), ..self.options.clone() };
-        let domains = Domains { partitions: self.partitions, ..Domains::default() };
-        let partition = Partition::new(self.id, domains, options, state);
+        let partition = Partition::new(self.id, self.domains.clone(), options, state);
         self.partition = Some(partition);
         Ok(())
     }
@@ -101,11 +99,12 @@ impl SimNode {
 
     /// The clock that the engine is given at virtual time `now_ms`.
     pub(super) fn now(&self, now_ms: u64) -> Time {
-        if self.wall_clock {
-            Time(now_ms.saturating_add_signed(self.wall_offset_ms))
-        } else {
-            Time(now_ms)
-        }
+        Time(if self.wall_clock { self.wall_ms(now_ms) } else { now_ms })
+    }
+
+    /// What its wall clock says at virtual time `now_ms`.
+    pub(super) fn wall_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.wall_offset_ms)
     }
 
     pub(super) fn role(&self) -> Option<Role> {

@@ -1,8 +1,10 @@
 //! The plan of a run: who asks for what and which faults strike when. All of it follows from a
 //! seed, and any part of it can be left out, which is how a counterexample is made short.
 
+pub(super) mod chat;
 pub(super) mod jobs;
 
+pub use chat::Talk;
 pub use jobs::{NewWork, Way};
 
 use super::limits::SUBJECTS;
@@ -31,6 +33,8 @@ pub enum Product {
     Limits,
     /// Work, to be done by workers.
     Jobs,
+    /// Conversations.
+    Chat,
 }
 
 /// How much is asked and how much goes wrong.
@@ -87,6 +91,7 @@ impl Step {
     fn len(&self) -> usize {
         match &self.intent {
             Intent::Enqueue(jobs) => jobs.len(),
+            Intent::Talk(Talk::Chatter(times)) => usize::from(*times),
             _ => 1,
         }
     }
@@ -136,6 +141,8 @@ pub enum Intent {
         /// And how it goes.
         way: Way,
     },
+    /// Take part in a conversation.
+    Talk(Talk),
 }
 
 /// How much of a limit a check wants.
@@ -191,6 +198,17 @@ pub enum FaultKind {
 }
 
 impl Plan {
+    /// The plan of `seed` about a product.
+    #[must_use]
+    pub fn about(product: Product, seed: u64, scene: Scene, size: Size) -> Self {
+        match product {
+            Product::Reservations => Self::new(seed, scene, size),
+            Product::Limits => Self::limits(seed, scene, size),
+            Product::Jobs => Self::jobs(seed, scene, size),
+            Product::Chat => Self::chat(seed, scene, size),
+        }
+    }
+
     /// The plan of `seed` about reservations.
     #[must_use]
     pub fn new(seed: u64, scene: Scene, size: Size) -> Self {
@@ -217,6 +235,14 @@ impl Plan {
         // At least two of them work, so that one can be late and the other have its job.
         let clients = (0..=size.clients).map(steps).collect();
         Self::with(rng, seed, (scene, Product::Jobs), size, clients)
+    }
+
+    /// The plan of `seed` about conversations.
+    #[must_use]
+    pub fn chat(seed: u64, scene: Scene, size: Size) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0xc4a7);
+        let clients = (0..size.clients).map(|_| chat::steps(&mut rng, size.steps)).collect();
+        Self::with(rng, seed, (scene, Product::Chat), size, clients)
     }
 
     fn with(

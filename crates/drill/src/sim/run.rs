@@ -1,11 +1,12 @@
 //! A run: what is switched off for it, and what it left behind.
 
 use super::{
-    jobs, judge, limits,
+    chat, jobs, judge, limits,
     plan::{Plan, Product},
     world,
 };
-use crate::history::{History, jobs::JobHistory, limits::LimitHistory};
+use crate::history::{History, chat::ChatHistory, jobs::JobHistory, limits::LimitHistory};
+use evenkeel_domains::Switches as DomainSwitches;
 use evenkeel_engine::Switches;
 
 /// What is switched off for a run.
@@ -14,6 +15,8 @@ use evenkeel_engine::Switches;
 pub struct Broken {
     /// In the engine.
     pub engine: Switches,
+    /// In the domains.
+    pub domains: DomainSwitches,
     /// The log appends without looking at its tail.
     pub no_tail_check: bool,
     /// The disk says "synced" and is not.
@@ -28,6 +31,8 @@ pub struct Broken {
     pub refund_twice: bool,
     /// In how jobs are enqueued and worked on.
     pub jobs: BrokenJobs,
+    /// In how conversations are read.
+    pub chat: BrokenChat,
 }
 
 /// What is switched off of what clients and workers of jobs, and their queue's settings, do.
@@ -46,6 +51,17 @@ pub struct BrokenJobs {
     pub check_outside: bool,
 }
 
+/// What is switched off of what those do who read conversations, and of what waits for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BrokenChat {
+    /// Who resumes asks for what follows the event after the last that they have.
+    pub off_by_one: bool,
+    /// Conversations are read in the order of what wall clocks said.
+    pub by_wall_clock: bool,
+    /// As many events wait for a connection as will.
+    pub unbounded_buffer: bool,
+}
+
 /// What clients did and heard.
 pub enum Told {
     /// About resources.
@@ -54,6 +70,8 @@ pub enum Told {
     Limits(LimitHistory),
     /// About jobs.
     Jobs(JobHistory),
+    /// About conversations.
+    Chat(ChatHistory),
 }
 
 impl Told {
@@ -64,6 +82,7 @@ impl Told {
             Self::Reservations(history) => history.operations.len(),
             Self::Limits(history) => history.operations.len(),
             Self::Jobs(history) => history.operations.len(),
+            Self::Chat(history) => history.operations.len(),
         }
     }
 }
@@ -87,5 +106,6 @@ pub fn run(plan: &Plan, broken: Broken) -> Run {
         Product::Reservations => world::run(plan, broken),
         Product::Limits => limits::run(plan, broken),
         Product::Jobs => jobs::run(plan, broken),
+        Product::Chat => chat::run(plan, broken),
     }
 }

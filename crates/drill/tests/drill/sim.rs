@@ -3,8 +3,11 @@
 
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found, check_then_act},
-    checker::{check_jobs, check_limits},
-    history::jobs::{Outcome, State},
+    checker::{check_chat, check_jobs, check_limits},
+    history::{
+        chat,
+        jobs::{Outcome, State},
+    },
     sim::{Broken, Plan, Scene, Size, Told, run, sweep},
 };
 
@@ -27,7 +30,8 @@ fn the_same_seed_gives_the_same_log_and_history() {
     for seed in 0..25 {
         for scene in [Scene::Cluster, Scene::Local] {
             let size = Size::USUAL;
-            let plans = [Plan::new, Plan::limits, Plan::jobs].map(|plan| plan(seed, scene, size));
+            let plans = [Plan::new, Plan::limits, Plan::jobs, Plan::chat]
+                .map(|plan| plan(seed, scene, size));
             for plan in plans {
                 let (once, again) = (run(&plan, Broken::default()), run(&plan, Broken::default()));
                 assert_eq!(once.fingerprint, again.fingerprint, "seed {seed}, {scene:?}");
@@ -114,6 +118,62 @@ fn jobs_meet_all_that_is_in_store_for_them() {
         "ended Cancelled",
         "ended Waiting",
         "died of crashes",
+    ] {
+        assert!(met.get(what) > Some(&10), "{what}: {met:#?}");
+    }
+}
+
+#[test]
+fn conversations_meet_all_that_is_in_store_for_them() {
+    let mut met = std::collections::BTreeMap::<String, u64>::new();
+    let mut meet = |what: &str, count: u64| *met.entry(what.to_owned()).or_default() += count;
+    for seed in 0..100 {
+        for scene in [Scene::Cluster, Scene::Local] {
+            let done = run(&Plan::chat(seed, scene, Size::USUAL), Broken::default());
+            assert_eq!(done.verdict.violations, [], "seed {seed}, {scene:?}: {:#?}", done.trace);
+            let Told::Chat(history) = done.told else { panic!("these are about conversations") };
+            let report = check_chat(&history);
+            meet("delivered", report.delivered);
+            meet("resumed", report.resumed);
+            for operation in &history.operations {
+                match &operation.returned {
+                    None => panic!("seed {seed}: what is asked is answered or given up"),
+                    Some((_, chat::Outcome::Sent { duplicate: true, .. })) => {
+                        meet("there already", 1);
+                    }
+                    Some((_, outcome)) => {
+                        let text = format!("{outcome:?}");
+                        meet(text.split([' ', '(']).next().unwrap_or_default(), 1);
+                    }
+                }
+            }
+            for reader in &history.readers {
+                let full = reader.waited.is_some_and(|waited| waited.max == waited.room);
+                meet("a full outlet", u64::from(full));
+                meet("read to the end", u64::from(reader.is_at_end));
+            }
+            let ended = history.seen.iter().filter(|one| one.what == chat::Delivery::Ended);
+            meet("ended by a removal", ended.count() as u64);
+            let end = history.end.expect("it was looked at");
+            meet("unread", end.inboxes.iter().filter(|entry| entry.unread > 0).count() as u64);
+            let company = end.presence.iter().filter(|one| one.there.len() > 1);
+            meet("shown others", company.count() as u64);
+        }
+    }
+    for what in [
+        "delivered",
+        "resumed",
+        "there already",
+        "Sent",
+        "Done",
+        "Refused",
+        "TurnedAway",
+        "Unknown",
+        "a full outlet",
+        "read to the end",
+        "ended by a removal",
+        "unread",
+        "shown others",
     ] {
         assert!(met.get(what) > Some(&10), "{what}: {met:#?}");
     }

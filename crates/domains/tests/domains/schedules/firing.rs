@@ -260,7 +260,7 @@ fn what_can_never_be_due_is_refused() {
 #[test]
 fn a_queue_that_has_gone_is_counted_and_told() {
     let (mut desk, start) = minutely(Missed::Skip);
-    desk.restart(Domains { partitions: 16, meta: Arc::new(Meta::default()) });
+    desk.restart(Domains::default());
     desk.until(start.plus_ms(MINUTE));
     let view = desk.view().unwrap();
     assert_eq!(view.totals, Totals { fired: 0, missed: 0, failed: 1 });

@@ -81,7 +81,7 @@ pub(crate) fn domains() -> Domains {
     let mut meta = Meta::default();
     let queues = BTreeMap::from([("mail".to_owned(), jobs::Settings::of(3))]);
     meta.queues.insert(TENANT, Arc::new(queues));
-    Domains { partitions: 16, meta: Arc::new(meta) }
+    Domains { meta: Arc::new(meta), ..Domains::default() }
 }
 
 /// A partition with schedules, and what they have fired.

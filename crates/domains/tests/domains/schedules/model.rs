@@ -258,7 +258,7 @@ proptest! {
 }
 
 fn known(queue: bool) -> Domains {
-    let none = Domains { partitions: 16, meta: Arc::new(Meta::default()) };
+    let none = Domains::default();
     if queue { domains() } else { none }
 }
 
