@@ -4,7 +4,7 @@
 use super::{Sequence, Sequences, violation};
 use crate::{
     checker::{Evidence, Violation},
-    history::chat::{ChatHistory, Delivery, Event, Happened, Reader},
+    history::chat::{ChatHistory, Delivery, Event, Happened, Outcome, Reader},
 };
 
 /// Answers too how many events came and how often readers asked for what follows.
@@ -21,10 +21,10 @@ pub(super) fn check(
         resumed += u64::from(matches!(seen.what, Delivery::Began { after } if after > 0));
         progress[seen.reader].take(index, &seen.what);
     }
-    for one in progress {
-        violations.extend(one.end());
+    for one in &mut progress {
+        violations.extend(one.end(history));
     }
-    violations.extend(history.readers.iter().filter_map(waited));
+    violations.extend(progress.iter().filter_map(Progress::waited));
     violations.extend(presence(history));
     (violations, delivered, resumed)
 }
@@ -107,32 +107,44 @@ impl<'h> Progress<'h> {
         None
     }
 
-    fn end(self) -> Option<Violation> {
+    fn end(&mut self, history: &ChatHistory) -> Option<Violation> {
         let until = self.sequence.map_or(0, Sequence::last);
         if self.wrong.is_some() || !self.reader.is_at_end || self.last >= until {
-            return self.wrong;
+            return self.wrong.take();
         }
         let promise = format!("every event comes, but none came after {} of {until}.", self.last);
-        Some(violation("I7", self.whom(), promise, self.brought.map(Evidence::Event)))
+        // Whoever was told that it is there.
+        let next = Some(self.last + 1);
+        let told = history.operations.iter().position(|operation| {
+            let seq = match operation.returned {
+                Some((_, Outcome::Sent { seq, .. })) => Some(seq),
+                Some((_, Outcome::Done { seq })) => seq,
+                _ => None,
+            };
+            seq == next && operation.conversation == self.reader.conversation
+        });
+        let proof = self.brought.map(Evidence::Event).into_iter();
+        let proof = proof.chain(told.map(Evidence::Operation));
+        Some(violation("I7", self.whom(), promise, proof))
+    }
+
+    fn waited(&self) -> Option<Violation> {
+        let waited = self.reader.waited.filter(|waited| waited.max > waited.room)?;
+        Some(violation(
+            "I14",
+            "everybody who shares the server's memory",
+            format!(
+                "at most {} events wait for a connection, which is closed when there are more, but \
+                 {} waited for {}.",
+                waited.room, waited.max, self.reader.name
+            ),
+            self.brought.map(Evidence::Event),
+        ))
     }
 
     fn whom(&self) -> String {
         format!("{}, who reads {}", self.reader.name, self.reader.conversation)
     }
-}
-
-fn waited(reader: &Reader) -> Option<Violation> {
-    let waited = reader.waited.filter(|waited| waited.max > waited.room)?;
-    Some(violation(
-        "I14",
-        "everybody who shares the server's memory",
-        format!(
-            "at most {} events wait for a connection, which is closed when there are more, but {} \
-             waited for {}.",
-            waited.room, waited.max, reader.name
-        ),
-        [],
-    ))
 }
 
 fn presence(history: &ChatHistory) -> Vec<Violation> {

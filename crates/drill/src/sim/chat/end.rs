@@ -47,8 +47,7 @@ impl World {
     fn is_read(&self, place: usize) -> bool {
         let Some(last) = self.last(place) else { return false };
         let is_member = |user: &str| self.is_member(place, user);
-        let by_wall_clock = self.broken.chat.by_wall_clock;
-        (by_wall_clock || self.observers[place].last == last)
+        self.observers[place].last == last
             && self.devices.iter().all(|device| {
                 device.is_at(place, last) || !is_member(device.user()) && !device.is_live(place)
             })

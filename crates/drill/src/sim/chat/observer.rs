@@ -1,7 +1,7 @@
 //! Readers who page through a conversation at whichever node they meet, and go on from where they were.
 
 use super::{CONVERSATIONS, World, asking};
-use crate::history::chat::{Delivery, Event, Happened};
+use crate::history::chat::{Delivery, Happened};
 use crate::sim::node::SimNode;
 use evenkeel_domains::{
     Found, Query,
@@ -12,17 +12,17 @@ use evenkeel_log::{Incarnation, Offset};
 
 pub(super) struct Observer {
     pub(super) reader: usize,
-    /// The last sequence that was dealt with.
+    /// The last sequence that was looked at.
     pub(super) last: u64,
     /// Its session: it reads only from a node that has applied this.
     session: Offset,
-    /// By the breakage `order-by-wall-clock`: the last time that was dealt with.
-    stamp: u64,
+    /// By the breakage `order-by-wall-clock`: the last time that was dealt with, and the last of that time.
+    stamp: (u64, u64),
 }
 
 impl Observer {
     pub(super) fn new(reader: usize) -> Self {
-        Self { reader, last: 0, session: Offset(0), stamp: 0 }
+        Self { reader, last: 0, session: Offset(0), stamp: (0, 0) }
     }
 }
 
@@ -85,22 +85,24 @@ impl World {
     fn observe_by_stamp(&mut self, place: usize, node: usize) {
         let node = &self.machines.nodes[node];
         let Some(page) = events(node, place, 0, usize::MAX, self.machines.now_ms) else { return };
-        let stamp = |event: &Event| match &event.happened {
-            Happened::Message { sender, client_id, .. } => {
+        let mut latest = 0;
+        let stamped = page.events.iter().map(|view| {
+            let event = asking::event(view);
+            // What is no message has nothing written on it, and is taken to be as late as what is before it.
+            if let Happened::Message { sender, client_id, .. } = &event.happened {
                 let name = (sender.clone(), client_id.clone());
-                self.stamps.get(&name).copied().unwrap_or_default()
+                latest = self.stamps.get(&name).copied().unwrap_or_default();
             }
-            _ => event.at_ms + crate::sim::machines::BEGIN_MS,
-        };
+            ((latest, event.seq), event)
+        });
         let seen = self.observers[place].stamp;
-        let events = page.events.iter().map(asking::event).map(|event| (stamp(&event), event));
-        let mut events: Vec<_> = events.filter(|(stamp, _)| *stamp > seen).collect();
+        let mut events: Vec<_> = stamped.filter(|(stamp, _)| *stamp > seen).collect();
         events.sort_by_key(|(stamp, _)| *stamp);
         let reader = self.observers[place].reader;
         for (stamp, event) in events {
             self.observers[place].stamp = stamp;
-            self.observers[place].last = event.seq;
             self.sees(reader, Delivery::Event(event));
         }
+        self.observers[place].last = page.next.sequence;
     }
 }
