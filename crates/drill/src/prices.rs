@@ -6,17 +6,22 @@
 //! It says what this machine does with this work. It proves nothing: the drills that judge do.
 
 mod checks;
+mod checks_report;
 mod fifo;
 mod fifo_report;
-mod report;
+mod frame;
+mod order;
 
+pub use checks_report::{LimitsPrice, Side};
 pub use fifo_report::{JobsPrice, JobsSide};
-pub use report::{LimitsPrice, Side};
+pub use frame::Frame;
+pub use order::{ChatPrice, ChatSide};
 
 use crate::{
     crash::{CrashError, server::Server},
     load::{
-        self, ClientError, DriveError, Endpoint, Pace, Plan, Reply, Run, limits::LimitsBenchError,
+        self, ClientError, DriveError, Endpoint, Pace, Plan, Reply, Run, chat::ChatBenchError,
+        limits::LimitsBenchError,
     },
 };
 use checks::SIDES;
@@ -46,6 +51,7 @@ pub struct Price {
 enum Work {
     Limits,
     Jobs,
+    Chat,
 }
 
 /// Every price.
@@ -62,6 +68,12 @@ pub const PRICES: &[Price] = &[
         beside: "a queue that uses all partitions, with an order only among jobs of an ordering key",
         work: Work::Jobs,
     },
+    Price {
+        name: "global-order",
+        adds: "all that anybody says anywhere is in one order, the same for everybody",
+        beside: "an order a conversation, and none between conversations",
+        work: Work::Chat,
+    },
 ];
 
 /// What a price came to.
@@ -72,6 +84,8 @@ pub enum PriceReport {
     Limits(LimitsPrice),
     /// Of jobs.
     Jobs(JobsPrice),
+    /// Of chat.
+    Chat(ChatPrice),
 }
 
 impl fmt::Display for PriceReport {
@@ -79,6 +93,7 @@ impl fmt::Display for PriceReport {
         match self {
             Self::Limits(report) => report.fmt(f),
             Self::Jobs(report) => report.fmt(f),
+            Self::Chat(report) => report.fmt(f),
         }
     }
 }
@@ -113,6 +128,9 @@ pub enum PriceError {
     /// A limit was not put there.
     #[error(transparent)]
     Limit(#[from] LimitsBenchError),
+    /// Nothing could be said.
+    #[error(transparent)]
+    Chat(#[from] ChatBenchError),
     /// The server failed, or could not be asked how much it had done.
     #[error("{0}")]
     Answer(String),
@@ -141,6 +159,7 @@ impl Price {
         let report = match self.work {
             Work::Limits => self.limits(options, &endpoint, &mut progress).await,
             Work::Jobs => self.jobs(options, &endpoint, &mut progress).await,
+            Work::Chat => self.chat(options, server.address(), &mut progress).await,
         };
         server.kill().await?;
         report
@@ -173,6 +192,17 @@ impl Price {
         let once = async |side| measure_lives(endpoint, side, plan(options)).await;
         let measured = in_turn(options, progress, once).await?;
         Ok(PriceReport::Jobs(JobsPrice::new(self, options, &measured)))
+    }
+
+    async fn chat(
+        &self,
+        options: &PriceOptions,
+        target: &str,
+        progress: &mut impl FnMut(u32),
+    ) -> Result<PriceReport, PriceError> {
+        let once = async |side| order::measure(target, side, options).await;
+        let measured = in_turn(options, progress, once).await?;
+        Ok(PriceReport::Chat(ChatPrice::new(self, options, &measured)))
     }
 }
 

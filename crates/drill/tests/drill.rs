@@ -3,6 +3,8 @@
 
 #[path = "drill/checker.rs"]
 mod checker;
+#[path = "drill/checker_chat.rs"]
+mod checker_chat;
 #[path = "drill/checker_jobs.rs"]
 mod checker_jobs;
 #[path = "drill/checker_limits.rs"]

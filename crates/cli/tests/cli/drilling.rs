@@ -57,7 +57,14 @@ fn a_price_is_measured_on_both_sides() {
     run(&["drill", "price", "free-lunch"]).fails(2, &["free-lunch", "exact-everywhere"]);
     run(&["drill", "price", "exact-everywhere", "--repeats", "0"]).fails(2, &["repeats"]);
     let listed = run(&["drill", "list"]).succeeds().out;
-    for name in ["refund-twice", "no-lease-fence", "exact-everywhere", "one-partition"] {
+    for name in [
+        "refund-twice",
+        "no-lease-fence",
+        "resume-off-by-one",
+        "exact-everywhere",
+        "one-partition",
+        "global-order",
+    ] {
         assert!(listed.contains(name), "{name}: {listed}");
     }
 }
@@ -72,6 +79,17 @@ fn a_strict_order_of_all_jobs_has_its_price() {
     // Nothing overtakes the job that a slow worker sits on, where all are in one order.
     assert_eq!(side(0)["beside_slow"]["max"], 0.0, "{report}");
     assert!(side(1)["beside_slow"]["min"].as_f64() > Some(0.0), "{report}");
+}
+
+#[test]
+fn one_order_of_everything_has_its_price() {
+    let few = ["--connections", "4", "--duration-s", "0.3", "--repeats", "1"];
+    let report = run(&[&["drill", "price", "global-order", "--json"], &few[..]].concat());
+    let report = report.succeeds().json();
+    let side = |index: usize, name: &str| report["sides"][index][name].as_u64().unwrap();
+    assert!(side(0, "messages") > 1 && side(1, "messages") > 1, "{report}");
+    // Whoever wants one order is sent everything.
+    assert_eq!((side(0, "readers"), side(1, "readers")), (4, 2), "{report}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What a strict order of all jobs came to: a table for people and JSON for machines.
 
 use super::{
-    Price, PriceOptions,
+    Frame, Price, PriceOptions,
     fifo::{SIDES, SLOW, SPREAD},
+    frame::{ms, times},
 };
 use crate::load::{Run, Spread};
 use serde::Serialize;
@@ -11,24 +12,13 @@ use std::fmt;
 /// A price of jobs, measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobsPrice {
-    /// Its name.
-    pub price: &'static str,
-    /// What is done for it.
-    pub adds: &'static str,
-    /// What it is compared with.
-    pub beside: &'static str,
+    /// Which, and how.
+    #[serde(flatten)]
+    pub frame: Frame,
     /// Partitions that the queue without it uses.
     pub spread: u16,
-    /// Connections, each with one job in flight.
-    pub connections: usize,
-    /// Measurements of each side.
-    pub repeats: u32,
-    /// Of each measurement.
-    pub duration_ms: u64,
     /// How long one slow worker sat on a job.
     pub slow_ms: u64,
-    /// Whether the program was built to be fast. Else the numbers say little.
-    pub optimized: bool,
     /// With the guarantee, then without.
     pub sides: Vec<JobsSide>,
 }
@@ -56,17 +46,10 @@ impl JobsPrice {
         options: &PriceOptions,
         measured: &[Vec<(Run, u64)>; SIDES.len()],
     ) -> Self {
-        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
-            price: price.name,
-            adds: price.adds,
-            beside: price.beside,
+            frame: Frame::new(price, options),
             spread: SPREAD,
-            connections: options.connections,
-            repeats: options.repeats,
-            duration_ms: ms(options.duration),
             slow_ms: ms(SLOW),
-            optimized: !cfg!(debug_assertions),
             sides: SIDES
                 .iter()
                 .zip(measured)
@@ -93,13 +76,7 @@ impl JobsSide {
 
 impl fmt::Display for JobsPrice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}.", self.price, self.adds)?;
-        writeln!(f, "Beside it: {}.\n", self.beside)?;
-        writeln!(
-            f,
-            "{} connections that each enqueue, lease and complete; {} × {} ms of each in turn, medians",
-            self.connections, self.repeats, self.duration_ms
-        )?;
+        self.frame.begin(f, "that each enqueue, lease and complete")?;
         writeln!(
             f,
             "{:<8} {:>10} {:>10} {:>10} {:>32}",
@@ -117,28 +94,20 @@ impl fmt::Display for JobsPrice {
             )?;
         }
         if let [with, without] = self.sides.as_slice() {
-            let times =
-                |of: fn(&JobsSide) -> Spread| of(with).median / of(without).median.max(1e-9);
             write!(
                 f,
                 "\n{} costs: {:.2} times the jobs a second, {:.2} times the median latency, {:.2} \
                  times the p99; and while one worker sat on a job for {} ms, {:.0} others were done \
                  instead of {:.0}.",
-                self.price,
-                times(|side| side.jobs_per_s),
-                times(|side| side.p50_us),
-                times(|side| side.p99_us),
+                self.frame.price,
+                times(with, without, |side| side.jobs_per_s),
+                times(with, without, |side| side.p50_us),
+                times(with, without, |side| side.p99_us),
                 self.slow_ms,
                 with.beside_slow.median,
                 without.beside_slow.median
             )?;
         }
-        if !self.optimized {
-            write!(
-                f,
-                "\nThis program was not built to be fast: build it with --release to compare."
-            )?;
-        }
-        Ok(())
+        self.frame.end(f)
     }
 }

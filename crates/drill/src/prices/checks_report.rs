@@ -1,8 +1,9 @@
 //! What exact limits came to: a table for people and JSON for machines.
 
 use super::{
-    Price, PriceOptions,
+    Frame, Price, PriceOptions,
     checks::{KEYS, PERIOD_MS, QUANTITY, SIDES},
+    frame::times,
 };
 use crate::load::{Run, Spread};
 use serde::Serialize;
@@ -11,26 +12,15 @@ use std::fmt;
 /// A price of limits, measured.
 #[derive(Debug, Clone, Serialize)]
 pub struct LimitsPrice {
-    /// Its name.
-    pub price: &'static str,
-    /// What is done for it.
-    pub adds: &'static str,
-    /// What it is compared with.
-    pub beside: &'static str,
+    /// Which, and how.
+    #[serde(flatten)]
+    pub frame: Frame,
     /// Keys that were checked in turn.
     pub keys: u32,
     /// Units a period that the limits say of each key.
     pub quantity: u64,
     /// The period.
     pub period_ms: u64,
-    /// Connections, each with one request in flight.
-    pub connections: usize,
-    /// Measurements of each side.
-    pub repeats: u32,
-    /// Of each measurement.
-    pub duration_ms: u64,
-    /// Whether the program was built to be fast. Else the numbers say little.
-    pub optimized: bool,
     /// With the guarantee, then without.
     pub sides: Vec<Side>,
 }
@@ -67,16 +57,10 @@ impl LimitsPrice {
     ) -> Self {
         let sides = SIDES.iter().zip(measured).zip(over_admission_max);
         Self {
-            price: price.name,
-            adds: price.adds,
-            beside: price.beside,
+            frame: Frame::new(price, options),
             keys: KEYS,
             quantity: QUANTITY,
             period_ms: PERIOD_MS,
-            connections: options.connections,
-            repeats: options.repeats,
-            duration_ms: u64::try_from(options.duration.as_millis()).unwrap_or(u64::MAX),
-            optimized: !cfg!(debug_assertions),
             sides: sides.map(|((side, runs), over)| Side::of(side, runs, over)).collect(),
         }
     }
@@ -109,18 +93,9 @@ impl Side {
 
 impl fmt::Display for LimitsPrice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}.", self.price, self.adds)?;
-        writeln!(f, "Beside it: {}.\n", self.beside)?;
-        writeln!(
-            f,
-            "{} keys of {} units in {} ms, {} connections; {} × {} ms of each in turn, medians",
-            self.keys,
-            self.quantity,
-            self.period_ms,
-            self.connections,
-            self.repeats,
-            self.duration_ms
-        )?;
+        let Self { keys, quantity, period_ms, .. } = self;
+        let work = format!("that check {keys} keys of {quantity} units in {period_ms} ms");
+        self.frame.begin(f, &work)?;
         writeln!(
             f,
             "{:<8} {:>10} {:>10} {:>10} {:>20} {:>15}",
@@ -139,26 +114,19 @@ impl fmt::Display for LimitsPrice {
             )?;
         }
         if let [with, without] = self.sides.as_slice() {
-            let times = |of: fn(&Side) -> Spread| of(with).median / of(without).median.max(1e-9);
             write!(
                 f,
                 "\n{} costs: {:.2} times the checks a second, {:.2} times the median latency, {:.2} \
                  times the p99.\nIt saves: up to {} units a key that are admitted beyond {} in a \
                  period.",
-                self.price,
-                times(|side| side.checks_per_s),
-                times(|side| side.p50_us),
-                times(|side| side.p99_us),
+                self.frame.price,
+                times(with, without, |side| side.checks_per_s),
+                times(with, without, |side| side.p50_us),
+                times(with, without, |side| side.p99_us),
                 without.over_admission_max,
                 self.quantity
             )?;
         }
-        if !self.optimized {
-            write!(
-                f,
-                "\nThis program was not built to be fast: build it with --release to compare."
-            )?;
-        }
-        Ok(())
+        self.frame.end(f)
     }
 }
