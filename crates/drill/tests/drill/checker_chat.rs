@@ -95,7 +95,8 @@ fn finds(invariant: &str, words: &str, spoil: impl FnOnce(&mut ChatHistory)) {
 }
 
 fn events(history: &mut ChatHistory) -> &mut Vec<Event> {
-    history.end.as_mut().unwrap().conversations.get_mut(ROOM).unwrap()
+    let end = history.end.as_mut().expect("it ended");
+    end.conversations.get_mut(ROOM).expect("it is there")
 }
 
 #[test]
