@@ -64,16 +64,27 @@ impl<F: Files> Node<F> {
         follow: &Arc<Follow>,
     ) {
         let ticket = FollowTicket::new(tenant.id, conversation, by, after, follow);
-        // Dropped on its way, it says so.
+        // It is answered also if it does not get there.
         let partition = self.partition_of_conversation(tenant, conversation);
         let _ = self.send(partition, Message::Follow(ticket));
     }
 
-    /// Somebody who followed `conversation`, whose `entity` it is, does not any more. If this is lost, it
-    /// is noticed later.
-    pub fn unfollow(&self, tenant: &Tenant, conversation: &str, entity: Entity) {
-        let partition = self.partition_of_conversation(tenant, conversation);
-        let _ = self.send(partition, Message::Unfollow { conversation: entity.id });
+    /// Somebody who followed these conversations, whose entities they are, does not any more. If this is
+    /// lost, it is noticed later.
+    pub fn unfollow<'c>(
+        &self,
+        tenant: &Tenant,
+        conversations: impl IntoIterator<Item = (&'c str, Entity)>,
+    ) {
+        // Whoever followed thousands takes no more room than others on the way to the owners.
+        let mut places: BTreeMap<PartitionId, Vec<u64>> = BTreeMap::new();
+        for (conversation, entity) in conversations {
+            let place = self.partition_of_conversation(tenant, conversation);
+            places.entry(place).or_default().push(entity.id);
+        }
+        for (place, conversations) in places {
+            let _ = self.send(place, Message::Unfollow { conversations });
+        }
     }
 
     /// Tells those who follow `conversation` that `user` types, or has stopped. It may be lost.

@@ -23,7 +23,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::{Instant, sleep_until},
 };
 
@@ -51,9 +54,15 @@ impl Mailbag {
 
     /// Says at once if there is no room.
     pub(crate) fn try_send(&self, message: Message) -> Result<(), NodeError> {
-        self.letters.try_send((self.slot, message)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::Overloaded.into(),
-            mpsc::error::TrySendError::Closed(_) => NodeError::not_served(),
+        self.letters.try_send((self.slot, message)).map_err(|error| {
+            let (message, failure) = match error {
+                TrySendError::Full((_, message)) => (message, Failure::Overloaded.into()),
+                TrySendError::Closed((_, message)) => (message, NodeError::not_served()),
+            };
+            if let Message::Follow(mut ticket) = message {
+                ticket.answer(Err(failure.clone()));
+            }
+            failure
         })
     }
 }

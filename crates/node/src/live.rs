@@ -282,7 +282,7 @@ impl FollowTicket {
         (self.tenant, query)
     }
 
-    fn answer(&mut self, answer: Result<Followed, NodeError>) {
+    pub(crate) fn answer(&mut self, answer: Result<Followed, NodeError>) {
         if let Some((outlet, subscription)) = self.answers_to.take() {
             outlet.put(|waiting| waiting.pages.push((subscription, answer)));
         }

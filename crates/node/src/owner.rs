@@ -58,9 +58,9 @@ pub(crate) enum Message {
     },
     /// Follow a conversation.
     Follow(FollowTicket),
-    /// Some who followed this conversation are gone.
+    /// Some who followed these conversations are gone.
     Unfollow {
-        conversation: u64,
+        conversations: Vec<u64>,
     },
     /// Tell those who follow a conversation that somebody types, or has stopped.
     Typing {
@@ -255,7 +255,9 @@ impl<L: Log> Owner<L> {
             }
             Message::Watch { entity, reply } => self.watch(entity, reply),
             Message::Follow(ticket) => self.follow_live(ticket),
-            Message::Unfollow { conversation } => self.live.review(conversation),
+            Message::Unfollow { conversations } => {
+                conversations.into_iter().for_each(|id| self.live.review(id));
+            }
             Message::Typing { conversation, user, is_so } => {
                 self.live.typing(conversation, &user, is_so);
             }

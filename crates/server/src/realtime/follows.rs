@@ -124,17 +124,17 @@ impl Session {
     pub(super) async fn end_subscription(&mut self, number: u32, reason: &str) -> Result<(), End> {
         let Some(gone) = self.subscriptions.remove(number) else { return Ok(()) };
         let text = frames::unsubscribed(&gone.conversation, reason, None);
-        self.part(gone);
+        self.part(vec![gone]);
         self.write(text).await
     }
 
-    /// Lets the owner know that somebody follows no more.
-    pub(super) fn part(&self, gone: Subscription) {
-        let Subscription { conversation, follow, entity, .. } = gone;
-        drop(follow);
-        if let (Some(who), Some(entity)) = (&self.who, entity) {
-            self.edge.node.unfollow(who.tenant(), &conversation, entity);
-        }
+    /// Lets the owners know that somebody follows no more.
+    pub(super) fn part(&self, gone: Vec<Subscription>) {
+        let Some(who) = &self.who else { return };
+        // Only what is dropped is gone.
+        let gone: Vec<_> = gone.into_iter().map(|one| (one.conversation, one.entity)).collect();
+        let known = gone.iter().filter_map(|(name, entity)| Some((&**name, (*entity)?)));
+        self.edge.node.unfollow(who.tenant(), known);
     }
 
     pub(super) fn type_in(&mut self, conversation: &str, is_so: bool) -> Result<(), Problem> {

@@ -121,9 +121,7 @@ impl Session {
     pub(super) async fn run(mut self) {
         let end = self.converse().await;
         let gone: Vec<Subscription> = self.subscriptions.drain().collect();
-        for subscription in gone {
-            self.part(subscription);
-        }
+        self.part(gone);
         let why = match end {
             Err(End::Because(why)) => Some(why),
             Ok(()) | Err(End::Closed) => None,
@@ -302,7 +300,7 @@ impl Session {
             }
             Wish::Unsubscribe { conversation } => {
                 if let Some(gone) = self.subscriptions.remove_named(&conversation) {
-                    self.part(gone);
+                    self.part(vec![gone]);
                 }
                 let text = frames::unsubscribed(&conversation, "asked", id.as_deref());
                 self.write(text).await.map(Ok)
