@@ -7,6 +7,7 @@ mod bounds;
 mod faults;
 mod files;
 mod harness;
+mod inboxes;
 mod limits;
 mod limits_across;
 mod limits_ahead;
