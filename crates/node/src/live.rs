@@ -308,6 +308,8 @@ pub struct Followed {
 #[derive(Debug, Default)]
 pub struct Live {
     followed: HashMap<u64, Conversation>,
+    /// Conversations that somebody said they follow no more.
+    parted: BTreeSet<u64>,
     /// When they are looked through.
     sweep_at: Option<Time>,
 }
@@ -412,8 +414,13 @@ impl Live {
         }
     }
 
-    /// Some who followed conversation `id` may be gone.
-    pub fn review(&mut self, id: u64) {
+    /// Some who followed these conversations are gone. Those are looked through with the next
+    /// [`Self::sweep`], once, however many left.
+    pub fn part(&mut self, conversations: impl IntoIterator<Item = u64>) {
+        self.parted.extend(conversations);
+    }
+
+    fn review(&mut self, id: u64) {
         if self.followed.get_mut(&id).is_some_and(Conversation::is_forsaken) {
             self.followed.remove(&id);
         }
@@ -428,13 +435,16 @@ impl Live {
         }
     }
 
-    /// When [`Self::sweep`] is due.
+    /// When [`Self::sweep`] is due, though nobody said that they left.
     pub fn sweep_at(&self) -> Option<Time> {
         self.sweep_at
     }
 
-    /// Lets those go who are gone without a word, if it is time: a word may be lost.
+    /// Lets those go who said so; and, if it is time, those who are gone without a word: a word may be lost.
     pub fn sweep(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.parted) {
+            self.review(id);
+        }
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.followed.retain(|_, followed| !followed.is_forsaken());
             let next = now.plus_ms(SWEEP_EVERY_MS);

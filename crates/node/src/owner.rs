@@ -255,9 +255,7 @@ impl<L: Log> Owner<L> {
             }
             Message::Watch { entity, reply } => self.watch(entity, reply),
             Message::Follow(ticket) => self.follow_live(ticket),
-            Message::Unfollow { conversations } => {
-                conversations.into_iter().for_each(|id| self.live.review(id));
-            }
+            Message::Unfollow { conversations } => self.live.part(conversations),
             Message::Typing { conversation, user, is_so } => {
                 self.live.typing(conversation, &user, is_so);
             }

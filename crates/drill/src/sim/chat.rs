@@ -130,7 +130,7 @@ impl Workload for World {
             Event::Reply { operation, outcome } => self.hear_answer(operation, outcome),
             Event::Timeout(operation) => self.hear_answer(operation, Outcome::Unknown),
             Event::Follow { node, ticket } => self.follow(node, ticket),
-            Event::Unfollow { node, entity } => self.live(node).review(entity),
+            Event::Unfollow { node, entity } => self.live(node).part([entity]),
             Event::Hear(device) => self.hear(device),
             Event::Connect { device, connection, place } => self.connect(device, connection, place),
             Event::Observe => {
