@@ -147,11 +147,10 @@ function send({ conversation, client_id, body }) {
   say({ send: { conversation, client_id, body, ...by("sender") }, id: client_id });
 }
 
-let toldTyping = 0;
+let told;  // when it was last told that we type
 function tellTyping(c, stopped) {
-  if (!stopped && performance.now() < toldTyping + 2_000) return;
-  if (stopped && !toldTyping) return;
-  toldTyping = stopped ? 0 : performance.now();
+  if (stopped ? told === undefined : performance.now() < told + 2_000) return;
+  told = stopped ? undefined : performance.now();
   if (c.via === say) say({ typing: { conversation: c.name, stopped } });
 }
 
