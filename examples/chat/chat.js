@@ -157,8 +157,6 @@ function tellTyping(c, stopped) {
 /// Moves our marker to the newest message of others, once it was on the screen.
 function markRead() {
   const c = open();
-  const log = $("log");
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
   if (!c || c.via !== say || document.visibilityState !== "visible" || !atEnd) return;
   const seq = known(c).findLast(({ sender }) => sender !== me)?.seq ?? 0;
   if (seq <= Math.max(c.read, c.asked)) return;
@@ -184,6 +182,8 @@ function arrange(list, lines) {
 
 const shown = new Map();  // the lines of the messages of `drawn`
 let drawn;
+let atEnd = true;  // whether the newest message is on the screen, and stays there when others come
+function toEnd() { if (atEnd) $("log").scrollTop = $("log").scrollHeight; }
 function render() {
   const c = open();
   const unread = [...conversations.values()].reduce((sum, { unread }) => sum + unread, 0);
@@ -197,12 +197,10 @@ function render() {
   const typing = [...c.typing.keys()].filter((user) => user !== me).sort();
   tell("typing", typing.length ? `${typing.join(", ")} ${typing.length > 1 ? "are" : "is"} typing…` : "");
   $("earlier").hidden = !c.more;
-  const log = $("log");
-  const end = drawn !== c || log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-  if (drawn !== c) { shown.clear(); drawn = c; }
+  if (drawn !== c) { shown.clear(); drawn = c; atEnd = true; }
   const ours = [...unsent.values()].filter(({ conversation }) => conversation === c.name);
   arrange($("messages"), [...known(c), ...ours].map(messageLine));
-  if (end) log.scrollTop = log.scrollHeight;
+  toEnd();
   markRead();
 }
 
@@ -261,8 +259,8 @@ $("form").addEventListener("submit", (event) => {
   send(message);
   $("text").value = "";
   tellTyping(c, true);
+  atEnd = true;
   render();
-  $("log").scrollTop = $("log").scrollHeight;
 });
 $("text").addEventListener("input", () => { if (open()) tellTyping(open(), !$("text").value); });
 $("earlier").addEventListener("click", async () => {
@@ -270,7 +268,11 @@ $("earlier").addEventListener("click", async () => {
   await past(c, `&before=${Math.min(...known(c).map(({ seq }) => seq))}`).catch(quiet);
   render();
 });
-$("log").addEventListener("scroll", markRead);
+$("log").addEventListener("scroll", ({ target: { scrollHeight, scrollTop, clientHeight } }) => {
+  atEnd = scrollHeight - scrollTop - clientHeight < 8;
+  markRead();
+});
+new ResizeObserver(toEnd).observe($("log"));
 addEventListener("hashchange", render);
 addEventListener("online", () => connection.connect());
 addEventListener("visibilitychange", () => { markRead(); connection.connect(); refreshed(); });

@@ -10,7 +10,7 @@ const readline = require("node:readline");
 const puppeteer = require("puppeteer-core");
 
 const [binary, scratch] = process.argv.slice(2);
-const WAIT = { polling: "mutation", timeout: Number(process.env.T ?? 60_000) };
+const WAIT = { polling: "mutation", timeout: 60_000 };
 // What a browser says of a server that is not there.
 const GONE = /^WebSocket connection to .* failed|^Failed to load resource: net::ERR_/;
 let server;
@@ -21,7 +21,8 @@ const complaints = [];
 async function start(directory) {
   const data = path.join(scratch, directory);
   const http = origin ? new URL(origin).host : "127.0.0.1:0";
-  server = spawn(binary, ["dev", "--data", data, "--http", http], { stdio: ["ignore", "pipe", "inherit"] });
+  const env = { EVENKEEL_LOG__SEGMENT_BYTES: "1048576" };
+  server = spawn(binary, ["dev", "--data", data, "--http", http], { env, stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of readline.createInterface({ input: server.stdout })) {
     const [, url] = /^Evenkeel is ready at (\S+)/.exec(line) ?? [];
     if (url) { origin = url; break; }
@@ -96,7 +97,6 @@ class Tab {
 }
 
 async function they_talk(ada, bob) {
-  console.error(await ada.page.evaluate(() => document.visibilityState), await bob.page.evaluate(() => document.visibilityState));
   for (const tab of [ada, bob]) await tab.says("#here", "here: ada, bob");
   await ada.type("is anyb");
   await bob.says("#typing", "ada is typing…");
@@ -223,7 +223,9 @@ async function main() {
   }
 }
 
+// However this ends.
+process.on("exit", () => server?.kill("SIGKILL"));
 main().then(
-  () => console.log("ok"),
-  (error) => { console.error(error); process.exitCode = 1; },
-).finally(() => server?.kill("SIGKILL"));
+  () => { console.log("ok"); process.exit(); },
+  (error) => { console.error(error); process.exit(1); },
+);
