@@ -60,7 +60,8 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
     queued.map_err(|error| Failure::because("cannot create the demo's queue", error))?;
     for (conversation, says) in CONVERSATIONS {
         let talked = seed_conversation(node, &tenant, conversation, says).await;
-        talked.map_err(|error| Failure::because("cannot create the demo's conversations", error))?;
+        talked
+            .map_err(|error| Failure::because("cannot create the demo's conversations", error))?;
     }
     Ok(())
 }

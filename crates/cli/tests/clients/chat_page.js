@@ -142,6 +142,15 @@ async function changes_are_seen(ada, bob) {
   }
 }
 
+async function what_is_refused_says_why(ada) {
+  await ask("PUT", "conversations/general/members/ada", { role: "reader" });
+  await ada.send("as a reader");
+  await ada.line("as a reader", "Send again");
+  await ask("PUT", "conversations/general/members/ada", { role: "writer" });
+  await ada.page.click(".failed button");
+  await ada.line("as a reader", "sent");
+}
+
 /// The tab is loaded anew with a message on its way, which the server has got already or not.
 async function a_reload_loses_nothing(ada, bob) {
   server.kill("SIGSTOP");
@@ -208,7 +217,7 @@ async function main() {
   try {
     const ada = await Tab.open(browser, "ada");
     const bob = await Tab.open(browser, "bob");
-    const steps = [they_talk, unread_is_exact, changes_are_seen, a_reload_loses_nothing, a_crash_loses_nothing, who_leaves_is_gone, another_life_is_read_anew];
+    const steps = [they_talk, unread_is_exact, changes_are_seen, what_is_refused_says_why, a_reload_loses_nothing, a_crash_loses_nothing, who_leaves_is_gone, another_life_is_read_anew];
     for (const step of steps) {
       try {
         await step(ada, bob);
