@@ -1,5 +1,5 @@
 # What there is to do here. `make run` needs Rust and nothing else; `make test` needs clients of
-# Redis and of gRPC and a PostgreSQL too, and installs them if they are missing.
+# Redis and of gRPC, a browser and a PostgreSQL too, and installs them if they are missing.
 
 CARGO ?= cargo
 # make fuzz ITERATIONS=…
@@ -17,8 +17,8 @@ run:
 test: clients
 	$(CARGO) test --workspace --features $(FEATURES)
 
-# Real clients, which the tests drive: redis-tools, and beside what is built redis-py, ioredis, and
-# gRPC's for Python with Envoy's messages. PostgreSQL and its client are for an example.
+# Real clients, which the tests drive: redis-tools, Chromium, and beside what is built redis-py, ioredis,
+# puppeteer-core, and gRPC's for Python with Envoy's messages. PostgreSQL and its client are for an example.
 clients:
 	crates/cli/tests/clients/setup
 	crates/cli/tests/clients/setup-envoy

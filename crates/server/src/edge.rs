@@ -4,7 +4,7 @@
 
 use crate::{
     answer::{Answer, Body, REQUEST_ID},
-    auth,
+    auth::{self, Needs},
     call::Call,
     chat,
     code::Code,
@@ -24,7 +24,7 @@ use crate::{
 use evenkeel_contract::{Meter, Outcome, Path};
 use evenkeel_node::Node;
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::Incoming,
     header::{ALLOW, HeaderValue},
     http::request::Parts,
@@ -175,12 +175,7 @@ impl Edge {
         let (index, route) = match found {
             Found::Route(index, route) => (index, route),
             Found::OtherMethods(methods) => return Err(other_methods(&methods)),
-            Found::Nothing => {
-                return Err(Problem::new(
-                    Code::NotFound,
-                    "nothing is at this address; see /openapi.json",
-                ));
-            }
+            Found::Nothing => return self.file(&parts),
         };
         let (meta, now) = (self.node.meta(), wall_clock());
         let admitted =
@@ -194,6 +189,20 @@ impl Edge {
         let path = self.served[index].path;
         let call = Call { edge: self, route, path, parts, caller, body: Some(body) };
         dispatch(route.operation, call).await
+    }
+
+    /// A file, where no operation is.
+    fn file(&self, parts: &Parts) -> Result<Answer, Problem> {
+        let file = self.options.files.iter().find(|file| file.path == parts.uri.path());
+        let file = file.ok_or_else(|| {
+            Problem::new(Code::NotFound, "nothing is at this address; see /openapi.json")
+        })?;
+        if ![Method::GET, Method::HEAD].contains(&parts.method) {
+            return Err(other_methods(&[Method::GET]));
+        }
+        let (meta, needs) = (self.node.meta(), Needs::Nothing);
+        auth::admit(self.options.auth, needs, &parts.headers, &parts.uri, &meta, wall_clock())?;
+        Ok(page::file(file))
     }
 
     /// Counts a request, once, whatever became of it.
@@ -214,7 +223,7 @@ impl Edge {
                 .map_or(Outcome::Ok, |code| Outcome::from_code(code.meaning().code)),
             Err(problem) => problem.outcome(),
         };
-        let reads = route.method == hyper::Method::GET;
+        let reads = route.method == Method::GET;
         let staleness = delivered.filter(|_| reads).map(|delivered| delivered.staleness_ms);
         let waited = result.as_ref().map_or(Duration::ZERO, |answer| answer.waited);
         self.meters.record(meter, outcome, (began + waited).min(Instant::now()), staleness);
@@ -328,8 +337,8 @@ async fn dispatch(operation: Operation, call: Call) -> Result<Answer, Problem> {
     }
 }
 
-fn other_methods(methods: &[hyper::Method]) -> Problem {
-    let names: Vec<&str> = methods.iter().map(hyper::Method::as_str).collect();
+fn other_methods(methods: &[Method]) -> Problem {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     let names = names.join(", ");
     let detail = format!("this address answers {names}");
     let allow = HeaderValue::from_str(&names).expect("methods are letters");
@@ -365,7 +374,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Problem {
 
 /// One line a request: what went well only when asked for, what the server owes loudest.
 fn log(
-    method: &hyper::Method,
+    method: &Method,
     path: &str,
     result: &Result<Answer, Problem>,
     request_id: &[u8],

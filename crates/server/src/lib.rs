@@ -50,7 +50,7 @@ mod top;
 pub use keys::{AdminKey, has_admin_key};
 pub use meters::Meters;
 pub use openapi::document as openapi_document;
-pub use options::{Auth, ServerOptions};
+pub use options::{Auth, ServerOptions, StaticFile};
 pub use server::{ServeError, serve, serve_beside};
 pub use standing::{Standing, Stands};
 pub use top::{Top, TopHitter, TopLog, TopPartition};

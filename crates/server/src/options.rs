@@ -14,6 +14,18 @@ pub enum Auth {
     Open,
 }
 
+/// A file that is served as it is, beside the interface: a page that asks it, or a part of one. It has no
+/// secrets, since nobody needs a key to get it.
+#[derive(Debug, Clone, Copy)]
+pub struct StaticFile {
+    /// Its address.
+    pub path: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// What is in it.
+    pub text: &'static str,
+}
+
 /// How the edge runs. Everything that could grow has a bound here.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
@@ -23,6 +35,8 @@ pub struct ServerOptions {
     pub rules: Option<Standing>,
     /// The queues that this node pushes, if it does.
     pub pushes: Pushes,
+    /// What is served at addresses where nothing else is.
+    pub files: &'static [StaticFile],
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
     /// Bytes of a request's line and headers. At least 8 KiB.
@@ -67,6 +81,7 @@ impl ServerOptions {
             auth,
             rules: None,
             pushes: Pushes::default(),
+            files: &[],
             body_bytes_max: 256 * 1_024,
             head_bytes_max: 32 * 1_024,
             headers_max: 64,

@@ -1,11 +1,12 @@
-//! The pages for people: every path with its contract at `/`, and what a problem means at the
-//! address of its type. Plain HTML that needs nothing from elsewhere.
+//! The pages for people: every path with its contract at `/`, what a problem means at the address of
+//! its type, and the files that a caller of this crate adds. Nothing in them needs anything from elsewhere.
 
 use crate::{
     answer::{Answer, Body},
     auth,
     call::Call,
     code::Code,
+    options::StaticFile,
     problem::Problem,
     text::push_hex,
 };
@@ -52,16 +53,28 @@ pub(crate) fn problem_page(call: &Call) -> Result<Answer, Problem> {
     }))
 }
 
+/// A file that was added, as it is.
+pub(crate) fn file(file: &StaticFile) -> Answer {
+    let content_type = HeaderValue::from_static(file.content_type);
+    guarded(content_type, file.text.as_bytes().to_vec(), "'self'")
+}
+
 /// A page whose styles and scripts are those that it came with, known by a nonce.
 fn html(render: impl FnOnce(&str) -> String) -> Answer {
     let mut nonce = String::new();
     push_hex(&mut nonce, &auth::entropy()[..16]);
+    guarded(HTML, render(&nonce).into_bytes(), &format!("'nonce-{nonce}'"))
+}
+
+/// What a browser may do with a page: it runs scripts and styles that come from `source`, asks this server,
+/// and shows it in no other's frame.
+fn guarded(content_type: HeaderValue, bytes: Vec<u8>, source: &str) -> Answer {
     let policy = format!(
-        "default-src 'none'; connect-src 'self'; script-src 'nonce-{nonce}'; \
-         style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; connect-src 'self'; script-src {source}; style-src {source}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let policy = HeaderValue::from_str(&policy).expect("the policy is visible ASCII");
-    Answer::new(StatusCode::OK, HTML, Body::from(render(&nonce).into_bytes()))
+    Answer::new(StatusCode::OK, content_type, Body::from(bytes))
         .header(CONTENT_SECURITY_POLICY, policy)
         .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
         .header(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))

@@ -1,5 +1,5 @@
-//! The demo that `dev` begins with: one resource of each kind, a queue with jobs in several states, and a
-//! conversation, put there by commands.
+//! The demo that `dev` begins with: one resource of each kind, a queue with jobs in several states, and two
+//! conversations, put there by commands.
 
 use crate::failure::Failure;
 use evenkeel_domains::{
@@ -17,8 +17,8 @@ pub(crate) const FIRST: &str = "gig";
 
 /// The queue of the first worker to try.
 pub(crate) const QUEUE: &str = "mail";
-/// The conversation of the first message to read.
-const CONVERSATION: &str = "general";
+/// The conversations, with what Ada says first in each.
+const CONVERSATIONS: [(&str, &str); 2] = [("weekend", "Who is in?"), ("general", "Hello, Bob.")];
 /// The kind of the job that is a dead letter.
 const DEAD: &str = "invoice";
 /// How long the demo waits for the job that it makes a dead letter of.
@@ -58,13 +58,22 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
     }
     let queued = seed_queue(node, &tenant).await;
     queued.map_err(|error| Failure::because("cannot create the demo's queue", error))?;
-    let talked = seed_conversation(node, &tenant).await;
-    talked.map_err(|error| Failure::because("cannot create the demo's conversation", error))
+    for (conversation, says) in CONVERSATIONS {
+        let talked = seed_conversation(node, &tenant, conversation, says).await;
+        talked
+            .map_err(|error| Failure::because("cannot create the demo's conversations", error))?;
+    }
+    Ok(())
 }
 
 /// A conversation that is there stays as it is.
-async fn seed_conversation(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
-    let conversation = || CONVERSATION.to_owned();
+async fn seed_conversation(
+    node: &Node,
+    tenant: &Tenant,
+    name: &str,
+    says: &str,
+) -> Result<(), NodeError> {
+    let conversation = || name.to_owned();
     let query = chat::Query::Conversation { conversation: conversation(), by: None };
     match node.query(tenant, Query::Chat(query), ReadOptions::default()).await {
         Ok(_) => return Ok(()),
@@ -77,7 +86,7 @@ async fn seed_conversation(node: &Node, tenant: &Tenant) -> Result<(), NodeError
     let hello = Outgoing {
         client_id: "hello".to_owned(),
         sender: "ada".to_owned(),
-        body: serde_json::json!({ "text": "Hello, Bob." }).to_string(),
+        body: serde_json::json!({ "text": says }).to_string(),
         reply_to: None,
     };
     let put = chat::Action::Put { members, retention_ms: None };

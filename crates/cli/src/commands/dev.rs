@@ -9,8 +9,35 @@ use crate::{
     failure::Failure,
     output,
 };
-use evenkeel_server::Auth;
+use evenkeel_server::{Auth, StaticFile};
 use std::{net::SocketAddr, path::PathBuf};
+
+/// Where the example is that shows two users chatting.
+const CHAT: &str = "/examples/chat/";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+/// The example's files. It speaks for any user, as whoever is on this machine may here, so only `dev` has it.
+const CHAT_FILES: &[StaticFile] = &[
+    StaticFile {
+        path: CHAT,
+        content_type: "text/html; charset=utf-8",
+        text: include_str!("../../../../examples/chat/index.html"),
+    },
+    StaticFile {
+        path: "/examples/chat/chat.css",
+        content_type: "text/css; charset=utf-8",
+        text: include_str!("../../../../examples/chat/chat.css"),
+    },
+    StaticFile {
+        path: "/examples/chat/chat.js",
+        content_type: JAVASCRIPT,
+        text: include_str!("../../../../examples/chat/chat.js"),
+    },
+    StaticFile {
+        path: "/examples/chat/connection.js",
+        content_type: JAVASCRIPT,
+        text: include_str!("../../../../examples/chat/connection.js"),
+    },
+];
 
 /// Start a server to play with: loopback, no keys, throw-away data, a small demo inside.
 #[derive(Debug, clap::Args)]
@@ -46,7 +73,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         .flag(("server", "grpc"), "--grpc", grpc)
         .flag(("server", "envoy_rules"), "--envoy-rules", rules)
         .flag(("server", "envoy_windows"), "--envoy-windows", args.envoy_windows);
-    let settings = load(&sources)?.settings;
+    let mut settings = load(&sources)?.settings;
+    settings.server.files = CHAT_FILES;
     let mut addresses = [Some(settings.http), settings.resp, settings.grpc].into_iter().flatten();
     if let Some(open) = addresses.find(|address| !address.ip().is_loopback()) {
         return Err(Failure::Usage(format!(
@@ -83,6 +111,7 @@ fn welcome(url: &str, data: &str) -> String {
         "Evenkeel is ready at {url}\n\
          \n  {url}/              every path: what it promises, what it delivers\
          \n  {url}/openapi.json  every route\
+         \n  {url}{CHAT}  two users chatting\
          \n  data: {data}\n\
          \nHold two places of the demo's \"{resource}\" for five minutes:\n\
          \n  curl -sS {url}/v1/resources/{resource}/holds --json \

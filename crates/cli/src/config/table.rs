@@ -398,9 +398,10 @@ mod tests {
         let ServerOptions {
             // A flag: who may ask is no number.
             auth: _,
-            // Told by who reads the rules, and by who pushes.
+            // Told by who reads the rules, by who pushes, and by `dev`.
             rules: _,
             pushes: _,
+            files: _,
             body_bytes_max,
             head_bytes_max,
             headers_max,

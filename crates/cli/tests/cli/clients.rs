@@ -90,3 +90,16 @@ fn ioredis_is_answered() {
     assert_eq!(run(command), "ok\n");
     assert_eq!(server.stop(), Some(0));
 }
+
+/// `dev`'s page of two users who chat, in a browser, while the server is killed.
+#[test]
+fn the_chat_page_loses_nothing_in_a_crash() {
+    let scratch = TempDir::new().unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/chat_page.js");
+    let mut command = Command::new("node");
+    let built = binary.ancestors().nth(2).unwrap();
+    command.env("NODE_PATH", built.join("clients-node/node_modules"));
+    command.arg(script).arg(binary).arg(scratch.path());
+    assert_eq!(run(command), "ok\n");
+}

@@ -1,6 +1,7 @@
 //! What operators and tools read.
 
 use crate::harness::{TestServer, request};
+use evenkeel_server::{Auth, ServerOptions, StaticFile};
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
@@ -209,4 +210,29 @@ fn pages_need_nothing_from_elsewhere() {
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("\r\n\r\n"), "{said}");
+}
+
+#[test]
+fn files_are_served_where_nothing_else_is() {
+    const FILES: &[StaticFile] = &[
+        StaticFile { path: "/a/", content_type: "text/html; charset=utf-8", text: "<p>a</p>" },
+        StaticFile { path: "/healthz", content_type: "text/plain", text: "in the way" },
+    ];
+    let server =
+        TestServer::start(ServerOptions { files: FILES, ..ServerOptions::new(Auth::Keys) });
+    let page = server.get("/a/");
+    assert_eq!((page.status, page.body.as_str()), (200, "<p>a</p>"));
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+    assert!(policy.contains("script-src 'self';"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_ne!(server.get("/healthz").body, "in the way");
+    assert_eq!(server.get("/a").code(), "not_found");
+    let post = server.post("/a/", "{}");
+    assert_eq!((post.status, post.header("allow")), (405, Some("GET")));
+    assert_eq!(TestServer::open().get("/a/").code(), "not_found");
+    let open = TestServer::start(ServerOptions { files: FILES, ..ServerOptions::new(Auth::Open) });
+    assert_eq!(open.get("/a/").status, 200);
+    assert_eq!(open.send("GET", "/a/", &[("Host", "evil.example")], None).code(), "forbidden");
 }
