@@ -16,7 +16,7 @@ use std::{
 const SLOW: u16 = 3008;
 const TICK: Duration = Duration::from_millis(20);
 const READS_MS: std::ops::Range<u64> = 10..200;
-const SLEEPS_MS: std::ops::Range<u64> = 1_000..2_000;
+const SLEEPS_MS: std::ops::Range<u64> = 1_000..2_500;
 const RECONNECT: Duration = Duration::from_millis(20);
 
 pub(super) struct Slow {

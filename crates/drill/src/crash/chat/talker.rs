@@ -22,14 +22,15 @@ pub(super) const PATH: &str = "/v1/realtime";
 const DEPTH: usize = 8;
 /// One who hears nothing for so long says something, or looks whether it is over.
 const TICK: Duration = Duration::from_millis(4);
-/// Between two sends.
-const PACE_MS: std::ops::Range<u64> = 2..14;
+/// Between two sends; and how much sooner the next one comes when there are no more kills.
+const PACE_MS: std::ops::Range<u64> = 6..40;
+const CALM_TIMES: u64 = 4;
 /// Before a connection is made again.
 const RECONNECT_MS: std::ops::Range<u64> = 1..60;
 /// How long a connection lasts that a client drops.
-const CONNECTED_MS: std::ops::Range<u64> = 40..1_500;
+const CONNECTED_MS: std::ops::Range<u64> = 40..600;
 /// How much room a large body takes.
-const LARGE_BYTES: usize = 12 * 1024;
+const LARGE_BYTES: usize = 28 * 1024;
 
 /// Something to be said.
 struct Message {
@@ -117,7 +118,8 @@ impl Talker {
                 return Ok(Ended::Broke);
             }
             if self.unanswered.len() < DEPTH && now >= says_at {
-                says_at = now + Duration::from_millis(self.rng.u64(PACE_MS));
+                let times = if self.follower.told.is_past(Phase::Kills) { CALM_TIMES } else { 1 };
+                says_at = now + Duration::from_millis(self.rng.u64(PACE_MS) / times);
                 if !self.repeat(socket) && !self.follower.told.is_past(Phase::Calm) {
                     let message = self.think();
                     self.say(socket, message);
