@@ -256,7 +256,7 @@ pub async fn run(
     let limited = checker::check_limits(&told.history());
     let drilled = Drilled { jobs: jobs::judge(&told_of_jobs), chat: chat::judge(told_of_chat) };
     let life = Life { ready_ms_max, memory_mib };
-    Ok(report(options, life, (&history, &observed), limited, drilled))
+    Ok(report(options, &life, (&history, &observed), limited, drilled))
 }
 
 /// What was seen of the process.
@@ -273,7 +273,7 @@ struct Drilled {
 
 fn report(
     options: &CrashOptions,
-    life: Life,
+    life: &Life,
     (history, observed): (&History, &Observed),
     limited: LimitReport,
     Drilled { jobs, chat }: Drilled,

@@ -9,7 +9,7 @@ use crate::{
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::{Duration, Instant};
 
-/// An inbox is told within this, or that is a violation: it is late for good.
+/// An inbox is told within this, or is taken for one that never is.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Nothing more comes on a stream that was silent for so long.
 const QUIET: Duration = Duration::from_secs(5);
@@ -68,7 +68,8 @@ pub(super) async fn events(
     Ok(events)
 }
 
-/// The inboxes of all users, once they have everything that was answered.
+/// The inboxes of all users, once they have everything that was answered; nothing of whose has not in
+/// time, which is for the checker to say.
 pub(super) async fn inboxes(endpoint: &Endpoint) -> Result<Vec<InboxEntry>, CrashError> {
     let mut client = endpoint.connect().await?;
     let mut entries = Vec::new();
@@ -77,16 +78,13 @@ pub(super) async fn inboxes(endpoint: &Endpoint) -> Result<Vec<InboxEntry>, Cras
         loop {
             let path = format!("/v1/users/{user}/inbox?limit=1000{cursor}");
             let began = Instant::now();
-            let page: InboxPage = loop {
+            let page: Option<InboxPage> = loop {
                 match get(&mut client, endpoint, &path, "linearizable").await? {
-                    Some(page) => break page,
-                    None if began.elapsed() > TOLD_WITHIN => {
-                        let late = format!("the inbox of {user} was not told in {TOLD_WITHIN:?}");
-                        return Err(CrashError::Answer(late));
-                    }
-                    None => tokio::time::sleep(LOOK_EVERY).await,
+                    None if began.elapsed() < TOLD_WITHIN => tokio::time::sleep(LOOK_EVERY).await,
+                    found => break found,
                 }
             };
+            let Some(page) = page else { break };
             entries.extend(page.items.into_iter().map(|item| InboxEntry {
                 user: user.to_owned(),
                 conversation: item.conversation,
