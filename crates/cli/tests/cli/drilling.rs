@@ -32,6 +32,10 @@ fn killed_again_and_again_it_keeps_what_it_said() {
             "none is left: {found}"
         );
     }
+    let chat = |name: &str| report["chat"][name].as_u64().unwrap();
+    assert!(chat("messages") > 100 && chat("delivered") > 1_000, "{report}");
+    assert!(chat("resumed") > 30 && chat("inboxes") > 15 && chat("spoiled") > 5, "{report}");
+    assert!(report["memory_mib"].as_u64() > Some(0) || !cfg!(target_os = "linux"), "{report}");
 }
 
 #[test]

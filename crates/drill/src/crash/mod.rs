@@ -6,6 +6,7 @@
 //! promises together. It does not cut the power: the simulator's disk does that.
 
 mod answers;
+mod chat;
 mod jobs;
 mod limits;
 mod observe;
@@ -17,8 +18,8 @@ use crate::{
     history::{Capacity, History, Outcome, Request},
     load::{ClientError, EndpointError},
 };
+pub use chat::DrilledChat;
 use fastrand::Rng;
-use jobs::Drilled;
 pub use jobs::DrilledQueue;
 use serde::Serialize;
 use server::Server;
@@ -26,6 +27,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::PathBuf,
+    process::ExitStatus,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -37,6 +39,8 @@ use std::{
 pub const CYCLES_MAX: u32 = 1_000;
 /// Clients at most.
 pub const CLIENTS_MAX: usize = 256;
+/// More memory than this no server needs that is used as here, whoever reads slowly or sends nonsense.
+pub const MEMORY_MIB_MAX: u64 = 512;
 
 /// How to drill.
 #[derive(Debug, Clone)]
@@ -73,6 +77,9 @@ pub enum CrashError {
     /// It answered in a way that no server of this kind does.
     #[error("the server's answer is not understood: {0}")]
     Answer(String),
+    /// It ended, and nobody had killed it.
+    #[error("the server ended by itself with {0}; its log: {1}")]
+    Died(ExitStatus, String),
     /// The connection failed where it must not.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -98,6 +105,11 @@ pub struct CrashReport {
     pub limits: Vec<Measured>,
     /// What became of the jobs of each queue.
     pub queues: Vec<DrilledQueue>,
+    /// What became of conversations.
+    pub chat: DrilledChat,
+    /// The most memory that the server had resident in its last life, in MiB; none if the system does
+    /// not say.
+    pub memory_mib: Option<u64>,
     /// What was broken.
     pub violations: Vec<Violation>,
     /// What could not be judged.
@@ -130,6 +142,10 @@ impl fmt::Display for CrashReport {
         for queue in &self.queues {
             writeln!(f, "{queue}")?;
         }
+        writeln!(f, "{}", self.chat)?;
+        if let Some(mib) = self.memory_mib {
+            writeln!(f, "at most {mib} MiB of memory were resident; {MEMORY_MIB_MAX} may be")?;
+        }
         for resource in &self.undecided {
             writeln!(f, "UNDECIDED  {resource}")?;
         }
@@ -142,7 +158,9 @@ impl fmt::Display for CrashReport {
                 "valid: nothing acknowledged was lost, nothing sold twice, no key had two effects, \
                  no hold was resolved twice, every subscriber saw each event once, no limit \
                  admitted more than it says, no job was lost or had by two workers at once, no \
-                 stale lease changed anything"
+                 stale lease changed anything, no message was lost or there twice, everybody read \
+                 the same conversations and missed nothing on resuming, inboxes were exact, memory \
+                 was bounded"
             )?;
         }
         Ok(())
@@ -211,6 +229,7 @@ pub async fn run(
         })
         .collect();
     let jobs = jobs::Jobs::begin(&server, options.seed).await?;
+    let chat = chat::Chat::begin(&server, options.seed).await?;
     let mut rng = Rng::with_seed(options.seed);
     for kill in 0..options.cycles {
         cycle.store(kill, Ordering::Relaxed);
@@ -223,26 +242,41 @@ pub async fn run(
     for client in clients {
         client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
     }
-    let told_of_jobs = jobs.end().await?;
+    let (told_of_jobs, told_of_chat) = tokio::join!(jobs.end(), chat.end());
+    let (told_of_jobs, told_of_chat) = (told_of_jobs?, told_of_chat?);
     let mut observed = observe::read_back(&endpoint, &names).await?;
     for (name, subscriber) in names.iter().zip(subscribers) {
         let until = observed.events.iter().filter(|event| event.resource == *name).count() as u64;
         let received = observe::finish(subscriber, &endpoint, name, until).await?;
         observed.subscriptions.push(received);
     }
+    let memory_mib = server.memory_mib();
     server.kill().await?;
     let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let limited = checker::check_limits(&told.history());
-    let drilled = jobs::judge(&told_of_jobs);
-    Ok(report(options, ready_ms_max, (&history, &observed), limited, drilled))
+    let drilled = Drilled { jobs: jobs::judge(&told_of_jobs), chat: chat::judge(told_of_chat) };
+    let life = Life { ready_ms_max, memory_mib };
+    Ok(report(options, &life, (&history, &observed), limited, drilled))
+}
+
+/// What was seen of the process.
+struct Life {
+    ready_ms_max: u64,
+    memory_mib: Option<u64>,
+}
+
+/// What was found, by subject.
+struct Drilled {
+    jobs: jobs::Drilled,
+    chat: chat::Drilled,
 }
 
 fn report(
     options: &CrashOptions,
-    ready_ms_max: u64,
+    life: &Life,
     (history, observed): (&History, &Observed),
     limited: LimitReport,
-    drilled: Drilled,
+    Drilled { jobs, chat }: Drilled,
 ) -> CrashReport {
     let mut judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
     let mut answers = BTreeMap::new();
@@ -257,19 +291,33 @@ fn report(
         *answers.entry(kind).or_default() += 1;
     }
     judged.violations.extend(limited.violations);
-    judged.violations.extend(drilled.violations);
-    judged.undecided.extend(drilled.undecided);
+    judged.violations.extend(jobs.violations);
+    judged.violations.extend(chat.violations);
+    judged.violations.extend(life.memory_mib.and_then(too_much));
+    judged.undecided.extend(jobs.undecided);
+    judged.undecided.extend(chat.undecided);
     CrashReport {
         kills: options.cycles,
         answers,
         events: observed.events.len(),
         delivered: observed.subscriptions.iter().map(|one| one.received.len()).sum(),
-        ready_ms_max,
+        ready_ms_max: life.ready_ms_max,
         limits: limited.measured,
-        queues: drilled.queues,
+        queues: jobs.queues,
+        chat: chat.chat,
+        memory_mib: life.memory_mib,
         violations: judged.violations,
         undecided: judged.undecided,
     }
+}
+
+fn too_much(mib: u64) -> Option<Violation> {
+    (mib > MEMORY_MIB_MAX).then(|| Violation {
+        invariant: "I14",
+        promise: format!("memory stays below {MEMORY_MIB_MAX} MiB, but {mib} MiB were resident."),
+        whom: "everybody who shares the machine".to_owned(),
+        events: Vec::new(),
+    })
 }
 
 fn check(options: &CrashOptions) -> Result<(), CrashError> {

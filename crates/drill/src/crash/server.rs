@@ -61,7 +61,7 @@ impl Server {
     /// Starts it and waits until it is ready; answers how long that took.
     pub(crate) async fn start(&mut self) -> Result<u64, CrashError> {
         let started = Instant::now();
-        let log = self.data.with_extension("log");
+        let log = self.log();
         let run = |source| CrashError::Run { binary: self.binary.clone(), source };
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let mut child = Command::new(&self.binary)
@@ -89,14 +89,33 @@ impl Server {
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        let end = text.lines().rev().take(5).collect::<Vec<_>>().join(" | ");
-        Err(CrashError::NotReady(READY_WITHIN, end))
+        Err(CrashError::NotReady(READY_WITHIN, self.end_of_log()))
     }
 
-    /// SIGKILL, and waits until the process is gone.
+    fn log(&self) -> PathBuf {
+        self.data.with_extension("log")
+    }
+
+    fn end_of_log(&self) -> String {
+        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
+        text.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
+    }
+
+    /// The most memory that was resident since it was started, in MiB, where Linux says so.
+    pub(crate) fn memory_mib(&self) -> Option<u64> {
+        let id = self.child.as_ref()?.id()?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib.div_ceil(1024))
+    }
+
+    /// SIGKILL, and waits until the process is gone; it must not have ended by itself.
     pub(crate) async fn kill(&mut self) -> Result<(), CrashError> {
         if let Some(mut child) = self.child.take() {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(CrashError::Died(status, self.end_of_log()));
+            }
             let killed = child.kill().await;
             killed.map_err(|source| CrashError::Run { binary: self.binary.clone(), source })?;
         }
