@@ -3,14 +3,13 @@
 use super::{Desk, at, cron, domains, every, put, spec};
 use evenkeel_domains::{
     Domains, jobs,
-    meta::Meta,
     schedules::{
         Action, CATCH_UP_MAX, COUNTED_MAX, GRACE_MS, Missed, Refusal, STEP_TICKS_MAX, Spec,
         TimingError, Totals,
     },
 };
 use evenkeel_engine::Time;
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 const MINUTE: u64 = 60_000;
 

@@ -4,13 +4,11 @@
 use super::{Desk, cron, domains, every, put, spec, ticks, timetable};
 use evenkeel_domains::{
     Domains,
-    meta::Meta,
     schedules::{Action, CATCH_UP_MAX, COUNTED_MAX, GRACE_MS, Missed, Reply, Timing, Totals},
 };
 use evenkeel_engine::Time;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use proptest::prelude::*;
-use std::sync::Arc;
 
 const ZONES: [&str; 7] = [
     "UTC",
