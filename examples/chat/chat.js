@@ -24,7 +24,8 @@ const topic = (c) => `conversation:${c.name}`;
 
 async function get(path, headers = {}) {
   const bearer = await token();
-  const answer = await fetch(path, { headers: bearer ? { ...headers, Authorization: `Bearer ${bearer}` } : headers });
+  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  const answer = await fetch(path, { headers, signal: AbortSignal.timeout(15_000) });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
@@ -211,7 +212,7 @@ function inboxLine(c) {
   c.line.ariaCurrent = c === open() ? "true" : null;
   c.line.lastChild.hidden = !c.unread;
   c.line.lastChild.textContent = c.unread;
-  c.line.lastChild.title = `${c.unread} unread`;
+  c.line.ariaLabel = c.unread ? `${c.name}, ${c.unread} unread` : c.name;
   return c.line;
 }
 
@@ -275,5 +276,10 @@ $("log").addEventListener("scroll", ({ target: { scrollHeight, scrollTop, client
 new ResizeObserver(toEnd).observe($("log"));
 addEventListener("hashchange", render);
 addEventListener("online", () => connection.connect());
-addEventListener("visibilitychange", () => { markRead(); connection.connect(); refreshed(); });
+addEventListener("visibilitychange", () => {
+  if (document.visibilityState !== "visible") return;
+  markRead();
+  connection.connect();
+  refreshed();
+});
 connection.connect();
