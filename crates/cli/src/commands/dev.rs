@@ -109,8 +109,8 @@ fn welcome(url: &str, data: &str) -> String {
     let elsewhere = if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") };
     format!(
         "Evenkeel is ready at {url}\n\
-         \n  {url}/              every path: what it promises, what it delivers\
-         \n  {url}/openapi.json  every route\
+         \n  {url}/                every path: what it promises, what it delivers\
+         \n  {url}/openapi.json    every route\
          \n  {url}{CHAT}  two users chatting\
          \n  data: {data}\n\
          \nHold two places of the demo's \"{resource}\" for five minutes:\n\

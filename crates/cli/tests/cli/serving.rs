@@ -40,6 +40,7 @@ fn without_keys_only_this_machine_is_served() {
     assert!(server.stderr().contains("WARNING"), "{}", server.stderr());
     assert_eq!(server.key, None);
     assert_eq!(server.ask("GET", "/v1/resources", None).0, 200);
+    assert_eq!(server.ask("GET", "/examples/chat/", None).0, 404, "the page is of dev alone");
 }
 
 #[test]
@@ -135,6 +136,11 @@ fn dev_has_a_demo_and_the_request_that_it_prints_works() {
     }
     let (_, said) = server.ask("GET", "/v1/conversations/general/messages", None);
     assert_eq!(said["items"][0]["sender"], "ada", "{said}");
+    let page = server.welcome.lines().find(|line| line.contains("two users chatting")).unwrap();
+    let page = page.split_whitespace().find_map(|word| word.strip_prefix(&server.url)).unwrap();
+    for file in ["", "chat.css", "chat.js", "connection.js"] {
+        assert_eq!(server.ask("GET", &format!("{page}{file}"), None).0, 200, "{file}");
+    }
     let explain = server.welcome.lines().find(|line| line.contains("evenkeel explain")).unwrap();
     let args: Vec<_> = explain.split_whitespace().skip(1).collect();
     assert!(run(&args).succeeds().out.contains("Delivered in the last"));
