@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(60);
 /// A server that takes or says nothing any more is left.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long it looks at what comes back, at most.
