@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-const PACE_MS: std::ops::Range<u64> = 5..40;
+const PACE_MS: std::ops::Range<u64> = 10..60;
 /// The last of the users come and go.
 const STAY: usize = 4;
 

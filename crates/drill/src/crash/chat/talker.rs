@@ -23,8 +23,8 @@ const DEPTH: usize = 8;
 /// One who hears nothing for so long says something, or looks whether it is over.
 const TICK: Duration = Duration::from_millis(4);
 /// Between two sends; and how much sooner the next one comes when there are no more kills.
-const PACE_MS: std::ops::Range<u64> = 6..40;
-const CALM_TIMES: u64 = 4;
+const PACE_MS: std::ops::Range<u64> = 12..80;
+const CALM_TIMES: u64 = 8;
 /// Before a connection is made again.
 const RECONNECT_MS: std::ops::Range<u64> = 1..60;
 /// How long a connection lasts that a client drops.

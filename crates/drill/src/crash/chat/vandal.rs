@@ -9,14 +9,17 @@ use tokio::{
     time::timeout,
 };
 
-const PAUSE: Duration = Duration::from_millis(20);
-/// A server that takes nothing any more is left.
-const WRITES_WITHIN: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(60);
+/// A server that takes or says nothing any more is left.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long it looks at what comes back, at most.
 const READS_MS: u64 = 100;
-const HANDSHAKE: &str = "GET /v1/realtime HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+const HANDSHAKE: &str = "GET /v1/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// How the answer to that begins.
+const SWITCHED: &[u8; 12] = b"HTTP/1.1 101";
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
@@ -43,19 +46,23 @@ impl Vandal {
         }
     }
 
-    /// None if there was no server to be spoiled.
+    /// None if there was no WebSocket to be spoiled.
     async fn spoil(&mut self) -> Option<()> {
         let kind = self.rng.u8(0..9);
         if kind == 0 {
             // A connection of which the head never ends.
             let mut stream = TcpStream::connect(&self.address).await.ok()?;
-            return stream.write_all(&HANDSHAKE.as_bytes()[..60]).await.ok();
+            stream.write_all(&HANDSHAKE.as_bytes()[..60]).await.ok()?;
+            return None;
         }
         let nonsense = self.nonsense(kind);
         let mut stream = TcpStream::connect(&self.address).await.ok()?;
         stream.write_all(HANDSHAKE.as_bytes()).await.ok()?;
+        let mut head = [0; SWITCHED.len()];
+        let read = timeout(ANSWERS_WITHIN, stream.read_exact(&mut head)).await;
+        read.ok()?.ok().filter(|_| head == *SWITCHED)?;
         // It may be closed at any byte.
-        let _ = timeout(WRITES_WITHIN, stream.write_all(&nonsense)).await;
+        let _ = timeout(ANSWERS_WITHIN, stream.write_all(&nonsense)).await;
         let reads = Duration::from_millis(self.rng.u64(0..READS_MS));
         let mut answer = Vec::new();
         let _ = timeout(reads, stream.read_to_end(&mut answer)).await;
