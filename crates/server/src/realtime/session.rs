@@ -19,9 +19,12 @@ use evenkeel_domains::chat::Action;
 use evenkeel_node::{NoticeKind, Outlet, Waiting};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::{
+    future::poll_fn,
     io,
     pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -187,11 +190,7 @@ impl Session {
     /// Sends what was written. A client that takes nothing for long is closed.
     async fn flush(&mut self) -> Result<(), End> {
         self.unflushed = 0;
-        match tokio::time::timeout(self.edge.options.slow_timeout, self.socket.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(Why::Slow.into()),
-        }
+        in_time(self.edge.options.slow_timeout, self.socket.flush()).await
     }
 
     pub(super) async fn write(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), End> {
@@ -203,12 +202,7 @@ impl Session {
 
     /// Writes a frame to the buffer, which is sent if it is full.
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        let fed = tokio::time::timeout(self.edge.options.slow_timeout, self.socket.feed(message));
-        match fed.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(Why::Slow.into()),
-        }
+        in_time(self.edge.options.slow_timeout, self.socket.feed(message)).await
     }
 
     /// Now and then: whether the client is still there and still welcome.
@@ -389,6 +383,22 @@ impl Session {
         let is_overfull = std::mem::take(&mut waiting.is_overfull);
         self.waiting = waiting;
         if is_overfull { Err(Why::Slow.into()) } else { Ok(()) }
+    }
+}
+
+/// What a client must take within `limit`, or it is slow.
+async fn in_time<E>(limit: Duration, work: impl Future<Output = Result<(), E>>) -> Result<(), End> {
+    let mut work = pin!(work);
+    // Mostly there is room at once, and no clock has to be asked.
+    let at_once = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let done = match at_once {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => tokio::time::timeout(limit, work).await,
+    };
+    match done {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(Why::Slow.into()),
     }
 }
 
