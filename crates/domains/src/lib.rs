@@ -7,6 +7,8 @@
 
 pub mod chat;
 mod facts;
+pub mod feed;
+mod hash;
 pub mod jobs;
 pub mod limits;
 pub mod meta;
@@ -33,7 +35,8 @@ use std::sync::Arc;
 #[must_use]
 pub fn paths() -> Vec<&'static Path> {
     let products = reservations::PATHS.into_iter().chain(limits::PATHS).chain(jobs::PATHS);
-    products.chain(schedules::PATHS).chain(chat::PATHS).chain(meta::PATHS).collect()
+    let products = products.chain(schedules::PATHS).chain(chat::PATHS).chain(feed::PATHS);
+    products.chain(meta::PATHS).collect()
 }
 
 /// The name of table `id`, of the engine or a domain: for whoever shows what a record changes.
@@ -45,6 +48,7 @@ pub fn table_name(id: u8) -> Option<&'static str> {
         .or_else(|| jobs::table_name(id))
         .or_else(|| schedules::table_name(id))
         .or_else(|| chat::table_name(id))
+        .or_else(|| feed::table_name(id))
         .or_else(|| meta::table_name(id))
 }
 
@@ -63,6 +67,8 @@ pub enum Command {
     Schedules(schedules::Command),
     /// To a conversation.
     Chat(chat::Command),
+    /// To a feed.
+    Feed(feed::Command),
 }
 
 /// A read, of any domain.
@@ -78,6 +84,8 @@ pub enum Query {
     Schedules(schedules::Query),
     /// Of chat.
     Chat(chat::Query),
+    /// Of a feed.
+    Feed(feed::Query),
 }
 
 /// A yes, of any domain.
@@ -95,6 +103,8 @@ pub enum Reply {
     Schedules(schedules::Reply),
     /// Of chat.
     Chat(chat::Reply),
+    /// Of a feed.
+    Feed(feed::Reply),
 }
 
 /// A no, of any domain.
@@ -112,6 +122,8 @@ pub enum Refusal {
     Schedules(schedules::Refusal),
     /// Of chat.
     Chat(chat::Refusal),
+    /// Of a feed.
+    Feed(feed::Refusal),
 }
 
 impl Refusal {
@@ -125,6 +137,7 @@ impl Refusal {
             Self::Jobs(refusal) => refusal.code(),
             Self::Schedules(refusal) => refusal.code(),
             Self::Chat(refusal) => refusal.code(),
+            Self::Feed(refusal) => refusal.code(),
         }
     }
 }
@@ -142,6 +155,8 @@ pub enum Found {
     Schedules(schedules::Found),
     /// Of chat.
     Chat(chat::Found),
+    /// Of a feed.
+    Feed(feed::Found),
 }
 
 /// Work that one partition sends to another, of any domain. Stored on its way: variants are added at
@@ -152,6 +167,8 @@ pub enum Item {
     Jobs(jobs::Item),
     /// To inboxes.
     Chat(chat::Item),
+    /// To feeds.
+    Feed(feed::Item),
 }
 
 /// All domains, as the engine runs them, and what their decisions know beyond the partition.
@@ -215,7 +232,7 @@ impl App for Domains {
             Command::Limits(command) => limits::expire(ctx, tenant, command),
             Command::Jobs(command) => jobs::expire(ctx, tenant, command),
             Command::Schedules(command) => schedules::expire(ctx, tenant, command, self.around()),
-            Command::Chat(_) => Ok(false),
+            Command::Chat(_) | Command::Feed(_) => Ok(false),
         }
     }
 
@@ -244,6 +261,9 @@ impl App for Domains {
             Command::Chat(command) => chat::decide(ctx, self, tenant, command)
                 .map(Reply::Chat)
                 .map_err(|stop| refusal(stop, Refusal::Chat)),
+            Command::Feed(command) => feed::decide(ctx, self, tenant, command)
+                .map(Reply::Feed)
+                .map_err(|stop| refusal(stop, Refusal::Feed)),
         }
     }
 
@@ -258,6 +278,7 @@ impl App for Domains {
             jobs::DOMAIN => jobs::timer(ctx, entity),
             schedules::DOMAIN => schedules::timer(ctx, entity, self.around()),
             chat::DOMAIN => chat::timer(ctx, self, entity),
+            feed::DOMAIN => feed::timer(ctx, entity),
             _ => unreachable!("no domain {domain} sets timers"),
         }
     }
@@ -271,6 +292,7 @@ impl App for Domains {
         match item {
             Item::Jobs(item) => jobs::deliver(ctx, self.partitions, tenant, item),
             Item::Chat(item) => chat::deliver(ctx, tenant, item),
+            Item::Feed(item) => feed::deliver(ctx, self, tenant, item),
         }
     }
 }
@@ -297,6 +319,9 @@ pub fn query(
         Query::Chat(query) => chat::query(read, incarnation, tenant, query)
             .map(Found::Chat)
             .map_err(|stop| refusal(stop, Refusal::Chat)),
+        Query::Feed(query) => feed::query(read, incarnation, tenant, query)
+            .map(Found::Feed)
+            .map_err(|stop| refusal(stop, Refusal::Feed)),
     }
 }
 

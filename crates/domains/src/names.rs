@@ -1,7 +1,7 @@
 //! Which path a command or query belongs to, the numbers under which the engine keeps idempotency
 //! keys apart by path, and what tells two commands under one key apart.
 
-use crate::{Command, Query, chat, jobs, limits, meta, reservations, schedules};
+use crate::{Command, Query, chat, feed, jobs, limits, meta, reservations, schedules};
 
 impl Command {
     /// The path's name.
@@ -59,6 +59,7 @@ impl Command {
                 chat::Action::Unreact(_) => "chat.unreact",
                 chat::Action::Read { .. } => "chat.read",
             },
+            Self::Feed(command) => of_feed(&command.action),
         }
     }
 }
@@ -89,9 +90,11 @@ impl Command {
             Self::Jobs(jobs::Command { queue, partition: _, settings: _, action }) => {
                 postcard::to_stdvec(&(queue, action))
             }
-            Self::Reservations(_) | Self::Meta(_) | Self::Schedules(_) | Self::Chat(_) => {
-                postcard::to_stdvec(self)
-            }
+            Self::Reservations(_)
+            | Self::Meta(_)
+            | Self::Schedules(_)
+            | Self::Chat(_)
+            | Self::Feed(_) => postcard::to_stdvec(self),
         };
         encoded.expect("a command is plain data: it encodes")
     }
@@ -115,6 +118,7 @@ impl Query {
             Self::Schedules(schedules::Query::Schedule { .. }) => return "schedules.get",
             Self::Schedules(schedules::Query::Schedules { .. }) => return "schedules.list",
             Self::Chat(query) => return of_chat(query),
+            Self::Feed(query) => return of_feeds(&query.what),
         };
         match query {
             reservations::Query::Resource { .. } => "reservations.resource",
@@ -138,6 +142,38 @@ fn of_chat(query: &chat::Query) -> &'static str {
         chat::Query::Inbox { .. }
         | chat::Query::Uncounted { .. }
         | chat::Query::Summaries { .. } => "chat.inbox",
+    }
+}
+
+fn of_feed(action: &feed::Action) -> &'static str {
+    use feed::{Action, Tie};
+    match action {
+        Action::Post { .. } => "feed.post",
+        Action::Delete { .. } => "feed.delete",
+        Action::Follow { on: true, .. } => "feed.follow",
+        Action::Follow { on: false, .. } => "feed.unfollow",
+        Action::Tie { tie: Tie::Block, on: true, .. } => "feed.block",
+        Action::Tie { tie: Tie::Block, on: false, .. } => "feed.unblock",
+        Action::Tie { tie: Tie::Mute, on: true, .. } => "feed.mute",
+        Action::Tie { tie: Tie::Mute, on: false, .. } => "feed.unmute",
+        Action::React { on: true, .. } => "feed.react",
+        Action::React { on: false, .. } => "feed.unreact",
+    }
+}
+
+fn of_feeds(what: &feed::What) -> &'static str {
+    use feed::{Listed, Tie, What};
+    match what {
+        What::User => "feed.user",
+        What::Posts { .. } => "feed.posts",
+        What::Post { .. } => "feed.get_post",
+        What::Reactors { .. } => "feed.reactions",
+        What::People { listed: Listed::Followers, .. } => "feed.followers",
+        What::People { listed: Listed::Following, .. } => "feed.following",
+        What::People { listed: Listed::Tied(Tie::Block), .. } => "feed.blocks",
+        What::People { listed: Listed::Tied(Tie::Mute), .. } => "feed.mutes",
+        What::Timeline { .. } => "feed.timeline",
+        What::Arrivals { .. } => "feed.stream",
     }
 }
 

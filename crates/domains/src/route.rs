@@ -52,7 +52,7 @@ pub enum Scope<'a> {
     /// To the partition of this number, counted again from 0 if there is none: a caller who makes up
     /// a number is told by that partition that it knows nothing of it.
     Partition(u16),
-    /// To the partition of this user: where their inbox is.
+    /// To the partition of this user: where their inbox and their feed are.
     User(&'a str),
     /// To `meta`.
     Meta,
@@ -82,6 +82,7 @@ impl Command {
             Self::Jobs(command) => Scope::Partition(command.partition),
             Self::Schedules(command) => of_schedule(&command.schedule),
             Self::Chat(command) => of_conversation(&command.conversation),
+            Self::Feed(command) => Scope::User(&command.user),
         }
     }
 }
@@ -118,6 +119,7 @@ impl Query {
             }
             Self::Schedules(schedules::Query::Schedules { .. }) => return Scope::All,
             Self::Chat(query) => return of_chat(query),
+            Self::Feed(query) => return Scope::User(&query.user),
         };
         match query {
             reservations::Query::Resource { resource }
@@ -143,7 +145,7 @@ fn of_chat(query: &chat::Query) -> Scope<'_> {
     }
 }
 
-/// The partition of a user's inbox. Decided upon where a tenant is known by its number alone.
+/// The partition of a user's inbox and feed. Decided upon where a tenant is known by its number alone.
 #[must_use]
 pub fn user_partition(tenant: TenantId, user: &str, partitions: u16) -> PartitionId {
     route("inboxes", &tenant.0.to_string(), user, partitions)

@@ -2,23 +2,21 @@
 
 use crate::{
     CallOptions, Called, Node, NodeError, ReadOptions, Tenant,
+    lateness::View,
     live::{Answered, Follow, FollowTicket, Outlet, ToOutlet},
     owner::Message,
     ticket::CommandTicket,
 };
-use evenkeel_contract::Level;
 use evenkeel_domains::{
     Command, Found, Query, Reply, Scope,
     chat::{self, InboxView, Start},
 };
 use evenkeel_engine::{Entity, Time};
 use evenkeel_log::{Files, PartitionId};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Conversations with too many members to tell an inbox of them that one inbox asks at once.
 const UNCOUNTED_MAX: usize = 1_000;
-/// How often whoever waits for inboxes to be fresher looks whether they are.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const INBOX: &str = "chat.inbox";
 
 /// A page of an inbox.
@@ -117,7 +115,7 @@ impl<F: Files> Node<F> {
         limit: usize,
         options: ReadOptions,
     ) -> Result<Called<InboxPage>, NodeError> {
-        let staleness_ms = self.wait_for_inboxes(&options).await?;
+        let staleness_ms = self.wait_for(View::Inboxes, INBOX, &options).await?;
         let query = |query| self.query(tenant, Query::Chat(query), options.clone());
         let page = chat::Query::Inbox { user: user.to_owned(), after: after.clone(), limit };
         let mut called = query(page).await?;
@@ -177,36 +175,6 @@ impl<F: Files> Node<F> {
             user: user.clone(),
             conversations,
         })
-    }
-
-    /// Waits until inboxes are as fresh as is asked for. Answers how late they may be.
-    async fn wait_for_inboxes(&self, options: &ReadOptions) -> Result<u64, NodeError> {
-        let began = self.now();
-        let level = self.level_of(INBOX, options.level);
-        let deadline = began.plus_ms(self.deadline_ms(INBOX, options.deadline));
-        let bound_ms = match level {
-            Level::Eventual => u64::MAX,
-            Level::Bounded => options.max_staleness_ms.unwrap_or_else(|| {
-                let meta = self.meta();
-                let contract = meta.registry.get(INBOX).expect("it is a declared path");
-                contract.settings.max_staleness_ms.unwrap_or(u64::MAX)
-            }),
-            // What happened before is in it.
-            Level::Session | Level::Linearizable => 0,
-        };
-        loop {
-            let now = self.now();
-            let behind = self.0.owners.values().filter_map(|owner| owner.gauges.inboxes_behind());
-            let behind = behind.min().unwrap_or(now).min(now);
-            let late_ms = now.0 - behind.0;
-            if late_ms <= bound_ms || behind > began {
-                return Ok(late_ms);
-            }
-            if now >= deadline {
-                return Err(NodeError::NotUpToBound { late_ms });
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
     }
 }
 

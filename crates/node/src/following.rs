@@ -1,8 +1,8 @@
-//! What an owner does for those who watch its entities and follow its conversations, and says of inboxes
+//! What an owner does for those who watch its entities and follow its conversations, and says of views
 //! elsewhere.
 
-use crate::{live::FollowTicket, owner::Owner};
-use evenkeel_domains::{Found, Query, chat};
+use crate::{lateness::View, live::FollowTicket, owner::Owner};
+use evenkeel_domains::{Found, Query, chat, feed};
 use evenkeel_engine::{Entity, Failure, OutboxStats, Role, Time};
 use evenkeel_log::Log;
 use tokio::sync::{oneshot, watch};
@@ -51,23 +51,38 @@ impl<L: Log> Owner<L> {
         }
     }
 
-    /// Rounds of conversations have begun, gone on or ended.
-    pub(crate) fn rounds_changed(&mut self) {
-        match chat::behind_since(&self.partition.view()) {
-            Ok(since) => self.lateness.rounds(since, self.clock.now()),
+    /// There is something to tell views elsewhere, or less of it.
+    pub(crate) fn untold_changed(&mut self, view: View) {
+        let state = self.partition.view();
+        let since = match view {
+            View::Inboxes => chat::behind_since(&state),
+            View::Feeds => feed::behind_since(&state),
+        };
+        match since {
+            Ok(since) => self.lateness[view as usize].untold(since, self.clock.now()),
             Err(error) => self.read_failed |= error.is_store_failure(),
         }
-        self.publish_inboxes();
     }
 
-    /// Says how far inboxes elsewhere are behind what happened here.
-    pub(crate) fn publish_inboxes(&mut self) {
+    /// Says how far views elsewhere are behind what happened here.
+    pub(crate) fn publish_lateness(&mut self) {
         let OutboxStats { rows, oldest, is_known, .. } = self.partition.outbox_stats();
         // Who does not lead knows nothing of what is on its way; it may be of any time.
         let is_known = is_known && self.partition.role() == Role::Owner;
         let is_on_its_way = rows > 0 || !is_known;
         let sent = is_on_its_way.then(|| oldest.filter(|_| is_known).unwrap_or(Time(1)));
-        self.gauges.set_inboxes_behind(self.lateness.since(sent));
+        for view in View::ALL {
+            self.gauges.set_behind(view, self.lateness[view as usize].since(sent));
+        }
+    }
+}
+
+/// The views elsewhere that are told more, or less, when this has changed.
+pub(crate) fn view_told_by(entity: Entity) -> Option<View> {
+    match entity {
+        chat::ROUNDS => Some(View::Inboxes),
+        feed::WORK => Some(View::Feeds),
+        _ => None,
     }
 }
 

@@ -80,6 +80,7 @@ impl Heavy {
                 (self.id(tenant, ("schedules", command.schedule.as_str())), 1)
             }
             Command::Chat(command) => (self.id(tenant, ("chat", command.conversation.as_str())), 1),
+            Command::Feed(command) => (self.id(tenant, ("feed", command.user.as_str())), 1),
             Command::Meta(_) => return,
         };
         let label = || HeavyHitter { tenant, key: Some(label(command)), count: 0, error: 0 };
@@ -118,6 +119,7 @@ fn label(command: &Command) -> String {
         Command::Jobs(command) => command.queue.clone(),
         Command::Schedules(command) => command.schedule.clone(),
         Command::Chat(command) => command.conversation.clone(),
+        Command::Feed(command) => command.user.clone(),
         Command::Meta(_) => String::new(),
     };
     if label.len() > LABEL_BYTES_MAX {

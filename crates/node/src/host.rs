@@ -8,6 +8,7 @@
 use crate::{
     Clock,
     call::NodeError,
+    lateness::View,
     owner::{Message, Owner},
     stats::Gauges,
 };
@@ -130,9 +131,11 @@ impl<L: Log> Slot<L> {
         if let Some(owner) = self.owner.take() {
             tracing::error!(partition = %owner.partition.id(), "{PANICKED}");
             owner.give_up_ready();
-            // What was on its way from here stays so: inboxes are as late as it was, and later.
-            let since = self.gauges.inboxes_behind().unwrap_or(owner.clock.now());
-            self.gauges.set_inboxes_behind(Some(since));
+            // What was on its way from here stays so: views are as late as it was, and later.
+            for view in View::ALL {
+                let since = self.gauges.behind(view).unwrap_or(owner.clock.now());
+                self.gauges.set_behind(view, Some(since));
+            }
             // Whoever waits is told by their tickets' end.
             drop(owner);
         }

@@ -10,6 +10,7 @@ mod archive;
 mod call;
 mod chat;
 mod clock;
+mod feed;
 mod flush;
 mod following;
 mod heavy;

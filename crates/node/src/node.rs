@@ -230,11 +230,10 @@ impl<F: Files> Node<F> {
     pub async fn watch(
         &self,
         tenant: &Tenant,
-        domain: &'static str,
-        key: &str,
+        scope: Scope<'_>,
         entity: Entity,
     ) -> Option<watch::Receiver<()>> {
-        let id = self.partition_of(tenant, Scope::Key { domain, key: key.into() });
+        let id = self.partition_of(tenant, scope);
         let (reply, receiver) = oneshot::channel();
         self.0.owners.get(&id)?.mailbag.send(Message::Watch { entity, reply }).await.ok()?;
         receiver.await.ok()

@@ -9,7 +9,7 @@ use crate::{
     heavy::Heavy,
     host::Couriers,
     jobs::ReadyMap,
-    lateness::Lateness,
+    lateness::{Lateness, View},
     live::{FollowTicket, Live},
     meta::{Decisive, MetaCell, MetaKeeper},
     stats::Gauges,
@@ -122,7 +122,8 @@ pub(crate) struct Owner<L> {
     pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
     pub(crate) watchers_swept_at: usize,
     pub(crate) live: Live,
-    pub(crate) lateness: Lateness,
+    /// Of each view.
+    pub(crate) lateness: [Lateness; View::ALL.len()],
     flush_waiters: Vec<oneshot::Sender<()>>,
     stopping: Option<oneshot::Sender<()>>,
     ended: bool,
@@ -160,7 +161,7 @@ impl<L: Log> Owner<L> {
             watchers: HashMap::new(),
             watchers_swept_at: following::WATCHERS_SWEPT_AT,
             live: Live::default(),
-            lateness: Lateness::default(),
+            lateness: Default::default(),
             flush_waiters: Vec::new(),
             stopping: None,
             ended: false,
@@ -292,8 +293,15 @@ impl<L: Log> Owner<L> {
         let outputs = self.partition.outputs();
         let published = self.publish_meta();
         self.tell_all_ready();
-        // Before anybody is answered.
-        self.publish_inboxes();
+        // Before anybody is answered, or told that their work is done.
+        for output in &outputs {
+            if let Output::Changed(entity) = output
+                && let Some(view) = following::view_told_by(*entity)
+            {
+                self.untold_changed(view);
+            }
+        }
+        self.publish_lateness();
         let decided = outputs.iter().filter(|output| is_decision(output)).count();
         if decided > 0 {
             self.gauges.count_batch(decided);
@@ -402,7 +410,8 @@ impl<L: Log> Owner<L> {
                 self.ready_told = true;
                 let (id, now) = (self.partition.id(), self.clock.now());
                 queues.into_iter().for_each(|queue| self.ready.begin(id, queue, now));
-                self.rounds_changed();
+                View::ALL.into_iter().for_each(|view| self.untold_changed(view));
+                self.publish_lateness();
             }
             Err(error) => self.not_ready(&error),
         }
@@ -431,7 +440,7 @@ impl<L: Log> Owner<L> {
     fn notify(&mut self, entity: Entity) {
         match entity.domain {
             jobs::DOMAIN => self.tell_ready(entity),
-            _ if entity == chat::ROUNDS => self.rounds_changed(),
+            _ if following::view_told_by(entity).is_some() => {}
             chat::DOMAIN => self.send_live(entity.id),
             _ => {}
         }
@@ -522,7 +531,7 @@ impl<L: Log> Owner<L> {
 
     fn publish_outbox(&mut self) {
         let stats = self.partition.outbox_stats();
-        self.publish_inboxes();
+        self.publish_lateness();
         let dead_before = self.gauges.set_outbox(&stats);
         // Not each of many.
         if stats.dead.checked_ilog2() > dead_before.checked_ilog2() {

@@ -1,6 +1,6 @@
 //! What a node says about itself.
 
-use crate::{Heaviest, owner::Owner};
+use crate::{Heaviest, lateness::View, owner::Owner};
 use evenkeel_engine::{OutboxStats, Role, Time};
 use evenkeel_log::{Log, Offset, PartitionId};
 use std::sync::{
@@ -77,7 +77,7 @@ pub(crate) struct Gauges {
     outbox_rows: AtomicU64,
     /// When the oldest was sent; 0 if there is none.
     outbox_oldest: AtomicU64,
-    inboxes_since: AtomicU64,
+    views_since: [AtomicU64; View::ALL.len()],
     dead_deliveries: AtomicU64,
     commands: AtomicU64,
     batch_sizes: [AtomicU64; BATCH_BUCKETS],
@@ -120,13 +120,13 @@ impl Gauges {
         self.dead_deliveries.swap(stats.dead, Ordering::Relaxed)
     }
 
-    /// Since when inboxes may not know what happened here.
-    pub(crate) fn set_inboxes_behind(&self, since: Option<Time>) {
-        self.inboxes_since.store(since.map_or(0, |at| at.0), Ordering::Relaxed);
+    /// Since when a view elsewhere may not know what happened here.
+    pub(crate) fn set_behind(&self, view: View, since: Option<Time>) {
+        self.views_since[view as usize].store(since.map_or(0, |at| at.0), Ordering::Relaxed);
     }
 
-    pub(crate) fn inboxes_behind(&self) -> Option<Time> {
-        let since = self.inboxes_since.load(Ordering::Relaxed);
+    pub(crate) fn behind(&self, view: View) -> Option<Time> {
+        let since = self.views_since[view as usize].load(Ordering::Relaxed);
         (since > 0).then_some(Time(since))
     }
 

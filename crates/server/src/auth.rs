@@ -23,8 +23,12 @@ pub(crate) const ADMIN: &str = "admin";
 pub(crate) const CHAT_READ: &str = "chat:read";
 /// The scope of changing them.
 pub(crate) const CHAT_WRITE: &str = "chat:write";
+/// The scope of reading feeds.
+pub(crate) const FEED_READ: &str = "feed:read";
+/// The scope of changing them.
+pub(crate) const FEED_WRITE: &str = "feed:write";
 /// Every scope that a key may have.
-pub(crate) const SCOPES: [&str; 9] = [
+pub(crate) const SCOPES: [&str; 11] = [
     ADMIN,
     "reservations:read",
     "reservations:write",
@@ -34,9 +38,11 @@ pub(crate) const SCOPES: [&str; 9] = [
     "jobs:write",
     CHAT_READ,
     CHAT_WRITE,
+    FEED_READ,
+    FEED_WRITE,
 ];
 /// Every scope that a token of an end user may have.
-pub(crate) const USER_SCOPES: [&str; 2] = [CHAT_READ, CHAT_WRITE];
+pub(crate) const USER_SCOPES: [&str; 4] = [CHAT_READ, CHAT_WRITE, FEED_READ, FEED_WRITE];
 /// The tenant that exists from the start; its administrators may make keys for others.
 pub(crate) const DEFAULT_TENANT: &str = "default";
 

@@ -117,12 +117,20 @@ codes! {
         "What was taken back is not edited, and nobody reacts to it.";
     TooManyEdits, "too_many_edits", 409, "The message was edited as often as may be", false,
         "Delete it and send another.";
-    TooManyReactions, "too_many_reactions", 409, "The message has as many kinds of reactions as may be", false,
+    TooManyReactions, "too_many_reactions", 409, "As many kinds of reactions are there as may be", false,
         "Use a kind that it has.";
     TooManyMembers, "too_many_members", 409, "The conversation has as many members as may be", false,
         "Remove members who are not needed, or open another conversation.";
     ReadTooFar, "read_too_far", 409, "Too many messages to count at once", false,
         "Mark everything read, or what is nearer to the marker.";
+    Oneself, "oneself", 409, "That is the user themselves", false,
+        "Name another user.";
+    Blocked, "blocked", 403, "One of the two users has blocked the other", false,
+        "Nothing, unless the block is taken back.";
+    TooManyFollowed, "too_many_followed", 409, "The user follows as many as may be", false,
+        "Unfollow somebody first.";
+    TooManyTies, "too_many_ties", 409, "The user has blocked and muted as many as may be", false,
+        "Take a block or a mute back first.";
     HoldExpired, "hold_expired", 410, "The hold has expired", false,
         "Hold again; or confirm with {\"late\":\"reacquire\"}, which takes the same places if they are free.";
     SessionReset, "session_reset", 410, "The session is of another life of the log", false,

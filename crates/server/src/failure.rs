@@ -1,6 +1,6 @@
 //! The one place in which what the node and the domains answer becomes a problem.
 
-use crate::{chat, code::Code, jobs, problem::Problem, reservations, schedules};
+use crate::{chat, code::Code, feed, jobs, problem::Problem, reservations, schedules};
 use evenkeel_domains::{Refusal, limits, meta};
 use evenkeel_engine::Failure;
 use evenkeel_node::NodeError;
@@ -46,6 +46,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Jobs(refusal) => jobs::refused(&refusal),
         Refusal::Schedules(refusal) => schedules::refused(&refusal),
         Refusal::Chat(refusal) => chat::refused(&refusal),
+        Refusal::Feed(refusal) => feed::refused(&refusal),
     }
 }
 

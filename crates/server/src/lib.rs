@@ -16,6 +16,7 @@ mod contracts;
 mod cursor;
 mod edge;
 mod failure;
+mod feed;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod headers;

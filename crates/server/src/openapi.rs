@@ -9,6 +9,10 @@ use crate::{
         ReactionList, ReadBody, ReadRequest, SendRequest, SentBody,
     },
     code::Code,
+    feed::{
+        FeedPostBody, FeedPostList, FeedUserBody, PersonBody, PersonList, PostRequest, PostedBody,
+        SetBody, TimelineBody, TimelineList,
+    },
     jobs::{
         CompleteManyRequest, CompleteRequest, EnqueueRequest, EnqueuedBody,
         ExtendRequest as JobExtend, FailRequest, JobBody, JobDetailBody, JobList, LeaseRequest,
@@ -217,7 +221,7 @@ fn headers(declared: Option<&Path>) -> Vec<&'static str> {
         }
         Access::Write => {}
     }
-    if ["reservations.events", "chat.stream"].contains(&path.name) {
+    if ["reservations.events", "chat.stream", "feed.stream"].contains(&path.name) {
         headers.push("Last-Event-ID");
     }
     headers
@@ -298,6 +302,24 @@ fn of_chat() -> Schemas {
     found
 }
 
+fn of_feeds() -> Schemas {
+    let mut found = Schemas::new();
+    collect!(
+        found:
+        PostRequest,
+        PostedBody,
+        SetBody,
+        FeedUserBody<'_>,
+        FeedPostBody<'_>,
+        FeedPostList<'_>,
+        TimelineBody<'_>,
+        TimelineList<'_>,
+        PersonBody<'_>,
+        PersonList<'_>,
+    );
+    found
+}
+
 fn of_others() -> Schemas {
     let mut found = Schemas::new();
     collect!(
@@ -368,7 +390,7 @@ fn of_others() -> Schemas {
 }
 
 fn schemas() -> Value {
-    let found = of_others().into_iter().chain(of_chat());
+    let found = of_others().into_iter().chain(of_chat()).chain(of_feeds());
     let mut schemas: Map<String, Value> = found
         .map(|(name, schema)| {
             let schema = serde_json::to_value(schema).expect("a schema is JSON");

@@ -77,6 +77,26 @@ pub(crate) enum Operation {
     ListReactions,
     GetInbox,
     StreamConversation,
+    PostToFeed,
+    DeletePost,
+    ReactToPost,
+    UnreactToPost,
+    Follow,
+    Unfollow,
+    Block,
+    Unblock,
+    Mute,
+    Unmute,
+    GetTimeline,
+    StreamTimeline,
+    GetFeedUser,
+    ListPosts,
+    GetPost,
+    ListPostReactions,
+    ListFollowers,
+    ListFollowing,
+    ListBlocks,
+    ListMutes,
     Realtime,
     CreateKey,
     ListKeys,
@@ -118,6 +138,8 @@ const JOBS_READ: Needs = Needs::Scope("jobs:read");
 const JOBS_WRITE: Needs = Needs::Scope("jobs:write");
 const CHAT_READ: Needs = Needs::User(auth::CHAT_READ);
 const CHAT_WRITE: Needs = Needs::User(auth::CHAT_WRITE);
+const FEED_READ: Needs = Needs::User(auth::FEED_READ);
+const FEED_WRITE: Needs = Needs::User(auth::FEED_WRITE);
 /// Whom a conversation is of is the product's to say.
 const CHAT_ADMIT: Needs = Needs::Scope(auth::CHAT_WRITE);
 
@@ -271,6 +293,46 @@ routes! {
         Docs::of("200", "InboxList").query(&["limit", "cursor"]);
     StreamConversation: GET ["v1", "conversations", "{}", "stream"], Some("chat.stream"), CHAT_READ,
         Docs::text("text/event-stream").query(&["since"]);
+    PostToFeed: POST ["v1", "feeds", "{}", "posts"], Some("feed.post"), FEED_WRITE,
+        Docs::of("200", "Posted").takes("PostRequest").also("201");
+    DeletePost: DELETE ["v1", "feeds", "{}", "posts", "{}"], Some("feed.delete"), FEED_WRITE,
+        Docs::of("200", "Set");
+    ReactToPost: PUT ["v1", "feeds", "{}", "posts", "{}", "reactions", "{}", "{}"], Some("feed.react"), FEED_WRITE,
+        Docs::of("200", "Set").takes("EmptyRequest");
+    UnreactToPost: DELETE ["v1", "feeds", "{}", "posts", "{}", "reactions", "{}", "{}"], Some("feed.unreact"), FEED_WRITE,
+        Docs::of("200", "Set");
+    Follow: PUT ["v1", "feeds", "{}", "follows", "{}"], Some("feed.follow"), FEED_WRITE,
+        Docs::of("200", "Set").takes("EmptyRequest");
+    Unfollow: DELETE ["v1", "feeds", "{}", "follows", "{}"], Some("feed.unfollow"), FEED_WRITE,
+        Docs::of("200", "Set");
+    Block: PUT ["v1", "feeds", "{}", "blocks", "{}"], Some("feed.block"), FEED_WRITE,
+        Docs::of("200", "Set").takes("EmptyRequest");
+    Unblock: DELETE ["v1", "feeds", "{}", "blocks", "{}"], Some("feed.unblock"), FEED_WRITE,
+        Docs::of("200", "Set");
+    Mute: PUT ["v1", "feeds", "{}", "mutes", "{}"], Some("feed.mute"), FEED_WRITE,
+        Docs::of("200", "Set").takes("EmptyRequest");
+    Unmute: DELETE ["v1", "feeds", "{}", "mutes", "{}"], Some("feed.unmute"), FEED_WRITE,
+        Docs::of("200", "Set");
+    GetTimeline: GET ["v1", "feeds", "{}", "timeline"], Some("feed.timeline"), FEED_READ,
+        Docs::of("200", "TimelineList").query(&["limit", "cursor"]);
+    StreamTimeline: GET ["v1", "feeds", "{}", "timeline", "stream"], Some("feed.stream"), FEED_READ,
+        Docs::text("text/event-stream").query(&["since"]);
+    GetFeedUser: GET ["v1", "feeds", "{}"], Some("feed.user"), FEED_READ,
+        Docs::of("200", "FeedUser");
+    ListPosts: GET ["v1", "feeds", "{}", "posts"], Some("feed.posts"), FEED_READ,
+        Docs::of("200", "FeedPostList").query(&["limit", "cursor"]);
+    GetPost: GET ["v1", "feeds", "{}", "posts", "{}"], Some("feed.get_post"), FEED_READ,
+        Docs::of("200", "FeedPost");
+    ListPostReactions: GET ["v1", "feeds", "{}", "posts", "{}", "reactions"], Some("feed.reactions"), FEED_READ,
+        Docs::of("200", "ReactionList").query(&["limit", "cursor"]);
+    ListFollowers: GET ["v1", "feeds", "{}", "followers"], Some("feed.followers"), FEED_READ,
+        Docs::of("200", "PersonList").query(&["limit", "cursor", "order"]);
+    ListFollowing: GET ["v1", "feeds", "{}", "following"], Some("feed.following"), FEED_READ,
+        Docs::of("200", "PersonList").query(&["limit", "cursor", "order"]);
+    ListBlocks: GET ["v1", "feeds", "{}", "blocks"], Some("feed.blocks"), FEED_READ,
+        Docs::of("200", "PersonList").query(&["limit", "cursor", "order"]);
+    ListMutes: GET ["v1", "feeds", "{}", "mutes"], Some("feed.mutes"), FEED_READ,
+        Docs::of("200", "PersonList").query(&["limit", "cursor", "order"]);
     Realtime: GET ["v1", "realtime"], Some("chat.realtime"), Needs::Nothing, Docs::switching();
     CreateKey: POST ["v1", "keys"], Some("keys.create"), Needs::Scope(ADMIN),
         Docs::of("201", "CreatedKey").takes("KeyRequest");

@@ -15,6 +15,7 @@ use crate::{
     time::wall_clock,
 };
 use bytes::Bytes;
+use evenkeel_domains::Scope;
 use evenkeel_engine::{Entity, Position};
 use evenkeel_node::{Called, Node, ReadOptions, Tenant};
 use hyper::{HeaderMap, StatusCode, header::HeaderValue};
@@ -52,6 +53,8 @@ pub(crate) struct Page {
     pub(crate) reset: bool,
     /// Nothing follows for this reader.
     pub(crate) ends: bool,
+    /// There is more to read already.
+    pub(crate) more: bool,
     /// The events, as [`frame`]s.
     pub(crate) frames: Vec<u8>,
 }
@@ -66,8 +69,8 @@ pub(crate) trait Source: Send + Sync + Sized + 'static {
         from: From,
         options: ReadOptions,
     ) -> impl Future<Output = Result<Called<Page>, Problem>> + Send;
-    /// The domain and the key that it is watched by.
-    fn key(&self) -> (&'static str, &str);
+    /// Where it is.
+    fn scope(&self) -> Scope<'_>;
     /// What to read anew when history is gone, in words and as an address.
     fn reload(&self) -> (&'static str, String);
 }
@@ -171,9 +174,12 @@ impl<S: Source> Follower<S> {
             if !piece.is_empty() {
                 return Some((piece.into(), self));
             }
+            if page.more {
+                continue;
+            }
             let Some(grown) = &mut self.grown else {
-                let (domain, key) = self.source.key();
-                let watched = self.edge.node.watch(&self.caller.tenant, domain, key, page.entity);
+                let scope = self.source.scope();
+                let watched = self.edge.node.watch(&self.caller.tenant, scope, page.entity);
                 self.grown = Some(watched.await?);
                 continue;
             };

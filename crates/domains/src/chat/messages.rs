@@ -10,7 +10,10 @@ use super::{
         Place, ReactionKey, Reactions,
     },
 };
-use crate::Domains;
+use crate::{
+    Domains,
+    hash::{fingerprint_of, hash_of},
+};
 use evenkeel_engine::Stop;
 use evenkeel_state::{Order, Read, StateError};
 
@@ -82,23 +85,10 @@ fn remembered(
     Ok(None)
 }
 
-/// The first 16 bytes of BLAKE3 over `parts`, each ended by a zero, which no name has.
-fn hash_of(parts: &[&str]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part.as_bytes()).update(&[0]);
-    }
-    let mut first = [0; 16];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    first
-}
-
 /// What tells one message from another under the same client id.
 fn fingerprint(outgoing: &Outgoing) -> u64 {
     let reply_to = outgoing.reply_to.map(|seq| seq.to_string()).unwrap_or_default();
-    let hash = hash_of(&[&outgoing.body, &reply_to]);
-    let (first, _) = hash.split_first_chunk::<8>().expect("a hash has 16 bytes");
-    u64::from_le_bytes(*first)
+    fingerprint_of(&[&outgoing.body, &reply_to])
 }
 
 /// Has a message say something else.

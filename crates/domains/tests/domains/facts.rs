@@ -2,6 +2,7 @@
 
 use crate::chat;
 use crate::driver::{Answered, Driver, TENANT, key_for, meta, names, reservation};
+use crate::feed;
 use crate::limits::{check, command};
 use crate::schedules::declared;
 use crate::token_keys;
@@ -39,6 +40,7 @@ fn commands_are_declared_as_writes_of_their_scope() {
         let key = match command.scope() {
             Scope::Meta => PartitionKey::Meta,
             Scope::Partition(3) => PartitionKey::Key("lease"),
+            Scope::User("u") => PartitionKey::Key("user"),
             other => of_key(other),
         };
         assert_eq!(path.facts.partition_key, key, "{}", path.name);
@@ -142,6 +144,7 @@ fn paths_declare_what_their_commands_do() {
     declared::story(&mut seen);
     chat::declared::story(&mut seen);
     token_keys::story(&mut seen);
+    feed::declared::story(&mut seen);
     for path in declared().into_iter().filter(|path| path.access == Access::Write) {
         let declared = |list: &[&'static str]| list.iter().map(|&text| text.to_owned()).collect();
         let effects: BTreeSet<String> = declared(path.facts.side_effects);
@@ -186,7 +189,8 @@ impl Seen {
         driver.settle();
         let before = driver.log.len();
         let path = command.path();
-        self.keys += 1;
+        // Those that take keys come first.
+        self.keys = self.keys.wrapping_add(1);
         let key = key_for(&command, self.keys, 1);
         let answered = driver.ask(command, key);
         match &answered {
@@ -465,7 +469,7 @@ fn commands() -> Vec<Command> {
     ];
     let reserve = reserve.into_iter().map(|action| reservation("r", action));
     let others = about_limits.into_iter().chain(declared::commands()).chain(token_keys::commands());
-    let others = others.chain(chat::declared::commands());
+    let others = others.chain(chat::declared::commands()).chain(feed::declared::commands());
     reserve.chain(about_keys.into_iter().map(meta)).chain(others).collect()
 }
 
@@ -501,5 +505,6 @@ fn queries() -> Vec<Query> {
         Query::Schedules(schedules::Query::Schedules { after: None, limit }),
     ])
     .chain(chat::declared::queries())
+    .chain(feed::declared::queries())
     .collect()
 }

@@ -2,7 +2,7 @@
 //! ever. A row whose format changes gets a new version and a new file; this one stays as it is.
 //!
 //! A file is a story: `log-1.txt` that of reservations and meta, `limits-1.txt` that of limits,
-//! `jobs-1.txt` that of jobs, `schedules-1.txt` that of schedules, `chat-1.txt` that of chat (told beside its other tests),
+//! `jobs-1.txt` that of jobs, `schedules-1.txt` that of schedules, `chat-1.txt` that of chat and `feed-1.txt` that of feeds (told beside their other tests),
 //! `token-keys-1.txt` that of token keys. A line is a record: its kind, its time, its body. `EVENKEEL_WRITE_GOLDEN=1` writes a
 //! file that is not there yet.
 
@@ -353,7 +353,7 @@ fn rows_of_version_1() {
 fn the_file_has_every_table() {
     let others = told_of_limits().log.into_iter().chain(told_of_jobs().log);
     let others = others.chain(told_of_schedules().log).chain(told_of_token_keys().log);
-    let others = others.chain(crate::chat::told().driver.log);
+    let others = others.chain(crate::chat::told().driver.log).chain(crate::feed::told());
     let records = told().log.into_iter().chain(others);
     let layers = records.map(|record| Layer::decode(record.body()).unwrap());
     let mut written = BTreeSet::new();
@@ -365,6 +365,6 @@ fn the_file_has_every_table() {
     }
     let known: BTreeSet<&str> = (0..=u8::MAX).filter_map(table_name).collect();
     let missing: Vec<&&str> = known.difference(&written).collect();
-    let others = [&"dead_count", &"dead_deliveries", &"folds", &"parked_timers"];
-    assert_eq!(missing, others, "nothing panics here, nor is a thousand messages deleted");
+    let others = [&"dead_count", &"dead_deliveries", &"feed_work", &"folds", &"parked_timers"];
+    assert_eq!(missing, others, "nothing panics here, is deleted a thousand times, or is large");
 }

@@ -6,6 +6,7 @@ mod bounds;
 mod chat;
 mod driver;
 mod facts;
+mod feed;
 mod golden;
 mod invariants;
 mod jobs;

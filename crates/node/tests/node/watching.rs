@@ -1,9 +1,14 @@
 //! Watchers: woken by every change, and nothing is missed between reading and waiting.
 
 use crate::harness::{End, Machine, events, hold, name_in, put};
+use evenkeel_domains::Scope;
 use evenkeel_engine::Position;
 
 const HOLDS: usize = 300;
+
+fn of(resource: &str) -> Scope<'_> {
+    Scope::Key { domain: "reservations", key: resource.into() }
+}
 
 #[test]
 fn a_watcher_sees_every_event_once_and_in_order() {
@@ -13,7 +18,7 @@ fn a_watcher_sees_every_event_once_and_in_order() {
         put(node, &name, 1_000_000).await;
         let tenant = node.tenant("default").unwrap();
         let first = events(node, &name, None).await;
-        let mut grown = node.watch(&tenant, "reservations", &name, first.entity).await.unwrap();
+        let mut grown = node.watch(&tenant, of(&name), first.entity).await.unwrap();
         let watching = tokio::spawn({
             let (node, name, mut next) = (node.clone(), name.clone(), first.next);
             async move {
@@ -51,7 +56,7 @@ fn others_events_wake_nobody() {
         put(node, &other, 10).await;
         let tenant = node.tenant("default").unwrap();
         let entity = events(node, &mine, None).await.entity;
-        let mut grown = node.watch(&tenant, "reservations", &mine, entity).await.unwrap();
+        let mut grown = node.watch(&tenant, of(&mine), entity).await.unwrap();
         hold(node, &other).await.unwrap();
         assert!(!grown.has_changed().unwrap());
         hold(node, &mine).await.unwrap();

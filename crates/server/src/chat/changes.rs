@@ -18,7 +18,7 @@ use evenkeel_domains::{
     Command, Reply,
     chat::{self, Action, Reaction},
 };
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 
 type Answered = Result<Answer, Problem>;
 
@@ -73,19 +73,16 @@ pub(crate) async fn delete(call: Call) -> Answered {
     change(&call, conversation, by, Action::Delete { seq }).await
 }
 
-/// `PUT /v1/conversations/{c}/messages/{seq}/reactions/{kind}/{user}`
+/// `PUT|DELETE /v1/conversations/{c}/messages/{seq}/reactions/{kind}/{user}`
 pub(crate) async fn react(mut call: Call) -> Answered {
-    call.document::<EmptyRequest>().await?;
+    let on = call.route.method == Method::PUT;
+    if on {
+        call.document::<EmptyRequest>().await?;
+    }
     let (conversation, reaction) = reaction_of(&call)?;
     let by = actor(&call, None)?;
-    change(&call, conversation, by, Action::React(reaction)).await
-}
-
-/// `DELETE /v1/conversations/{c}/messages/{seq}/reactions/{kind}/{user}`
-pub(crate) async fn unreact(call: Call) -> Answered {
-    let (conversation, reaction) = reaction_of(&call)?;
-    let by = actor(&call, None)?;
-    change(&call, conversation, by, Action::Unreact(reaction)).await
+    let action = if on { Action::React(reaction) } else { Action::Unreact(reaction) };
+    change(&call, conversation, by, action).await
 }
 
 /// `PUT /v1/conversations/{c}/read/{u}`

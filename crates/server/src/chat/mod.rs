@@ -12,7 +12,7 @@ mod views;
 
 pub(crate) use access::check_reach;
 pub(crate) use changes::{
-    delete, edit, put_conversation, put_member, react, read, remove_member, send, unreact,
+    delete, edit, put_conversation, put_member, react, read, remove_member, send,
 };
 pub(crate) use events::event_body;
 pub(crate) use reads::{
@@ -24,6 +24,6 @@ pub(crate) use requests::{
 };
 pub(crate) use stream::stream;
 pub(crate) use views::{
-    ChangedBody, ConversationBody, InboxItem, InboxList, MemberBody, MemberList, MessageBody,
-    MessageList, ReactionBody, ReactionList, ReadBody, SentBody,
+    ChangedBody, ConversationBody, Counts, InboxItem, InboxList, MemberBody, MemberList,
+    MessageBody, MessageList, ReactionBody, ReactionList, ReadBody, SentBody,
 };

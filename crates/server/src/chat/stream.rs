@@ -12,7 +12,7 @@ use crate::{
     sse::{self, From, PAGE_EVENTS_MAX, Page, frame},
 };
 use evenkeel_domains::{
-    Found, Query,
+    Found, Query, Scope,
     chat::{self, Found as Read, Start},
 };
 use evenkeel_node::{Called, Node, ReadOptions, Tenant};
@@ -58,12 +58,12 @@ impl sse::Source for Conversation {
                 frame(&mut frames, event.position, body.kind, &body);
             }
             let (entity, next, reset) = (page.entity, page.next, page.reset);
-            Page { entity, next, reset, ends: false, frames }
+            Page { entity, next, reset, ends: false, more: false, frames }
         }))
     }
 
-    fn key(&self) -> (&'static str, &str) {
-        ("chat", &self.name)
+    fn scope(&self) -> Scope<'_> {
+        Scope::Key { domain: "chat", key: self.name.as_str().into() }
     }
 
     fn reload(&self) -> (&'static str, String) {

@@ -150,7 +150,7 @@ pub(crate) struct MessageBody<'m> {
 }
 
 /// A number for each name.
-struct Counts<'c>(&'c [(String, u64)]);
+pub(crate) struct Counts<'c>(pub(crate) &'c [(String, u64)]);
 
 impl Serialize for Counts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,7 +10,7 @@ use crate::{
     time::Rfc3339,
 };
 use evenkeel_domains::{
-    Found, Query,
+    Found, Query, Scope,
     reservations::{self, EventView, Found as Read, HoldChange, ReservationEvent},
 };
 use evenkeel_node::{Called, Node, ReadOptions, Tenant};
@@ -52,12 +52,12 @@ impl sse::Source for Resource {
                 event_frame(&mut frames, &self.0, event);
             }
             let (entity, next, reset) = (page.entity, page.next, page.reset);
-            Page { entity, next, reset, ends: false, frames }
+            Page { entity, next, reset, ends: false, more: false, frames }
         }))
     }
 
-    fn key(&self) -> (&'static str, &str) {
-        ("reservations", &self.0)
+    fn scope(&self) -> Scope<'_> {
+        Scope::Key { domain: "reservations", key: self.0.as_str().into() }
     }
 
     fn reload(&self) -> (&'static str, String) {

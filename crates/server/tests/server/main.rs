@@ -6,6 +6,7 @@ mod access;
 mod chat;
 mod chat_access;
 mod events;
+mod feeds;
 mod harness;
 mod hostile;
 mod jobs;

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The addresses that the public surface names for what this program serves.
-const ADDRESSES: [&str; 83] = [
+const ADDRESSES: [&str; 103] = [
     "GET /v1/conversations/{c}",
     "PUT /v1/conversations/{c}",
     "GET /v1/conversations/{c}/members",
@@ -77,6 +77,26 @@ const ADDRESSES: [&str; 83] = [
     "GET /v1/queues/{q}/dead",
     "POST /v1/queues/{q}/dead/replay",
     "GET /v1/queues/{q}/events",
+    "GET /v1/feeds/{u}",
+    "POST /v1/feeds/{u}/posts",
+    "GET /v1/feeds/{u}/posts",
+    "GET /v1/feeds/{u}/posts/{p}",
+    "DELETE /v1/feeds/{u}/posts/{p}",
+    "GET /v1/feeds/{u}/posts/{p}/reactions",
+    "PUT /v1/feeds/{u}/posts/{p}/reactions/{kind}/{by}",
+    "DELETE /v1/feeds/{u}/posts/{p}/reactions/{kind}/{by}",
+    "PUT /v1/feeds/{u}/follows/{v}",
+    "DELETE /v1/feeds/{u}/follows/{v}",
+    "PUT /v1/feeds/{u}/blocks/{v}",
+    "DELETE /v1/feeds/{u}/blocks/{v}",
+    "PUT /v1/feeds/{u}/mutes/{v}",
+    "DELETE /v1/feeds/{u}/mutes/{v}",
+    "GET /v1/feeds/{u}/timeline",
+    "GET /v1/feeds/{u}/timeline/stream",
+    "GET /v1/feeds/{u}/followers",
+    "GET /v1/feeds/{u}/following",
+    "GET /v1/feeds/{u}/blocks",
+    "GET /v1/feeds/{u}/mutes",
     "POST /v1/keys",
     "GET /v1/keys",
     "DELETE /v1/keys/{id}",

@@ -1,0 +1,337 @@
+//! How posts come to where they are read: one copy to each partition that holds a follower.
+//!
+//! What fits goes with the record of the post. The rest is *work*, a row that says how far it has come,
+//! and the partition's timer goes on with what waits longest, as far as a step may. A step sends how a post
+//! stands at that moment, so that it does not matter which of several comes first. How old the oldest
+//! work is, is how late timelines elsewhere are.
+//!
+//! Counts of reactions are told in batches: a post whose counts change is due once, within
+//! [`COUNTS_EVERY_MS`], however many react meanwhile.
+
+use super::{
+    copies::{Copied, Counted, Item},
+    subject::{Subject, next_number},
+    tables::{
+        Audience, Counts, CountsDue, FeedPace, FeedWork, Number, Pace, PostCounts, Posts, User,
+        Work,
+    },
+};
+use evenkeel_engine::{Context, Entity, TenantId, Time};
+use evenkeel_log::PartitionId;
+use evenkeel_state::{Order, Read, StateError};
+use std::{collections::BTreeMap, ops::Bound};
+
+/// Counts of a post that others see are no older than this, and what the outbox needs.
+pub const COUNTS_EVERY_MS: u64 = 500;
+/// Posts whose counts change within so long are told together.
+const COUNTS_TOGETHER_MS: u64 = COUNTS_EVERY_MS / 2;
+/// Bytes that one step sends.
+const STEP_BYTES: usize = 96 * 1_024;
+/// Items that one step sends.
+const STEP_ITEMS: usize = 128;
+/// Posts that one item carries.
+const ITEM_POSTS: usize = 64;
+/// What an item takes beside its bodies.
+const ITEM_BYTES: usize = 192;
+/// Works, or posts with counts, that one step looks at.
+const STEP_ROWS: usize = 128;
+
+/// The entities of the timers; no user has one of these.
+pub(super) const WORK_TIMER: u64 = 1;
+pub(super) const COUNTS_TIMER: u64 = 2;
+/// What is told when there is work, or less of it.
+pub const WORK: Entity = Entity { domain: super::DOMAIN, id: WORK_TIMER };
+
+/// What a step may still send.
+struct Room {
+    bytes: usize,
+    items: usize,
+}
+
+impl Room {
+    const fn of_a_step() -> Self {
+        Self { bytes: STEP_BYTES, items: STEP_ITEMS }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.bytes == 0 || self.items == 0
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes + ITEM_BYTES);
+        self.items = self.items.saturating_sub(1);
+    }
+}
+
+/// Has the audience know how a post stands: what fits of it now.
+pub(super) fn begin(subject: &mut Subject<'_, '_, '_>, post: u64) -> Result<(), StateError> {
+    let now = subject.ctx.now();
+    let room = &mut Room::of_a_step();
+    match spread(subject.ctx, &subject.key, &subject.row, (post, None), room)? {
+        Some(after) => {
+            put_work(subject.ctx, now, &Work::Spread { user: subject.row.id, post, after })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Sends how a post stands to the audience after a partition. Answers the last that was sent to, if there
+/// may be more.
+fn spread(
+    ctx: &mut Context<'_, '_>,
+    (tenant, author): &(TenantId, String),
+    user: &User,
+    (post, after): (u64, Option<u16>),
+    room: &mut Room,
+) -> Result<Option<u16>, StateError> {
+    let from = match after {
+        Some(after) => Bound::Excluded((user.id, after)),
+        None => Bound::Included((user.id, 0)),
+    };
+    let end = Bound::Excluded((user.id + 1, 0));
+    let audience = ctx.tx.scan::<Audience>((from, end), Order::Ascending, STEP_ITEMS)?;
+    if audience.is_empty() {
+        return Ok(None);
+    }
+    let row = ctx.tx.get::<Posts>(&(user.id, post))?.filter(|row| !row.is_deleted);
+    let bytes = row.as_ref().map_or(0, |row| row.body.len());
+    let (author, oldest) = (author.clone(), user.oldest);
+    let item = crate::Item::Feed(match row {
+        Some(row) => {
+            let posts = vec![Copied { post, body: row.body, counts: Vec::new() }];
+            Item::Posts { author, posts, oldest, is_new: true }
+        }
+        None => Item::Gone { author, post, oldest },
+    });
+    let mut last = after;
+    for ((_, place), _) in &audience {
+        if room.is_spent() {
+            return Ok(Some(last.unwrap_or_default()));
+        }
+        ctx.send(PartitionId(*place), *tenant, &item)?;
+        room.spend(bytes);
+        last = Some(*place);
+    }
+    Ok(last.filter(|_| audience.len() == STEP_ITEMS))
+}
+
+/// A partition has its first follower, since then: begins anew there. All of it is work, so that timelines
+/// there say how long it takes.
+pub(super) fn begin_refill(
+    subject: &mut Subject<'_, '_, '_>,
+    to: PartitionId,
+    since: Time,
+) -> Result<(), StateError> {
+    let item = Item::Begin { author: subject.key.1.clone(), oldest: subject.row.oldest };
+    subject.ctx.send(to, subject.key.0, &crate::Item::Feed(item))?;
+    if subject.row.posts == 0 {
+        return Ok(());
+    }
+    let before = subject.row.newest + 1;
+    put_work(subject.ctx, since, &Work::Refill { user: subject.row.id, to: to.0, before })
+}
+
+/// Sends posts before one, the newest first. Answers the last that was sent, if there may be more.
+fn refill(
+    ctx: &mut Context<'_, '_>,
+    (tenant, author): &(TenantId, String),
+    user: &User,
+    (to, mut before): (u16, u64),
+    room: &mut Room,
+) -> Result<Option<u64>, StateError> {
+    while ctx.tx.contains::<Audience>(&(user.id, to))? {
+        if room.is_spent() {
+            return Ok(Some(before));
+        }
+        let range = (user.id, user.oldest)..(user.id, before);
+        let rows = ctx.tx.scan::<Posts>(range, Order::Descending, ITEM_POSTS)?;
+        let (mut posts, mut bytes, mut is_last) = (Vec::new(), 0, rows.len() < ITEM_POSTS);
+        for ((_, post), row) in rows {
+            if bytes > 0 && bytes + row.body.len() > room.bytes {
+                is_last = false;
+                break;
+            }
+            before = post;
+            if !row.is_deleted {
+                bytes += row.body.len() + ITEM_BYTES;
+                let counts = ctx.tx.get::<PostCounts>(&(user.id, post))?.unwrap_or_default();
+                posts.push(Copied { post, body: row.body, counts: counts.kinds });
+            }
+        }
+        if !posts.is_empty() {
+            let (author, oldest) = (author.clone(), user.oldest);
+            let item = Item::Posts { author, posts, oldest, is_new: false };
+            ctx.send(PartitionId(to), *tenant, &crate::Item::Feed(item))?;
+            room.spend(bytes);
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+/// Has the partition's timer go on with `work`, for something that happened then.
+fn put_work(ctx: &mut Context<'_, '_>, since: Time, work: &Work) -> Result<(), StateError> {
+    let number = next_number(ctx)?;
+    ctx.tx.put::<FeedWork>(&(since.0, number), work);
+    let mut pace = ctx.tx.get::<FeedPace>(&())?.unwrap_or_default();
+    if since < pace.work_from {
+        pace.work_from = since;
+        ctx.tx.put::<FeedPace>(&(), &pace);
+    }
+    go_on(ctx);
+    Ok(())
+}
+
+/// Sets the timer for the next step. Several that are due at once are one.
+fn go_on(ctx: &mut Context<'_, '_>) {
+    ctx.touch(WORK);
+    ctx.set_timer(ctx.now().plus_ms(1), super::DOMAIN, WORK_TIMER);
+}
+
+/// Since when timelines of other partitions may not know what was posted in this one; none if they know all
+/// that is not in the outbox.
+pub fn behind_since(read: &impl Read) -> Result<Option<Time>, StateError> {
+    let pace = read.get::<FeedPace>(&())?.unwrap_or_default();
+    oldest(read, pace)
+}
+
+fn oldest(read: &impl Read, pace: Pace) -> Result<Option<Time>, StateError> {
+    let first = read.scan::<FeedWork>((pace.work_from.0, 0).., Order::Ascending, 1)?;
+    Ok(first.first().map(|((since, _), _)| Time(*since)))
+}
+
+/// The timer is due: goes on with the works that wait longest.
+pub(super) fn step(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
+    let mut pace = ctx.tx.get::<FeedPace>(&())?.unwrap_or_default();
+    let works = ctx.tx.scan::<FeedWork>((pace.work_from.0, 0).., Order::Ascending, STEP_ROWS)?;
+    let room = &mut Room::of_a_step();
+    for (key, work) in works {
+        if room.is_spent() {
+            break;
+        }
+        match do_some(ctx, work, room)? {
+            Some(rest) => ctx.tx.put::<FeedWork>(&key, &rest),
+            None => ctx.tx.delete::<FeedWork>(&key),
+        }
+    }
+    let first = oldest(&*ctx.tx, pace)?;
+    pace.work_from = first.unwrap_or(ctx.now());
+    ctx.tx.put::<FeedPace>(&(), &pace);
+    ctx.touch(WORK);
+    if first.is_some() {
+        go_on(ctx);
+    }
+    Ok(())
+}
+
+/// Does some of a work. Answers what is left of it.
+fn do_some(
+    ctx: &mut Context<'_, '_>,
+    work: Work,
+    room: &mut Room,
+) -> Result<Option<Work>, StateError> {
+    let (Work::Spread { user, .. } | Work::Refill { user, .. }) = work;
+    let Some(Subject { ctx, key, row, .. }) = Subject::of_id(ctx, user)? else { return Ok(None) };
+    Ok(match work {
+        Work::Spread { post, after, .. } => {
+            let rest = spread(ctx, &key, &row, (post, Some(after)), room)?;
+            rest.map(|after| Work::Spread { user, post, after })
+        }
+        Work::Refill { to, before, .. } => {
+            let rest = refill(ctx, &key, &row, (to, before), room)?;
+            rest.map(|before| Work::Refill { user, to, before })
+        }
+    })
+}
+
+/// A post's counts have changed: has its audience told, soon and once.
+pub(super) fn counted(ctx: &mut Context<'_, '_>, (user, post): (u64, u64), counts: &mut Counts) {
+    if counts.due.is_none() {
+        let due = (ctx.now().0 / COUNTS_TOGETHER_MS + 2) * COUNTS_TOGETHER_MS;
+        counts.due = Some(Time(due));
+        ctx.tx.put::<CountsDue>(&(due, user, post), &Number(0));
+        ctx.set_timer(Time(due), super::DOMAIN, COUNTS_TIMER);
+    }
+}
+
+/// Counts that go to one partition together.
+type Telling = BTreeMap<(TenantId, u16), Vec<Counted>>;
+
+/// The timer is due: tells the counts that are.
+pub(super) fn tell_counts(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
+    let mut pace = ctx.tx.get::<FeedPace>(&())?.unwrap_or_default();
+    let from = (pace.counts_from.0, 0, 0);
+    let now = ctx.now();
+    let rows = ctx.tx.scan::<CountsDue>(
+        from..=(now.0, u64::MAX, u64::MAX),
+        Order::Ascending,
+        STEP_ROWS,
+    )?;
+    let (room, mut telling) =
+        (&mut Room { items: usize::MAX, ..Room::of_a_step() }, Telling::new());
+    for ((due, user, post), Number(next)) in rows {
+        if room.is_spent() {
+            break;
+        }
+        let key = (due, user, post);
+        match tell_count(ctx, (user, post), next, room, &mut telling)? {
+            Some(next) => ctx.tx.put::<CountsDue>(&key, &Number(next)),
+            None => {
+                ctx.tx.delete::<CountsDue>(&key);
+                if let Some(mut counts) = ctx.tx.get::<PostCounts>(&(user, post))? {
+                    counts.due = None;
+                    if next > 0 {
+                        // Those who were told first were told less.
+                        counted(ctx, (user, post), &mut counts);
+                    }
+                    ctx.tx.put::<PostCounts>(&(user, post), &counts);
+                }
+            }
+        }
+    }
+    for ((tenant, place), counts) in telling {
+        for counts in counts.chunks(ITEM_POSTS) {
+            let item = crate::Item::Feed(Item::Counts(counts.to_vec()));
+            ctx.send(PartitionId(place), tenant, &item)?;
+        }
+    }
+    let first = ctx.tx.scan::<CountsDue>(from.., Order::Ascending, 1)?;
+    let first = first.first().map(|((due, ..), _)| Time(*due));
+    pace.counts_from = first.unwrap_or(now).min(now);
+    ctx.tx.put::<FeedPace>(&(), &pace);
+    if first.is_some_and(|due| due <= now) {
+        ctx.set_timer(now.plus_ms(1), super::DOMAIN, COUNTS_TIMER);
+    }
+    Ok(())
+}
+
+/// Adds a post's counts to what is told to its audience from a partition on. Answers where to go on, if
+/// there may be more.
+fn tell_count(
+    ctx: &mut Context<'_, '_>,
+    (user, post): (u64, u64),
+    next: u64,
+    room: &mut Room,
+    telling: &mut Telling,
+) -> Result<Option<u64>, StateError> {
+    let Some(counts) = ctx.tx.get::<PostCounts>(&(user, post))? else { return Ok(None) };
+    let Some(Subject { ctx, key: (tenant, author), .. }) = Subject::of_id(ctx, user)? else {
+        return Ok(None);
+    };
+    let from = u16::try_from(next).unwrap_or(u16::MAX);
+    let range = (user, from)..(user + 1, 0);
+    let audience = ctx.tx.scan::<Audience>(range, Order::Ascending, STEP_ITEMS)?;
+    let bytes = counts.kinds.iter().map(|(kind, _)| kind.len() + 10).sum();
+    for ((_, place), _) in &audience {
+        if room.is_spent() {
+            return Ok(Some(u64::from(*place)));
+        }
+        let counted = Counted { author: author.clone(), post, counts: counts.kinds.clone() };
+        telling.entry((tenant, *place)).or_default().push(counted);
+        room.spend(bytes);
+    }
+    let last = audience.last().filter(|_| audience.len() == STEP_ITEMS);
+    Ok(last.map(|((_, place), _)| u64::from(*place) + 1))
+}

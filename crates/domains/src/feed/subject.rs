@@ -1,0 +1,75 @@
+//! A user, in a transaction: found, changed, saved.
+
+use super::tables::{FeedCounter, Number, User, UserName, UserNames, Users};
+use crate::hash::fingerprint_of;
+use evenkeel_engine::{Context, Entity, TenantId};
+use evenkeel_state::{Read, StateError};
+
+/// A user in a transaction.
+pub(super) struct Subject<'s, 'c, 't> {
+    pub(super) ctx: &'s mut Context<'c, 't>,
+    pub(super) key: (TenantId, String),
+    pub(super) row: User,
+    /// Whether anything about them is: a repeat that finds all as it was costs no append.
+    pub(super) changed: bool,
+}
+
+/// What is told when something about a user changes, of which their timeline may be made. By the name,
+/// so that whoever keeps an answer knows it before it is read.
+#[must_use]
+pub fn user_entity(tenant: TenantId, user: &str) -> Entity {
+    let hash = fingerprint_of(&[&tenant.0.to_string(), user]);
+    // What the partition has for itself is numbered from 1.
+    Entity { domain: super::DOMAIN, id: hash | 1 << 63 }
+}
+
+/// The next number of this partition.
+pub(super) fn next_number(ctx: &mut Context<'_, '_>) -> Result<u64, StateError> {
+    let Number(last) = ctx.tx.get::<FeedCounter>(&())?.unwrap_or_default();
+    ctx.tx.put::<FeedCounter>(&(), &Number(last + 1));
+    Ok(last + 1)
+}
+
+impl<'s, 'c, 't> Subject<'s, 'c, 't> {
+    /// The user of this name, if there is anything about them.
+    pub(super) fn find(
+        ctx: &'s mut Context<'c, 't>,
+        key: (TenantId, String),
+    ) -> Result<Option<Self>, StateError> {
+        let row = ctx.tx.get::<Users>(&key)?;
+        Ok(row.map(|row| Self { ctx, key, row, changed: false }))
+    }
+
+    /// The user of this name.
+    pub(super) fn of_name(
+        ctx: &'s mut Context<'c, 't>,
+        key: (TenantId, String),
+    ) -> Result<Self, StateError> {
+        if let Some(row) = ctx.tx.get::<Users>(&key)? {
+            return Ok(Self { ctx, key, row, changed: false });
+        }
+        let id = next_number(ctx)?;
+        let (newest, oldest, kept, posts, followers, following, ties) = (0, 0, 0, 0, 0, 0, 0);
+        let row = User { id, newest, oldest, kept, posts, followers, following, ties };
+        let name = UserName { tenant: key.0, name: key.1.clone() };
+        ctx.tx.put::<UserNames>(&id, &name);
+        Ok(Self { ctx, key, row, changed: true })
+    }
+
+    /// The user of this number.
+    pub(super) fn of_id(ctx: &'s mut Context<'c, 't>, id: u64) -> Result<Option<Self>, StateError> {
+        match ctx.tx.get::<UserNames>(&id)? {
+            Some(UserName { tenant, name }) => Self::find(ctx, (tenant, name)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Subject<'_, '_, '_> {
+    pub(super) fn save(self) {
+        if self.changed {
+            self.ctx.touch(user_entity(self.key.0, &self.key.1));
+            self.ctx.tx.put::<Users>(&self.key, &self.row);
+        }
+    }
+}

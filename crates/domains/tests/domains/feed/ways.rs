@@ -1,0 +1,242 @@
+//! Ways that feeds go, one by one.
+
+use super::{Town, follow, post, react, tie};
+use evenkeel_domains::feed::{self, Action, Listed, POSTS_MAX, Refusal, Start, Tie, What};
+use evenkeel_engine::Position;
+use evenkeel_log::Incarnation;
+use evenkeel_state::Order;
+
+#[test]
+fn a_post_comes_to_each_partition_once_however_many_follow() {
+    let mut town = Town::of(4);
+    let followers: Vec<String> = (0..200).map(|n| format!("f{n}")).collect();
+    for follower in &followers {
+        town.follow(follower, "star");
+    }
+    town.quiet();
+    assert_eq!(town.user("star").followers, 200);
+    let place = town.place("star");
+    let before = town.drivers[place].log.len();
+    town.post("star", "1", "\"hello\"");
+    let sent: usize =
+        town.drivers[place].sent.iter().map(|(_, delivery)| delivery.parcels.len()).sum();
+    assert_eq!(sent, 4, "one for each partition");
+    assert_eq!(town.drivers[place].log.len(), before + 1, "one record");
+    town.quiet();
+    for follower in &followers {
+        assert_eq!(town.said(follower), ["\"hello\""], "{follower}");
+    }
+}
+
+#[test]
+fn earlier_posts_come_with_a_follow_and_go_with_the_last_one() {
+    let mut town = Town::of(3);
+    for nth in 0..300 {
+        town.post("ada", &nth.to_string(), &format!("\"{nth}{}\"", "-".repeat(900)));
+    }
+    town.follow("bob", "ada");
+    town.quiet();
+    let posts = town.posts("ada");
+    let read: Vec<_> = town.timeline("bob").into_iter().map(|item| item.post).collect();
+    assert!(posts.len() == 300 && read == posts, "all that there are");
+    town.ask("bob", follow("ada", false)).unwrap();
+    assert!(town.said("bob").is_empty(), "at once");
+    town.quiet();
+    town.post("ada", "x", "1");
+    town.quiet();
+    town.follow("bob", "ada");
+    town.quiet();
+    assert_eq!(town.timeline("bob").len(), 301, "with what came meanwhile");
+}
+
+/// A delete that nobody was told of, since nobody followed then, while copies were still on their way.
+#[test]
+fn what_was_deleted_between_two_follows_is_not_there() {
+    let mut town = Town::of(3);
+    assert_ne!(town.place("ada"), town.place("bob"), "word of one takes a while to the other");
+    let first = town.post("ada", "1", "1");
+    town.post("ada", "2", "2");
+    town.follow("bob", "ada");
+    town.carry(1);
+    // Copies are sent, and not there yet.
+    town.ask("bob", follow("ada", false)).unwrap();
+    town.ask("bob", follow("ada", true)).unwrap();
+    town.ask("ada", Action::Delete { post: first }).unwrap();
+    town.quiet();
+    assert_eq!(town.said("bob"), ["2"]);
+}
+
+#[test]
+fn an_author_keeps_so_many_posts_and_so_do_copies() {
+    let mut town = Town::of(2);
+    town.follow("bob", "ada");
+    town.quiet();
+    let mut posts = Vec::new();
+    for nth in 0..POSTS_MAX + 40 {
+        posts.push(town.post("ada", &nth.to_string(), &nth.to_string()));
+        if nth % 100 == 0 {
+            town.quiet();
+        }
+    }
+    town.quiet();
+    let expected: Vec<_> = posts.iter().rev().take(POSTS_MAX as usize).copied().collect();
+    let numbers = |posts: Vec<feed::PostView>| posts.into_iter().map(|post| post.post);
+    assert!(numbers(town.posts("ada")).eq(expected.iter().copied()));
+    let read = town.timeline_from("bob", None, 100).into_iter().map(|item| item.post).collect();
+    assert!(numbers(read).eq(expected.iter().copied()));
+    assert_eq!(town.user("ada").posts, POSTS_MAX);
+    assert_eq!(town.ask("ada", Action::Delete { post: posts[0] }), Err(Refusal::NoPost));
+    // What is gone is forgotten: its client id is free again.
+    town.post("ada", "0", "9");
+}
+
+#[test]
+fn a_cursor_goes_on_where_it_was_whatever_happens() {
+    let mut town = Town::of(3);
+    for author in ["ada", "bob", "eve"] {
+        town.follow("kim", author);
+    }
+    let mut posts = Vec::new();
+    for nth in 0..12 {
+        let author = ["ada", "bob", "eve"][nth % 3];
+        posts.push((town.post(author, &nth.to_string(), &nth.to_string()), author));
+        town.pass(if nth % 4 == 0 { 1 } else { 0 });
+    }
+    town.quiet();
+    let what = What::Timeline { before: None, limit: 4 };
+    let Ok(feed::Found::Timeline(first, next)) = town.find("kim", None, what) else { panic!() };
+    assert_eq!(first.len(), 4);
+    let last = next.clone().unwrap();
+    // The post that the cursor names, one after it, an author, and what is new.
+    town.ask(&last.1, Action::Delete { post: last.0 }).unwrap();
+    let rest: Vec<_> = town.timeline_from("kim", next.clone(), 1);
+    let (gone, whose) = (rest[0].post.post, rest[0].author.clone());
+    town.ask(&whose, Action::Delete { post: gone }).unwrap();
+    town.ask("kim", follow("eve", false)).unwrap();
+    town.post("ada", "new", "100");
+    town.quiet();
+    let expected: Vec<_> = rest[1..].iter().filter(|item| item.author != "eve").cloned().collect();
+    assert!(!expected.is_empty());
+    for limit in 1..5 {
+        let seen = town.timeline_from("kim", next.clone(), limit);
+        let seen: Vec<_> = seen.into_iter().filter(|item| item.author != "eve").collect();
+        assert_eq!(seen, expected, "{limit} at once");
+    }
+}
+
+/// Two authors who post in the same microsecond, as far as anybody can tell.
+#[test]
+fn posts_of_one_number_are_each_read_once() {
+    let mut town = Town::of(2);
+    for author in ["ada", "bob", "eve"] {
+        town.follow("kim", author);
+    }
+    town.quiet();
+    let numbers = ["ada", "bob", "eve"].map(|author| town.post(author, "1", "1"));
+    assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
+    town.quiet();
+    for limit in 1..4 {
+        let seen = town.timeline_from("kim", None, limit);
+        let authors: Vec<_> = seen.iter().map(|item| item.author.as_str()).collect();
+        assert_eq!(authors, ["eve", "bob", "ada"], "{limit} at once");
+    }
+}
+
+#[test]
+fn a_block_holds_where_it_was_said_and_undoes_what_was_on_its_way() {
+    let mut town = Town::of(3);
+    assert_ne!(town.place("ada"), town.place("bob"), "word of one takes a while to the other");
+    town.post("ada", "1", "1");
+    town.ask("ada", tie("bob", Tie::Block, true)).unwrap();
+    // Where bob is, nobody knows yet.
+    town.follow("bob", "ada");
+    town.quiet();
+    assert!(town.people("ada", Listed::Followers, Order::Ascending).is_empty());
+    assert!(town.people("bob", Listed::Following, Order::Ascending).is_empty());
+    assert!(town.said("bob").is_empty());
+    assert_eq!(town.ask("bob", follow("ada", true)), Err(Refusal::Blocked));
+    assert_eq!(town.ask("ada", follow("bob", true)), Err(Refusal::Blocked));
+    let page = What::Posts { before: None, limit: 9 };
+    assert_eq!(town.find("ada", Some("bob"), page.clone()), Err(Refusal::Blocked));
+    let post = town.posts("ada")[0].post;
+    assert_eq!(town.ask("ada", react(post, "x", "bob", true)), Err(Refusal::Blocked));
+    assert_eq!(town.people("ada", Listed::Tied(Tie::Block), Order::Ascending), ["bob"]);
+    assert!(town.people("bob", Listed::Tied(Tie::Block), Order::Ascending).is_empty());
+    town.ask("ada", tie("bob", Tie::Block, false)).unwrap();
+    town.quiet();
+    town.follow("bob", "ada");
+    town.quiet();
+    assert_eq!(town.said("bob"), ["1"]);
+    assert!(town.find("ada", Some("bob"), page).is_ok());
+}
+
+#[test]
+fn nobody_acts_for_somebody_else_or_reads_their_timeline() {
+    let mut town = Town::of(2);
+    let number = town.post("ada", "1", "1");
+    for action in [post("2", "2"), follow("eve", true), tie("eve", Tie::Mute, true)] {
+        assert_eq!(town.ask_by("ada", Some("bob"), action.clone()), Err(Refusal::NotYours));
+        town.ask_by("ada", Some("ada"), action).unwrap();
+    }
+    let reaction = |by| react(number, "x", by, true);
+    assert_eq!(town.ask_by("ada", Some("bob"), reaction("eve")), Err(Refusal::NotYours));
+    town.ask_by("ada", Some("bob"), reaction("bob")).unwrap();
+    let timeline = What::Timeline { before: None, limit: 1 };
+    assert_eq!(town.find("ada", Some("bob"), timeline.clone()), Err(Refusal::NotYours));
+    assert!(town.find("ada", Some("ada"), timeline).is_ok());
+    assert!(town.find("ada", Some("bob"), What::Posts { before: None, limit: 1 }).is_ok());
+}
+
+#[test]
+fn counts_come_in_batches_and_are_exact_once_it_is_quiet() {
+    let mut town = Town::of(3);
+    town.follow("bob", "ada");
+    let number = town.post("ada", "1", "1");
+    town.quiet();
+    let place = town.place("ada");
+    for nth in 0..300 {
+        town.ask("ada", react(number, "x", &format!("u{nth}"), true)).unwrap();
+    }
+    town.drivers[place].pass(feed::COUNTS_EVERY_MS);
+    let sent: usize =
+        town.drivers[place].sent.iter().map(|(_, delivery)| delivery.parcels.len()).sum();
+    assert_eq!(sent, 1, "one for the one partition with a follower");
+    town.quiet();
+    assert_eq!(town.timeline("bob")[0].post.reactions, [("x".to_owned(), 300)]);
+    assert_eq!(town.posts("ada")[0].reactions, [("x".to_owned(), 300)]);
+}
+
+/// What comes is told once, in order, from any position that is kept; one's own and that of the followed.
+#[test]
+fn what_comes_is_told_once_and_in_order() {
+    let mut town = Town::of(2);
+    town.follow("bob", "ada");
+    town.follow("bob", "eve");
+    town.ask("bob", tie("eve", Tie::Mute, true)).unwrap();
+    town.quiet();
+    let begin = Start::After(town.arrivals("bob", Start::Now, 1).next);
+    let first = town.post("ada", "1", "1");
+    town.post("bob", "2", "2");
+    town.post("eve", "3", "3");
+    town.quiet();
+    town.ask("ada", Action::Delete { post: first }).unwrap();
+    town.post("ada", "4", "4");
+    town.quiet();
+    let mut seen = Vec::new();
+    let mut start = begin;
+    loop {
+        let page = town.arrivals("bob", start, 1);
+        assert!(!page.reset);
+        seen.extend(page.events.into_iter().map(|event| (event.author, event.body)));
+        start = Start::After(page.next);
+        if page.is_last {
+            break;
+        }
+    }
+    seen.sort();
+    let own = |author: &str, body: Option<&str>| (author.to_owned(), body.map(str::to_owned));
+    // The first was gone again before it was read.
+    assert_eq!(seen, [own("ada", None), own("ada", Some("4")), own("bob", Some("2"))]);
+    let late = Position { incarnation: Incarnation(1), sequence: 99 };
+    assert!(town.arrivals("bob", Start::After(late), 9).reset);
+}

@@ -1,0 +1,75 @@
+//! Feeds, whose views are fed by the outbox.
+
+use crate::{Called, Node, NodeError, ReadOptions, Tenant, lateness::View};
+use evenkeel_contract::Level;
+use evenkeel_domains::{
+    Found, Query,
+    feed::{self, Listed, What},
+};
+use evenkeel_log::Files;
+use std::time::Duration;
+
+/// How often whoever waits for a view to be fresher looks whether it is.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+impl<F: Files> Node<F> {
+    /// What `query` asks for. Where other partitions tell of it, it is as late as the answer says, and no later
+    /// than is asked for.
+    pub async fn feed(
+        &self,
+        tenant: &Tenant,
+        query: feed::Query,
+        options: ReadOptions,
+    ) -> Result<Called<feed::Found>, NodeError> {
+        let is_told = matches!(
+            query.what,
+            What::User | What::Timeline { .. } | What::People { listed: Listed::Followers, .. }
+        );
+        let query = Query::Feed(query);
+        let staleness_ms = match is_told {
+            true => self.wait_for(View::Feeds, query.path(), &options).await?,
+            false => 0,
+        };
+        let called = self.query(tenant, query, options).await?;
+        let called = Called { staleness_ms, ..called };
+        Ok(called.map(|found| {
+            let Found::Feed(found) = found else { unreachable!("a feed is answered") };
+            found
+        }))
+    }
+
+    /// Waits until a view is as fresh as is asked for on a path. Answers how late it may be.
+    pub(crate) async fn wait_for(
+        &self,
+        view: View,
+        path: &str,
+        options: &ReadOptions,
+    ) -> Result<u64, NodeError> {
+        let began = self.now();
+        let level = self.level_of(path, options.level);
+        let deadline = began.plus_ms(self.deadline_ms(path, options.deadline));
+        let bound_ms = match level {
+            Level::Eventual => u64::MAX,
+            Level::Bounded => options.max_staleness_ms.unwrap_or_else(|| {
+                let meta = self.meta();
+                let contract = meta.registry.get(path).expect("it is a declared path");
+                contract.settings.max_staleness_ms.unwrap_or(u64::MAX)
+            }),
+            // What happened before is in it.
+            Level::Session | Level::Linearizable => 0,
+        };
+        loop {
+            let now = self.now();
+            let behind = self.0.owners.values().filter_map(|owner| owner.gauges.behind(view));
+            let behind = behind.min().unwrap_or(now).min(now);
+            let late_ms = now.0 - behind.0;
+            if late_ms <= bound_ms || behind > began {
+                return Ok(late_ms);
+            }
+            if now >= deadline {
+                return Err(NodeError::NotUpToBound { late_ms });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
