@@ -5,3 +5,4 @@
 mod bounds;
 mod model;
 mod store;
+mod tasks;

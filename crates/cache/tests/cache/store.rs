@@ -51,6 +51,7 @@ struct Load {
     read: Option<Loaded<Value>>,
 }
 
+#[derive(Clone, Copy)]
 struct Call {
     key: u8,
     bound_ms: u64,
