@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     sync::Semaphore,
     task::{JoinHandle, JoinSet, yield_now},
-    time::advance,
+    time::{advance, timeout},
 };
 
 type Numbers = Cache<u32, u64, String>;
@@ -87,6 +87,11 @@ async fn until(holds: impl Fn() -> bool) {
     }
 }
 
+/// Fails where something waits for ever.
+async fn ends<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), future).await.expect("it ends")
+}
+
 /// Whoever asks first and is gone or not, then all others: what those got of the one load, let through once all wait.
 async fn stampede(
     cache: &Numbers,
@@ -117,7 +122,7 @@ async fn stampede(
 async fn ten_thousand_misses_are_one_load() {
     for first_goes in [false, true] {
         let (cache, gate) = (Numbers::new(&patient()), Gate::new());
-        for got in stampede(&cache, &gate, first_goes, seven).await {
+        for got in ends(stampede(&cache, &gate, first_goes, seven)).await {
             let got = got.unwrap();
             assert_eq!((got.value, got.outcome), (Some(7), Outcome::Joined));
         }
@@ -133,11 +138,12 @@ async fn ten_thousand_misses_are_one_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_misses_hear_of_one_failure() {
     let (cache, gate) = (Numbers::new(&patient()), Gate::new());
-    for got in stampede(&cache, &gate, false, || Err("down".to_owned())).await {
+    for got in ends(stampede(&cache, &gate, false, || Err("down".to_owned()))).await {
         let Err(LoadError::Failed(error)) = got else { panic!("{got:?}") };
         assert_eq!(*error, "down");
     }
     // Nobody loads right after it, whoever asks.
+    gate.open.close();
     for _ in 0..CALLERS {
         let got = cache.get(&1, u64::MAX, || gate.load(seven)).await;
         assert!(matches!(got, Err(LoadError::Failed(_))), "{got:?}");
@@ -149,7 +155,7 @@ async fn ten_thousand_misses_hear_of_one_failure() {
 async fn ten_thousand_misses_hear_of_one_panic() {
     let cache = Numbers::new(&Options { pause_ms: 0, ..patient() });
     let gate = Gate::new();
-    for got in stampede(&cache, &gate, true, || panic!("on purpose")).await {
+    for got in ends(stampede(&cache, &gate, true, || panic!("on purpose"))).await {
         assert!(matches!(got, Err(LoadError::Lost)), "{got:?}");
     }
     // The next may load.
@@ -170,14 +176,14 @@ async fn a_loader_that_panics_before_it_loads_holds_nobody_up() {
         })
     };
     assert!(panics.await.unwrap_err().is_panic());
-    let got = cache.get(&1, u64::MAX, || async { seven() }).await.unwrap();
+    let got = ends(cache.get(&1, u64::MAX, || async { seven() })).await.unwrap();
     assert_eq!(got.outcome, Outcome::Loaded);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_never_ends_is_ended() {
     let cache = Numbers::new(&options());
-    let got = cache.get(&1, u64::MAX, pending).await;
+    let got = ends(cache.get(&1, u64::MAX, pending)).await;
     assert!(matches!(got, Err(LoadError::TimedOut)), "{got:?}");
     assert_eq!(cache.counters().loading, 0);
 }
