@@ -133,7 +133,8 @@ impl Chat {
             let slow = Slow::new(&format!("slow {id}"), seed(20 + id), &endpoint, &told);
             readers.push(tokio::spawn(slow.run()));
         }
-        let changers = (0..CHANGERS).map(|id| Changer::new(seed(40 + id), &endpoint, &told).run());
+        let changers =
+            (0..CHANGERS).map(|id| Changer::new(id, seed(40 + id), &endpoint, &told).run());
         let mut speakers: Vec<_> = changers.map(tokio::spawn).collect();
         let vandal = Vandal::new(seed(60), server.address(), &told);
         speakers.push(tokio::spawn(vandal.run()));

@@ -20,6 +20,12 @@ struct ChangedBody {
 }
 
 #[derive(Deserialize)]
+struct ReadBody {
+    seq: u64,
+    unread: u64,
+}
+
+#[derive(Deserialize)]
 struct ProblemBody {
     code: String,
     side_effects: String,
@@ -27,6 +33,7 @@ struct ProblemBody {
 }
 
 pub(super) struct Changer {
+    id: u64,
     rng: Rng,
     told: Arc<Told>,
     endpoint: Endpoint,
@@ -43,8 +50,9 @@ struct Asked {
 }
 
 impl Changer {
-    pub(super) fn new(seed: u64, endpoint: &Endpoint, told: &Arc<Told>) -> Self {
+    pub(super) fn new(id: u64, seed: u64, endpoint: &Endpoint, told: &Arc<Told>) -> Self {
         Self {
+            id,
             rng: Rng::with_seed(seed),
             told: Arc::clone(told),
             endpoint: endpoint.clone(),
@@ -73,7 +81,7 @@ impl Changer {
             0..6 => (USERS[self.rng.usize(0..USERS.len())], place, Request::Read { message }),
             6..10 => {
                 self.edits += 1;
-                let body = format!("{sender} corrects {message}, {}", self.edits);
+                let body = format!("{sender} corrects {message}, {}-{}", self.id, self.edits);
                 (sender, place, Request::Edit { message, body })
             }
             10..13 => (sender, place, Request::Delete { message }),
@@ -130,6 +138,8 @@ fn outcome(request: &Request, reply: &Reply<'_>) -> Outcome {
                 serde_json::from_slice::<ChangedBody>(reply.body)
                     .map_or(Outcome::Unknown, |changed| Outcome::Done { seq: changed.seq })
             }
+            Request::Read { .. } => serde_json::from_slice::<ReadBody>(reply.body)
+                .map_or(Outcome::Unknown, |ReadBody { seq, unread }| Outcome::Read { seq, unread }),
             // Where that is in the sequence is not said.
             _ => Outcome::Done { seq: None },
         };
