@@ -8,8 +8,12 @@ use crate::{
 use fastrand::Rng;
 use serde::Deserialize;
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+const ADMITS_WITHIN: Duration = Duration::from_secs(30);
 const PACE_MS: std::ops::Range<u64> = 10..60;
 /// The last of the users come and go.
 const STAY: usize = 4;
@@ -90,14 +94,30 @@ impl Changer {
         }
     }
 
-    /// Asks once. What is not answered may have happened.
-    async fn carry_out(&mut self, user: &str, place: usize, request: Request) {
-        let Some(Asked { method, path, body }) = asked(user, place, &request) else { return };
+    /// Has somebody be a member of all conversations; answers whether that was done in time.
+    pub(super) async fn admit(mut self, user: &str) -> bool {
+        let began = Instant::now();
+        for place in 0..CONVERSATIONS.len() {
+            while !self.carry_out(user, place, Request::Join).await {
+                if began.elapsed() > ADMITS_WITHIN {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(PACE_MS.start)).await;
+            }
+        }
+        true
+    }
+
+    /// Asks once; answers whether it was done. What is not answered may have happened.
+    async fn carry_out(&mut self, user: &str, place: usize, request: Request) -> bool {
+        let Some(Asked { method, path, body }) = asked(user, place, &request) else {
+            return false;
+        };
         let mut client = match self.connection.take().filter(Client::is_usable) {
             Some(client) => client,
             None => match self.endpoint.connect().await {
                 Ok(client) => client,
-                Err(_) => return,
+                Err(_) => return false,
             },
         };
         let bytes = self.writer.write(method, &path, &[], body.as_deref().map(str::as_bytes));
@@ -110,7 +130,9 @@ impl Changer {
             }
             Err(_) => Outcome::Unknown,
         };
+        let is_done = matches!(outcome, Outcome::Done { .. } | Outcome::Read { .. });
         self.told.returns(operation, outcome);
+        is_done
     }
 }
 
