@@ -1,11 +1,14 @@
-//! The demo that `dev` begins with: one resource of each kind, a queue with jobs in several states, and two
-//! conversations, put there by commands.
+//! The demo that `dev` begins with: one resource of each kind, two limits, a queue with jobs in several states, two
+//! conversations and a timeline, put there by commands. What moves by itself is in `traffic`.
 
+use super::traffic;
 use crate::failure::Failure;
 use evenkeel_domains::{
-    Command, Query, Refusal,
+    Command, Query, Refusal, Reply,
     chat::{self, Outgoing, Role},
+    feed,
     jobs::{self, NewJob, Settings, When},
+    limits::{Algorithm, Durability, Mode, OnUnavailable, Policy},
     meta,
     reservations::{self, Action, Spec},
 };
@@ -14,6 +17,15 @@ use std::time::Duration;
 
 /// The resource of the first request to try.
 pub(crate) const FIRST: &str = "gig";
+
+/// The resource whose seats are a map to look at.
+pub(crate) const SEATS: &str = "hall";
+/// A limit of requests, and one of slots.
+pub(crate) const LIMIT: &str = "logins";
+pub(crate) const SLOTS: &str = "exports";
+/// Who reads a timeline, and who posts what is in it.
+pub(crate) const READER: &str = "bob";
+const POSTS: &str = "ada";
 
 /// The queue of the first worker to try.
 pub(crate) const QUEUE: &str = "mail";
@@ -31,7 +43,7 @@ fn resources() -> [(&'static str, Spec); 3] {
     let protects = "one nightly export at a time".to_owned();
     [
         (FIRST, Spec::Quantity(100)),
-        ("hall", Spec::Seats(seats)),
+        (SEATS, Spec::Seats(seats)),
         ("nightly-export", Spec::Lock { protects }),
     ]
 }
@@ -56,12 +68,58 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::because("cannot create the demo", error))?;
     }
+    let limited = seed_limits(node, &tenant).await;
+    limited.map_err(|error| Failure::because("cannot create the demo's limits", error))?;
     let queued = seed_queue(node, &tenant).await;
     queued.map_err(|error| Failure::because("cannot create the demo's queue", error))?;
     for (conversation, says) in CONVERSATIONS {
         let talked = seed_conversation(node, &tenant, conversation, says).await;
         talked
             .map_err(|error| Failure::because("cannot create the demo's conversations", error))?;
+    }
+    let posted = seed_timeline(node, &tenant).await;
+    posted.map_err(|error| Failure::because("cannot create the demo's timeline", error))
+}
+
+/// A limit that is there stays as it is.
+async fn seed_limits(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    let requests = Policy {
+        algorithm: Algorithm::Gcra,
+        scoped: false,
+        quantity: 100,
+        period_ms: 60_000,
+        burst: 20,
+        mode: Mode::Exact,
+        durability: Durability::Synced,
+        on_unavailable: OnUnavailable::Deny,
+        shadow: false,
+    };
+    let slots = Policy { algorithm: Algorithm::Concurrency, quantity: 3, burst: 0, ..requests };
+    for (name, policy) in [(LIMIT, requests), (SLOTS, slots)] {
+        if node.meta().meta.limit(tenant.id, name).is_none() {
+            let action = meta::Action::PutLimit { tenant: tenant.id, name: name.to_owned(), policy };
+            let command = Command::Meta(meta::Command { action });
+            node.command(tenant, command, CallOptions::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Once there was a post, who follows whom stays as it is.
+async fn seed_timeline(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    let change = async |user: &str, action| {
+        let command = feed::Command { user: user.to_owned(), by: None, action };
+        node.command(tenant, Command::Feed(command), CallOptions::default()).await
+    };
+    let body = serde_json::json!({ "text": "A first post." }).to_string();
+    let post = feed::Action::Post { client_id: "hello".to_owned(), body };
+    if let Reply::Feed(feed::Reply::Posted(feed::PostedView { duplicate: true, .. })) =
+        change(POSTS, post).await?.answer
+    {
+        return Ok(());
+    }
+    for author in [POSTS].into_iter().chain(traffic::AUTHORS) {
+        change(READER, feed::Action::Follow { author: author.to_owned(), on: true }).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{
     demo, drill,
     running::{Directory, Running},
+    traffic,
 };
 use crate::{
     config::{Sources, load},
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// Where a unit of Envoy's limits begins: rolling (anywhere) or calendar (on the clock).
     #[arg(long, value_name = "KIND", hide = !cfg!(feature = "grpc"))]
     envoy_windows: Option<String>,
+    /// Leave the demo alone; else a few requests a second use it, so that everything moves.
+    #[arg(long)]
+    no_traffic: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
@@ -100,8 +104,18 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if let Some(resp) = running.resp_address() {
         output::line(&format!("Redis's protocol for rate limits at {resp}"))?;
     }
-    output::print(&welcome(&running.url(), &format!("{} ({kept})", data.display())))?;
-    running.serve().await
+    let url = running.url();
+    output::print(&welcome(&url, &format!("{} ({kept})", data.display())))?;
+    let traffic = async {
+        if !args.no_traffic && let Err(error) = traffic::run(&url).await {
+            tracing::warn!(%error, "nothing moves by itself");
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = running.serve() => ended,
+        ended = traffic => ended,
+    }
 }
 
 fn welcome(url: &str, data: &str) -> String {
