@@ -97,7 +97,8 @@ async fn seed_limits(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
     let slots = Policy { algorithm: Algorithm::Concurrency, quantity: 3, burst: 0, ..requests };
     for (name, policy) in [(LIMIT, requests), (SLOTS, slots)] {
         if node.meta().meta.limit(tenant.id, name).is_none() {
-            let action = meta::Action::PutLimit { tenant: tenant.id, name: name.to_owned(), policy };
+            let action =
+                meta::Action::PutLimit { tenant: tenant.id, name: name.to_owned(), policy };
             let command = Command::Meta(meta::Command { action });
             node.command(tenant, command, CallOptions::default()).await?;
         }

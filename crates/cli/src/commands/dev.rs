@@ -10,7 +10,8 @@ use crate::{
     failure::Failure,
     output,
 };
-use evenkeel_server::{Auth, StaticFile};
+use evenkeel_drill::breakages::BREAKAGES;
+use evenkeel_server::{Auth, Demo, DemoBreakage, StaticFile};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Where the example is that shows two users chatting.
@@ -79,6 +80,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         .flag(("server", "envoy_windows"), "--envoy-windows", args.envoy_windows);
     let mut settings = load(&sources)?.settings;
     settings.server.files = CHAT_FILES;
+    settings.server.demo = Some(to_play_with());
     let mut addresses = [Some(settings.http), settings.resp, settings.grpc].into_iter().flatten();
     if let Some(open) = addresses.find(|address| !address.ip().is_loopback()) {
         return Err(Failure::Usage(format!(
@@ -107,7 +109,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let url = running.url();
     output::print(&welcome(&url, &format!("{} ({kept})", data.display())))?;
     let traffic = async {
-        if !args.no_traffic && let Err(error) = traffic::run(&url).await {
+        if !args.no_traffic
+            && let Err(error) = traffic::run(&url).await
+        {
             tracing::warn!(%error, "nothing moves by itself");
         }
         std::future::pending().await
@@ -118,12 +122,23 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
+/// What the page at `/` shows moving, and what can be broken.
+fn to_play_with() -> Demo {
+    let breakages = BREAKAGES.iter().map(|breakage| DemoBreakage {
+        product: breakage.product(),
+        takes_away: breakage.takes_away,
+        protects: breakage.protects,
+        command: format!("evenkeel drill sim --break {}", breakage.name),
+    });
+    Demo { watch: traffic::watched(), breakages: breakages.collect() }
+}
+
 fn welcome(url: &str, data: &str) -> String {
     let (resource, queue) = (demo::FIRST, demo::QUEUE);
     let elsewhere = if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") };
     format!(
         "Evenkeel is ready at {url}\n\
-         \n  {url}/                every path: what it promises, what it delivers\
+         \n  {url}/                five products that move: what they promise, what they deliver\
          \n  {url}/openapi.json    every route\
          \n  {url}{CHAT}  two users chatting\
          \n  data: {data}\n\

@@ -6,20 +6,26 @@
 //! but for the seats, the limits and one reader's timeline. Nothing here is random but the
 //! prefix of client ids, without which a second life would repeat the first.
 
-use super::demo::{LIMIT, SEATS, SLOTS};
+use super::demo::{LIMIT, READER, SEATS, SLOTS};
 use crate::client::Api;
 use evenkeel_drill::load::{Endpoint, EndpointError};
 use serde_json::{Value, json};
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// The queue that has work, and workers.
-pub(crate) const QUEUE: &str = "thumbnails";
+const QUEUE: &str = "thumbnails";
 /// The conversation that goes on.
-pub(crate) const CONVERSATION: &str = "lobby";
+const CONVERSATION: &str = "lobby";
 /// Who posts; the first is followed by everybody.
 pub(crate) const AUTHORS: [&str; 3] = ["nova", "linus", "grace"];
 const PEOPLE: [&str; 4] = ["carol", "dave", "erin", "frank"];
+/// Who asks for more than there is, and whose slots are few.
+const GREEDY: &str = "mallory";
+const SLOT: &str = "pdf";
 const SAYINGS: [&str; 6] = [
     "Is row B still free?",
     "Held two, paying now.",
@@ -35,6 +41,30 @@ const SOLD: usize = 10;
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const HOUR_MS: u64 = 3_600_000;
+
+/// Where it is seen, by product: the addresses that the page at `/` reads.
+pub(crate) fn watched() -> BTreeMap<&'static str, Vec<String>> {
+    let peek = |limit: &str, key: &str| format!("limits/{limit}/peek?key={key}");
+    let keys = [(LIMIT, PEOPLE[0]), (LIMIT, GREEDY), (LIMIT, "ada"), (SLOTS, SLOT)];
+    let products = [
+        (
+            "reservations",
+            vec![format!("resources/{SEATS}"), format!("resources/{SEATS}/seats?limit=100")],
+        ),
+        ("limits", keys.map(|(limit, key)| peek(limit, key)).into()),
+        ("jobs", vec![format!("queues/{QUEUE}")]),
+        (
+            "chat",
+            vec![
+                format!("conversations/{CONVERSATION}/messages?limit=4"),
+                format!("conversations/{CONVERSATION}/members"),
+            ],
+        ),
+        ("feed", vec![format!("feeds/{READER}/timeline?limit=4"), format!("feeds/{}", AUTHORS[0])]),
+    ];
+    let at = |addresses: Vec<String>| addresses.iter().map(|at| format!("/v1/{at}")).collect();
+    products.into_iter().map(|(product, addresses)| (product, at(addresses))).collect()
+}
 
 /// Goes on until it is dropped. Whatever is refused or not answered is left at that.
 pub(crate) async fn run(url: &str) -> Result<(), EndpointError> {
@@ -97,7 +127,9 @@ async fn reservations(mut client: Client) {
     let mut sold = VecDeque::new();
     // What another life of this directory has sold.
     if let Some(list) = client.get(&format!("{holds}?state=confirmed&limit=100")).await {
-        sold.extend(list["items"].as_array().into_iter().flatten().map(|hold| hold["hold"].clone()));
+        sold.extend(
+            list["items"].as_array().into_iter().flatten().map(|hold| hold["hold"].clone()),
+        );
     }
     let mut held = VecDeque::new();
     let mut beat = every(400);
@@ -138,13 +170,15 @@ async fn limits(mut client: Client) {
     let mut beat = every(350);
     for n in 0_usize.. {
         beat.tick().await;
-        let (key, cost) = if n.is_multiple_of(2) { (PEOPLE[0], 1) } else { ("mallory", 6) };
+        let (key, cost) = if n.is_multiple_of(2) { (PEOPLE[0], 1) } else { (GREEDY, 6) };
         let asked = json!({"checks": [{"limit": LIMIT, "key": key, "cost": cost}]});
         client.post("limits/check", asked).await;
         if n.is_multiple_of(3) {
-            let asked = json!({"checks": [{"limit": SLOTS, "key": "pdf"}]});
+            let asked = json!({"checks": [{"limit": SLOTS, "key": SLOT}]});
             let slot = client.post("limits/check", asked).await;
-            leases.extend(slot.and_then(|slot| slot["results"][0]["lease"].as_str().map(str::to_owned)));
+            leases.extend(
+                slot.and_then(|slot| slot["results"][0]["lease"].as_str().map(str::to_owned)),
+            );
         }
         if n % 4 == 3
             && let Some(lease) = leases.pop_front()
@@ -242,7 +276,8 @@ async fn feeds(mut client: Client) {
         if let Some((author, post)) = &latest {
             for fan in 0..=n % 3 {
                 let kind = of(&["heart", "laugh"], n);
-                let at = format!("feeds/{author}/posts/{post}/reactions/{kind}/fan-{}", n % 4 * 3 + fan);
+                let at =
+                    format!("feeds/{author}/posts/{post}/reactions/{kind}/fan-{}", n % 4 * 3 + fan);
                 client.put(&at, Value::Null).await;
             }
         }
