@@ -23,14 +23,18 @@ pub(crate) const SEATS: &str = "hall";
 /// A limit of requests, and one of slots.
 pub(crate) const LIMIT: &str = "logins";
 pub(crate) const SLOTS: &str = "exports";
-/// Who reads a timeline, and who posts what is in it.
-pub(crate) const READER: &str = "bob";
+/// Who chats and posts, and who chats and reads a timeline.
 const POSTS: &str = "ada";
+pub(crate) const READER: &str = "bob";
 
 /// The queue of the first worker to try.
 pub(crate) const QUEUE: &str = "mail";
-/// The conversations, with what Ada says first in each.
-const CONVERSATIONS: [(&str, &str); 2] = [("weekend", "Who is in?"), ("general", "Hello, Bob.")];
+/// The conversations, with who is in each and what the first of them says.
+const CONVERSATIONS: [(&str, &[&str], &str); 3] = [
+    (traffic::CONVERSATION, &traffic::PEOPLE, "Hello, everybody."),
+    ("weekend", &[POSTS, READER], "Who is in?"),
+    ("general", &[POSTS, READER], "Hello, Bob."),
+];
 /// The kind of the job that is a dead letter.
 const DEAD: &str = "invoice";
 /// How long the demo waits for the job that it makes a dead letter of.
@@ -70,10 +74,10 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
     }
     let limited = seed_limits(node, &tenant).await;
     limited.map_err(|error| Failure::because("cannot create the demo's limits", error))?;
-    let queued = seed_queue(node, &tenant).await;
-    queued.map_err(|error| Failure::because("cannot create the demo's queue", error))?;
-    for (conversation, says) in CONVERSATIONS {
-        let talked = seed_conversation(node, &tenant, conversation, says).await;
+    let queued = seed_queues(node, &tenant).await;
+    queued.map_err(|error| Failure::because("cannot create the demo's queues", error))?;
+    for (conversation, members, says) in CONVERSATIONS {
+        let talked = seed_conversation(node, &tenant, conversation, members, says).await;
         talked
             .map_err(|error| Failure::because("cannot create the demo's conversations", error))?;
     }
@@ -130,6 +134,7 @@ async fn seed_conversation(
     node: &Node,
     tenant: &Tenant,
     name: &str,
+    members: &[&str],
     says: &str,
 ) -> Result<(), NodeError> {
     let conversation = || name.to_owned();
@@ -141,14 +146,15 @@ async fn seed_conversation(
         }) => {}
         Err(error) => return Err(error),
     }
-    let members = ["ada", "bob"].map(|user| (user.to_owned(), Role::Writer)).into();
     let hello = Outgoing {
         client_id: "hello".to_owned(),
-        sender: "ada".to_owned(),
+        sender: members[0].to_owned(),
         body: serde_json::json!({ "text": says }).to_string(),
         reply_to: None,
     };
-    let put = chat::Action::Put { members, retention_ms: None };
+    let members = members.iter().map(|user| ((*user).to_owned(), Role::Writer)).collect();
+    let retention_ms = (name == traffic::CONVERSATION).then_some(HOUR_MS);
+    let put = chat::Action::Put { members, retention_ms };
     for action in [put, chat::Action::Send(hello)] {
         let command = chat::Command { conversation: conversation(), by: None, action };
         node.command(tenant, Command::Chat(command), CallOptions::default()).await?;
@@ -169,20 +175,34 @@ fn job(kind: &str, to: &str) -> NewJob {
     }
 }
 
-/// A queue that is there stays as it is, with what is in it.
-async fn seed_queue(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
-    if node.queue_settings(tenant, QUEUE).is_ok() {
-        return Ok(());
+/// Puts a queue and answers true; or it is there, and stays as it is.
+async fn put_queue(
+    node: &Node,
+    tenant: &Tenant,
+    name: &str,
+    settings: Settings,
+) -> Result<bool, NodeError> {
+    if node.queue_settings(tenant, name).is_ok() {
+        return Ok(false);
     }
     let action = meta::Action::PutQueue {
         tenant: tenant.id,
-        name: QUEUE.to_owned(),
-        settings: Box::new(Settings::of(0)),
+        name: name.to_owned(),
+        settings: Box::new(settings),
         push: None,
         partitions: node.partitions(),
     };
     let command = Command::Meta(meta::Command { action });
     node.command(tenant, command, CallOptions::default()).await?;
+    Ok(true)
+}
+
+/// A queue that is there stays as it is, with what is in it.
+async fn seed_queues(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    put_queue(node, tenant, traffic::QUEUE, traffic::SETTINGS).await?;
+    if !put_queue(node, tenant, QUEUE, Settings::of(0)).await? {
+        return Ok(());
+    }
     bury(node, tenant).await?;
     let steps = ["confirm", "receipt"].map(|kind| NewJob {
         ordering_key: Some("order-17".to_owned()),

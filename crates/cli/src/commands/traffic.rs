@@ -1,13 +1,14 @@
 //! What moves by itself in `dev`: a few requests a second to each product, so that the page at `/` shows what is
 //! delivered and not only what is promised. They come over HTTP, as anybody's, and are counted like anybody's.
 //!
-//! What it leaves behind is bounded: names are used again, seats are given back, messages go after an hour, jobs
-//! after ten minutes, holds that are over after a week, and of posts the newest are kept. What it touches is its own
-//! but for the seats, the limits and one reader's timeline. Nothing here is random but the
-//! prefix of client ids, without which a second life would repeat the first.
+//! What it leaves behind is bounded: names are used again, seats are given back, jobs go after ten minutes, messages
+//! after an hour, holds that are over after a week, and of posts the newest are kept. What it touches is its own but
+//! for the seats, the limits and one reader's timeline. Nothing is random but client ids, by which a second life
+//! would else repeat the first.
 
 use super::demo::{LIMIT, READER, SEATS, SLOTS};
 use crate::client::Api;
+use evenkeel_domains::jobs::Settings;
 use evenkeel_drill::load::{Endpoint, EndpointError};
 use serde_json::{Value, json};
 use std::{
@@ -17,12 +18,20 @@ use std::{
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// The queue that has work, and workers.
-const QUEUE: &str = "thumbnails";
+pub(super) const QUEUE: &str = "thumbnails";
+/// It forgets soon what is over.
+pub(super) const SETTINGS: Settings = Settings {
+    max_attempts: 5,
+    backoff_base_ms: 1_500,
+    retention_ms: 600_000,
+    dead_retention_ms: 3_600_000,
+    ..Settings::of(0)
+};
 /// The conversation that goes on.
-const CONVERSATION: &str = "lobby";
+pub(super) const CONVERSATION: &str = "lobby";
 /// Who posts; the first is followed by everybody.
-pub(crate) const AUTHORS: [&str; 3] = ["nova", "linus", "grace"];
-const PEOPLE: [&str; 4] = ["carol", "dave", "erin", "frank"];
+pub(super) const AUTHORS: [&str; 3] = ["nova", "linus", "grace"];
+pub(super) const PEOPLE: [&str; 4] = ["carol", "dave", "erin", "frank"];
 /// Who asks for more than there is, and whose slots are few.
 const GREEDY: &str = "mallory";
 const SLOT: &str = "pdf";
@@ -40,7 +49,6 @@ const FANS: usize = 40;
 const SOLD: usize = 10;
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const HOUR_MS: u64 = 3_600_000;
 
 /// Where it is seen, by product: the addresses that the page at `/` reads.
 pub(crate) fn watched() -> BTreeMap<&'static str, Vec<String>> {
@@ -100,13 +108,6 @@ impl Client {
 
     async fn put(&mut self, path: &str, body: Value) -> Option<Value> {
         self.ask("PUT", path, body).await
-    }
-
-    /// Puts what is not there; what is there stays as it is.
-    async fn put_new(&mut self, path: &str, body: Value) {
-        if self.get(path).await.is_none() {
-            self.put(path, body).await;
-        }
     }
 }
 
@@ -191,10 +192,6 @@ async fn limits(mut client: Client) {
 /// Jobs come, are leased, and at the next beat are done, or have failed and are tried again, or are given up.
 async fn jobs(mut client: Client) {
     let queue = format!("queues/{QUEUE}");
-    let settings = json!({
-        "max_attempts": 5, "backoff": {"base_ms": 1_500}, "retention_ms": 600_000, "dead_retention_ms": HOUR_MS,
-    });
-    client.put_new(&queue, settings).await;
     let mut leased = Vec::new();
     let mut ends = 0_usize;
     let mut beat = every(500);
@@ -237,8 +234,6 @@ async fn end(client: &mut Client, queue: &str, job: &Value, n: usize) {
 /// One speaks, another reads, now and then somebody reacts.
 async fn chat(mut client: Client) {
     let conversation = format!("conversations/{CONVERSATION}");
-    let wanted = json!({"members": PEOPLE, "retention_ms": HOUR_MS});
-    client.put_new(&conversation, wanted).await;
     let life = fastrand::u64(..);
     let mut beat = every(800);
     for n in 0_usize.. {
