@@ -1,4 +1,4 @@
-//! The pages for people: every path with its contract at `/`, what a problem means at the address of
+//! The pages for people: the products with every path and its contract at `/`, what a problem means at the address of
 //! its type, and the files that a caller of this crate adds. Nothing in them needs anything from elsewhere.
 
 use crate::{
@@ -22,7 +22,10 @@ const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy")
 /// `GET /`
 pub(crate) fn page(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
-    Ok(html(|nonce| PAGE.replace("{{nonce}}", nonce)))
+    // A script's text ends at `</script` only, and in JSON a `<` is always in a string.
+    let demo = serde_json::to_string(&call.edge.options.demo).expect("its keys are strings");
+    let demo = demo.replace('<', "\\u003c");
+    Ok(html(|nonce| PAGE.replace("{{nonce}}", nonce).replace("{{demo}}", &demo)))
 }
 
 /// `GET /docs/problems/{code}`
