@@ -22,7 +22,7 @@ async function start(directory) {
   const data = path.join(scratch, directory);
   const http = origin ? new URL(origin).host : "127.0.0.1:0";
   const env = { EVENKEEL_LOG__SEGMENT_BYTES: "1048576" };
-  server = spawn(binary, ["dev", "--data", data, "--http", http], { env, stdio: ["ignore", "pipe", "inherit"] });
+  server = spawn(binary, ["dev", "--no-traffic", "--data", data, "--http", http], { env, stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of readline.createInterface({ input: server.stdout })) {
     const [, url] = /^Evenkeel is ready at (\S+)/.exec(line) ?? [];
     if (url) { origin = url; break; }
