@@ -12,7 +12,7 @@ use super::people::People;
 
 /// With its mark, a body of about 200 bytes.
 const TEXT: &str = "The gate has changed again, so we walk the whole way back past the same three shops; \
-                    whoever finds a place with coffee and a socket says so here, please";
+                    whoever finds a place with coffee and a socket says so here, if you please";
 
 pub(super) fn follow_path(follower: &str, author: &str) -> String {
     format!("/v1/feeds/{follower}/follows/{author}")
