@@ -13,6 +13,7 @@ const WAIT = { timeout: 60_000 };
 const PRODUCTS = ["reservations", "limits", "jobs", "chat", "feed"];
 let server;
 let origin;
+const complaints = [];
 
 async function start() {
   const env = { EVENKEEL_LOG__SEGMENT_BYTES: "1048576", PATH: process.env.PATH, TMPDIR: scratch };
@@ -104,7 +105,9 @@ async function first_line(command) {
   }
 }
 
+/// The last step: among what it runs are deletions, after which the page asks for what is not there.
 async function every_command_works(page) {
+  assert.deepEqual(complaints, []);
   const commands = await page.$$eval(".command pre", (all) => all.map((one) => one.textContent));
   const curls = commands.filter((command) => command.startsWith("curl "));
   const { items } = await ask("GET", "contracts");
@@ -132,7 +135,6 @@ async function main() {
   // No sandbox, because containers run this as root, for whom Chromium has none. It sees this server alone.
   const args = ["--no-sandbox", "--disable-quic", "--no-proxy-server", "--disable-background-networking"];
   const browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", userDataDir: path.join(scratch, "browser"), args });
-  const complaints = [];
   try {
     const page = await browser.newPage();
     page.on("pageerror", (error) => complaints.push(String(error)));
@@ -147,7 +149,6 @@ async function main() {
         throw new Error(`${step.name}: ${complaints}\n${text}`, { cause: error });
       }
     }
-    assert.deepEqual(complaints, []);
   } finally {
     await browser.close();
   }
