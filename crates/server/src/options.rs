@@ -76,6 +76,8 @@ pub struct ServerOptions {
     /// WebSockets open at once; the next is answered `overloaded`. Fewer than connections, so that there is
     /// always one to ask by.
     pub realtime_max: usize,
+    /// Bytes of answers that are kept for a moment: timelines, availability, heads of conversations.
+    pub read_cache_bytes: u64,
     /// How long a connection beyond the bound may take to ask, and to hear that it is one too many.
     pub refused_timeout: Duration,
     /// How long a request's head may take from its first byte, give or take half of it.
@@ -114,6 +116,7 @@ impl ServerOptions {
             connections_max: 16_384,
             streams_max: 1_024,
             realtime_max: 14_336,
+            read_cache_bytes: 32 << 20,
             refused_timeout: Duration::from_secs(2),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),

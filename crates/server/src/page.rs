@@ -56,24 +56,27 @@ pub(crate) fn problem_page(call: &Call) -> Result<Answer, Problem> {
     }))
 }
 
-/// A file that was added, as it is.
-pub(crate) fn file(file: &StaticFile) -> Answer {
+/// A file that was added, as it is. It may open WebSockets to `host`, from which it comes.
+pub(crate) fn file(file: &StaticFile, host: Option<&str>) -> Answer {
     let content_type = HeaderValue::from_static(file.content_type);
-    guarded(content_type, file.text.as_bytes().to_vec(), "'self'")
+    // To older browsers 'self' is HTTP alone. A policy cannot name IPv6 addresses.
+    let host = host.filter(|host| !host.starts_with('['));
+    let sockets = host.map(|host| format!(" ws://{host}")).unwrap_or_default();
+    guarded(content_type, file.text.as_bytes().to_vec(), "'self'", &sockets)
 }
 
 /// A page whose styles and scripts are those that it came with, known by a nonce.
 fn html(render: impl FnOnce(&str) -> String) -> Answer {
     let mut nonce = String::new();
     push_hex(&mut nonce, &auth::entropy()[..16]);
-    guarded(HTML, render(&nonce).into_bytes(), &format!("'nonce-{nonce}'"))
+    guarded(HTML, render(&nonce).into_bytes(), &format!("'nonce-{nonce}'"), "")
 }
 
-/// What a browser may do with a page: it runs scripts and styles that come from `source`, asks this server,
-/// and shows it in no other's frame.
-fn guarded(content_type: HeaderValue, bytes: Vec<u8>, source: &str) -> Answer {
+/// What a browser may do with a page: it runs scripts and styles that come from `source`, asks this server
+/// and `sockets`, and shows it in no other's frame.
+fn guarded(content_type: HeaderValue, bytes: Vec<u8>, source: &str, sockets: &str) -> Answer {
     let policy = format!(
-        "default-src 'none'; connect-src 'self'; script-src {source}; style-src {source}; \
+        "default-src 'none'; connect-src 'self'{sockets}; script-src {source}; style-src {source}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let policy = HeaderValue::from_str(&policy).expect("the policy is visible ASCII");

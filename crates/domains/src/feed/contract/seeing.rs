@@ -24,7 +24,7 @@ pub(super) static TIMELINE: Path = Path {
         what: "What others did, by as much as the answer says.",
         who: "Whoever reads their timeline. What they did themselves is in it.",
     },
-    watch: &[metric::OUTBOX_ROWS, metric::OUTBOX_AGE, metric::MEMTABLE],
+    watch: &[metric::OUTBOX_ROWS, metric::OUTBOX_AGE, metric::CACHE_READS, metric::CACHE_LOADS],
     curl: "curl 'http://127.0.0.1:7480/v1/feeds/bob/timeline?limit=20'",
     defaults: Settings::read(Level::Bounded),
     facts: facts::TIMELINE,
