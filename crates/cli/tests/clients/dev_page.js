@@ -13,6 +13,7 @@ const WAIT = { timeout: 60_000 };
 const PRODUCTS = ["reservations", "limits", "jobs", "chat", "feed"];
 let server;
 let origin;
+const complaints = [];
 
 async function start() {
   const env = { EVENKEEL_LOG__SEGMENT_BYTES: "1048576", PATH: process.env.PATH, TMPDIR: scratch };
@@ -32,18 +33,17 @@ async function ask(method, address, body) {
   return answer.json();
 }
 
-/// Twice another text than before, in what moves and in the rates of each product.
+/// Until what moves of each product, and its rates, have changed twice.
 async function all_five_move(page) {
-  for (const part of [".live", "tbody"]) {
-    await page.waitForFunction((products, part) => {
-      window.seen ??= {};
-      return products.every((id) => {
-        const moves = document.getElementById(id).parentElement.querySelector(part);
-        if (!moves?.textContent) return false;
-        return (window.seen[part + id] ??= new Set()).add(moves.textContent).size > 2;
-      });
-    }, WAIT, PRODUCTS, part);
-  }
+  const parts = PRODUCTS.flatMap((id) => [`#${id} ~ .live`, `#${id} ~ table tbody`]);
+  await page.waitForFunction((parts) => {
+    window.seen ??= parts.map(() => new Set());
+    parts.forEach((part, at) => {
+      const text = document.querySelector(part)?.textContent;
+      if (text) window.seen[at].add(text);
+    });
+    return window.seen.every((texts) => texts.size > 2);
+  }, WAIT, parts);
   await page.waitForFunction(() => document.querySelectorAll(".seats .confirmed").length > 2, WAIT);
   assert.equal(await page.$eval("#status", (status) => status.textContent), "Live.");
   assert.equal(await page.$eval("#demo", (text) => text.hidden), false);
@@ -91,19 +91,23 @@ async function variables(command) {
   return { JOB: job, LEASE: lease };
 }
 
-/// Runs a curl as it is shown, and answers the first line of what the server said.
+/// Runs a curl as it is shown, until the server says how it goes: the first line of its answer.
 async function first_line(command) {
   const env = { PATH: process.env.PATH, ...await variables(command) };
-  const shell = spawn("sh", ["-c", `curl() { exec env curl -sSi "$@"; }\n${command}`], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const shell = spawn("sh", ["-c", `curl() { exec env curl -sv "$@"; }\n${command}`], { env, stdio: ["ignore", "ignore", "pipe"] });
   try {
-    for await (const line of readline.createInterface({ input: shell.stdout })) return line;
+    for await (const line of readline.createInterface({ input: shell.stderr })) {
+      if (line.startsWith("< HTTP/1.1 ")) return line.slice(2);
+    }
     return "nothing";
   } finally {
     shell.kill();
   }
 }
 
+/// The last step: among what it runs are deletions, after which the page asks for what is not there.
 async function every_command_works(page) {
+  assert.deepEqual(complaints, []);
   const commands = await page.$$eval(".command pre", (all) => all.map((one) => one.textContent));
   const curls = commands.filter((command) => command.startsWith("curl "));
   const { items } = await ask("GET", "contracts");
@@ -131,7 +135,6 @@ async function main() {
   // No sandbox, because containers run this as root, for whom Chromium has none. It sees this server alone.
   const args = ["--no-sandbox", "--disable-quic", "--no-proxy-server", "--disable-background-networking"];
   const browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", userDataDir: path.join(scratch, "browser"), args });
-  const complaints = [];
   try {
     const page = await browser.newPage();
     page.on("pageerror", (error) => complaints.push(String(error)));
@@ -146,7 +149,6 @@ async function main() {
         throw new Error(`${step.name}: ${complaints}\n${text}`, { cause: error });
       }
     }
-    assert.deepEqual(complaints, []);
   } finally {
     await browser.close();
   }
