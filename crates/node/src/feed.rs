@@ -49,18 +49,9 @@ impl<F: Files> Node<F> {
         options: &ReadOptions,
     ) -> Result<u64, NodeError> {
         let began = self.now();
-        let level = self.level_of(path, options.level);
         let deadline = began.plus_ms(self.deadline_ms(path, options.deadline));
-        let bound_ms = match level {
-            Level::Eventual => u64::MAX,
-            Level::Bounded => options.max_staleness_ms.unwrap_or_else(|| {
-                let meta = self.meta();
-                let contract = meta.registry.get(path).expect("it is a declared path");
-                contract.settings.max_staleness_ms.unwrap_or(u64::MAX)
-            }),
-            // What happened before is in it.
-            Level::Session | Level::Linearizable => 0,
-        };
+        // Where nothing may be stale, what happened before is in it.
+        let bound_ms = self.may_be_stale_ms(path, options).unwrap_or(0);
         let wanted = Wanted { began, bound_ms, deadline };
         loop {
             let mut survey = Survey::new(self.now());
@@ -74,6 +65,20 @@ impl<F: Files> Node<F> {
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
                 Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
             }
+        }
+    }
+
+    /// How stale an answer may be that is asked for so; `None` if not at all.
+    #[must_use]
+    pub fn may_be_stale_ms(&self, path: &str, options: &ReadOptions) -> Option<u64> {
+        match self.level_of(path, options.level) {
+            Level::Eventual => Some(u64::MAX),
+            Level::Bounded => Some(options.max_staleness_ms.unwrap_or_else(|| {
+                let meta = self.meta();
+                let contract = meta.registry.get(path).expect("it is a declared path");
+                contract.settings.max_staleness_ms.unwrap_or(u64::MAX)
+            })),
+            Level::Session | Level::Linearizable => None,
         }
     }
 }
