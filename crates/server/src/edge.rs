@@ -202,7 +202,7 @@ impl Edge {
         }
         let (meta, needs) = (self.node.meta(), Needs::Nothing);
         auth::admit(self.options.auth, needs, &parts.headers, &parts.uri, &meta, wall_clock())?;
-        Ok(page::file(file))
+        Ok(page::file(file, auth::local_host(&parts.headers, &parts.uri)))
     }
 
     /// Counts a request, once, whatever became of it.

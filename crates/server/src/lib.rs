@@ -51,7 +51,7 @@ mod top;
 pub use keys::{AdminKey, has_admin_key};
 pub use meters::Meters;
 pub use openapi::document as openapi_document;
-pub use options::{Auth, ServerOptions, StaticFile};
+pub use options::{Auth, Demo, DemoBreakage, ServerOptions, StaticFile};
 pub use server::{ServeError, serve, serve_beside};
 pub use standing::{Standing, Stands};
 pub use top::{Top, TopHitter, TopLog, TopPartition};

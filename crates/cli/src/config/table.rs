@@ -402,6 +402,7 @@ mod tests {
             rules: _,
             pushes: _,
             files: _,
+            demo: _,
             body_bytes_max,
             head_bytes_max,
             headers_max,

@@ -253,6 +253,14 @@ fn files_are_served_where_nothing_else_is() {
     assert_eq!((post.status, post.header("allow")), (405, Some("GET")));
     assert_eq!(TestServer::open().get("/a/").code(), "not_found");
     let open = TestServer::start(ServerOptions { files: FILES, ..ServerOptions::new(Auth::Open) });
+    let sockets = |server: &TestServer, host: &str| {
+        let page = server.send("GET", "/a/", &[("Host", host)], None);
+        let policy = page.header("content-security-policy").unwrap();
+        policy.split("; ").find_map(|part| part.strip_prefix("connect-src ")).unwrap().to_owned()
+    };
+    assert_eq!(sockets(&open, "localhost:7480"), "'self' ws://localhost:7480");
+    assert_eq!(sockets(&open, "[::1]:7480"), "'self'", "a policy cannot say that");
+    assert_eq!(sockets(&server, "evil.example"), "'self'");
     assert_eq!(open.get("/a/").status, 200);
     assert_eq!(open.send("GET", "/a/", &[("Host", "evil.example")], None).code(), "forbidden");
 }

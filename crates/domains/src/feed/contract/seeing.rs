@@ -84,7 +84,7 @@ pub(super) static GET_POST: Path = Path {
     user_action: "Someone follows a link to a post.",
     promise: "The post as it is now, with exact counts of reactions.",
     hot_read: "One post and its counts.",
-    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000",
+    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/$POST",
     facts: facts::POST_READ,
     ..READ
 };
@@ -95,7 +95,7 @@ pub(super) static REACTIONS: Path = Path {
     user_action: "Someone looks who put the hearts there.",
     promise: "Everybody who reacted, by kind and name, once.",
     hot_read: "A page of reactions of one post.",
-    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000/reactions",
+    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/$POST/reactions",
     facts: facts::REACTIONS,
     ..READ
 };
