@@ -8,8 +8,10 @@
 mod arrivals;
 mod bonds;
 mod book;
+mod changes;
 mod people;
 mod posts;
+mod reactions;
 mod reads;
 mod timelines;
 
@@ -43,6 +45,7 @@ pub fn check_feed(history: &FeedHistory) -> FeedReport {
     let book = Book::of(history);
     let mut report = FeedReport::default();
     posts::check(&book, &mut report);
+    reactions::check(&book, &mut report);
     people::check(&book, &mut report);
     timelines::check(&book, &mut report);
     reads::check(&book, &mut report);

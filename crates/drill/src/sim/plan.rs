@@ -50,6 +50,7 @@ impl Product {
             Self::Limits => "limits",
             Self::Jobs => "jobs",
             Self::Chat => "chat",
+            Self::Feed => "feed",
         }
     }
 }
@@ -273,7 +274,10 @@ impl Plan {
         let mut rng = Rng::with_seed(seed ^ 0xfeed);
         // One more: who reads, who posts, and who comes between them.
         let steps = |client| feed::steps(&mut rng, client, size.steps);
-        let clients = (0..=size.clients).map(steps).collect();
+        let mut clients: Vec<_> = (0..=size.clients).map(steps).collect();
+        if rng.bool() {
+            feed::quarrel(&mut rng, &mut clients);
+        }
         Self::with(rng, seed, (scene, Product::Feed), size, clients)
     }
 

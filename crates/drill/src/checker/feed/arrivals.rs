@@ -1,7 +1,7 @@
 //! I12: what comes to a timeline comes to whoever follows it once, in the order in which it came, and all of
 //! it.
 
-use super::{Book, FeedReport, bonds::Known, book::Posted, violation};
+use super::{Book, FeedReport, book::Posted, changes::Known, violation};
 use crate::{
     checker::{Evidence, Violation},
     history::feed::{Bond, Delivery, Seen},
@@ -80,7 +80,9 @@ fn sent<'h>(
             );
             found.push(wrong(user, promise, proof(Some(other))));
         }
-        if author != user && !book.bonds.may_follow(user, author, 0, one.at_ms) {
+        if author != user
+            && !book.bonds.of_two(user, author, Bond::Follow).may_have_been(true, one.at_ms)
+        {
             let promise =
                 format!("nothing comes of {author}, who is not followed, but {post} did.");
             found.push(wrong(user, promise, proof(None)));
@@ -136,8 +138,8 @@ fn is_for(book: &Book<'_>, user: &str, author: &str, posted: &Posted<'_>) -> boo
         return false;
     };
     // Who ever stopped to follow may have missed something until word was there that they had begun again.
-    let steady = !book.bonds.may_have_changed(user, author, Bond::Follow, false, u64::MAX);
-    let muted = book.bonds.known(user, author, Bond::Mute, settled.at_ms, u64::MAX);
+    let steady = !book.bonds.of_two(user, author, Bond::Follow).may_have_been(false, u64::MAX);
+    let muted = book.bonds.of_two(user, author, Bond::Mute).known(settled.at_ms, u64::MAX);
     steady
         && muted == Known::Off
         && book.bonds.follows(user, author, settled.at_ms, u64::MAX).is_some()

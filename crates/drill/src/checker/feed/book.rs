@@ -1,6 +1,6 @@
 //! A history by what it is about: posts by their names and numbers, and who had what with whom, when.
 
-use super::bonds::Bonds;
+use super::{bonds::Bonds, reactions::Reactions};
 use crate::history::feed::{FeedHistory, Operation, Outcome, Request};
 use std::collections::BTreeMap;
 
@@ -34,6 +34,7 @@ pub(super) struct Book<'h> {
     /// By author and number.
     pub(super) deleted: BTreeMap<(&'h str, u64), Deleted>,
     pub(super) bonds: Bonds<'h>,
+    pub(super) reactions: Reactions<'h>,
 }
 
 impl<'h> Book<'h> {
@@ -44,6 +45,7 @@ impl<'h> Book<'h> {
             numbers: BTreeMap::new(),
             deleted: BTreeMap::new(),
             bonds: Bonds::of(history),
+            reactions: Reactions::of(history),
         };
         for (index, operation) in history.operations.iter().enumerate() {
             match &operation.request {

@@ -1,7 +1,7 @@
 //! Once quiet, both sides of a follow agree, nobody follows across a block, and what was last said of a bond
 //! is so.
 
-use super::{Book, FeedReport, bonds::Known, violation};
+use super::{Book, FeedReport, changes::Known, violation};
 use crate::{
     checker::Evidence,
     history::feed::{Bond, Kept},
@@ -14,7 +14,7 @@ pub(super) fn check(book: &Book<'_>, report: &mut FeedReport) {
         for other in end.keys().filter(|other| *other != user) {
             let found = agree(end, user, other).map(|how| {
                 let of = [(user, other), (other, user)].map(|(one, two)| {
-                    [Bond::Follow, Bond::Block].map(|bond| book.bonds.last(one, two, bond))
+                    [Bond::Follow, Bond::Block].map(|bond| book.bonds.of_two(one, two, bond).last())
                 });
                 let proof = of.into_iter().flatten().flatten().map(Evidence::Operation);
                 violation("I13", format!("{user} and {other}"), how, proof)
@@ -54,7 +54,7 @@ fn is_as_was_said(
         [(Bond::Follow, &kept.following), (Bond::Block, &kept.blocks), (Bond::Mute, &kept.mutes)];
     let wrong = bonds.into_iter().filter_map(|(bond, there)| {
         let is_so = there.contains(other);
-        let should = match book.bonds.known(user, other, bond, u64::MAX, u64::MAX) {
+        let should = match book.bonds.of_two(user, other, bond).known(u64::MAX, u64::MAX) {
             Known::On(_) => true,
             Known::Off => false,
             Known::Unsure => return None,
@@ -67,7 +67,7 @@ fn is_as_was_said(
         let promise = format!(
             "what was acknowledged is so, but {user} has the bond {bond:?} with {other}: {is_so}."
         );
-        let last = book.bonds.last(user, other, bond).map(Evidence::Operation);
+        let last = book.bonds.of_two(user, other, bond).last().map(Evidence::Operation);
         Some(violation("I1", user, promise, last))
     });
     wrong.collect()

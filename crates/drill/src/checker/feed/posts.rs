@@ -1,12 +1,12 @@
 //! I1, I2: what was acknowledged is there, once, in the order in which it was posted, until it is taken
-//! back; nothing is there that nobody posted; and reactions are counted exactly.
+//! back; and nothing is there that nobody posted.
 
 use super::{Book, FeedReport, violation};
 use crate::{
     checker::{Evidence, Violation},
     history::feed::{Item, Kept, Operation, Outcome, Request},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(super) fn check(book: &Book<'_>, report: &mut FeedReport) {
     let found = &mut report.violations;
@@ -18,7 +18,6 @@ pub(super) fn check(book: &Book<'_>, report: &mut FeedReport) {
         is_what_was_posted(book, author, kept, found);
         is_counted(author, kept, found);
     }
-    reactions(book, found);
 }
 
 /// A client id has one number, and a number is one post's.
@@ -143,51 +142,5 @@ fn is_counted(author: &str, kept: &Kept, found: &mut Vec<Violation>) {
             is, kept.counted
         );
         found.push(violation("I13", format!("everyone who reads {author}"), promise, []));
-    }
-    for item in &kept.posts {
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for (kind, _) in kept.reactors.get(&item.post).into_iter().flatten() {
-            *counts.entry(kind.clone()).or_default() += 1;
-        }
-        if counts != item.reactions {
-            let promise = format!(
-                "reactions are counted exactly, but those to {} are {counts:?} and said to be {:?}.",
-                item.post, item.reactions
-            );
-            found.push(violation("I13", format!("everyone who reads {author}"), promise, []));
-        }
-    }
-}
-
-/// What was last said of a reaction is so, if nothing that was asked since may have changed it.
-fn reactions(book: &Book<'_>, found: &mut Vec<Violation>) {
-    let Some(end) = &book.history.end else { return };
-    // By post, kind and user: whether it is to be there, and whether that was answered.
-    let mut last: BTreeMap<(&str, u64, &str, &str), (bool, bool, usize)> = BTreeMap::new();
-    for (index, operation) in book.history.operations.iter().enumerate() {
-        let Request::React { author, post, kind, on } = &operation.request else { continue };
-        if operation.may_have_happened() {
-            let is_told = matches!(operation.returned, Some((_, Outcome::Done { .. })));
-            let key = (author.as_str(), *post, kind.as_str(), operation.user.as_str());
-            let before = last.insert(key, (*on, is_told, index));
-            // One that was not answered changes nothing if it asked for what is so anyway.
-            if let Some((was_on, true, told)) =
-                before.filter(|(was_on, ..)| was_on == on && !is_told)
-            {
-                last.insert(key, (was_on, true, told));
-            }
-        }
-    }
-    for ((author, post, kind, user), (on, is_told, operation)) in last {
-        let Some(kept) = end.get(author).filter(|_| is_told) else { continue };
-        let pairs: Option<&BTreeSet<(String, String)>> = kept.reactors.get(&post);
-        let is_on = pairs.is_some_and(|pairs| pairs.contains(&(kind.to_owned(), user.to_owned())));
-        if is_on != on && !book.may_be_gone(author, post, u64::MAX) {
-            let promise = format!(
-                "a reaction is as was last said, but that of {user} to {post} of {author} is {}there.",
-                if is_on { "" } else { "not " }
-            );
-            found.push(violation("I1", user, promise, [Evidence::Operation(operation)]));
-        }
     }
 }

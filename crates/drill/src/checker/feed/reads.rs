@@ -1,11 +1,14 @@
 //! I10, I11: what a timeline that was read has to have in it, and what it must not.
 
-use super::{Book, FeedReport, bonds::Known, violation};
+use super::{Book, FeedReport, changes::Known, violation};
 use crate::{
     checker::{Evidence, Violation},
     history::feed::{Bond, Item, Operation, Page, Place, Request},
 };
 use std::collections::BTreeMap;
+
+/// Timelines are told of reactions within this.
+const COUNTED_WITHIN_MS: u64 = 500;
 
 /// A page that was read.
 struct Read<'h> {
@@ -124,11 +127,11 @@ fn is_wrong(book: &Book<'_>, read: &Read<'_>, item: &Item) -> Option<Violation> 
         return Some(read.wrong("I10", promise, [gone]));
     }
     let bond = |user: &str, other: &str, bond| {
-        book.bonds.known(user, other, bond, read.called_ms, read.returned_ms)
+        book.bonds.of_two(user, other, bond).known(read.called_ms, read.returned_ms)
     };
     if read.in_session {
         if bond(read.user, author, Bond::Follow) == Known::Off {
-            let unfollowed = book.bonds.last(read.user, author, Bond::Follow);
+            let unfollowed = book.bonds.of_two(read.user, author, Bond::Follow).last();
             let promise = format!(
                 "only those are in a timeline who are followed, but {body} of {author} is."
             );
@@ -149,7 +152,7 @@ fn is_wrong(book: &Book<'_>, read: &Read<'_>, item: &Item) -> Option<Violation> 
         return Some(read.wrong("I11", promise, [gone]));
     }
     let blocked =
-        book.bonds.known(author, read.user, Bond::Block, complete_to_ms, read.returned_ms);
+        book.bonds.of_two(author, read.user, Bond::Block).known(complete_to_ms, read.returned_ms);
     let Known::On(operation) = blocked else { return None };
     let told_ms = book.history.operations[operation].returned.as_ref().map_or(0, |one| one.0);
     (told_ms < complete_to_ms).then(|| {
@@ -190,8 +193,8 @@ fn went_back(book: &Book<'_>, before: &Read<'_>, read: &Read<'_>) -> Option<Viol
         }
         let by_ms = read.returned_ms;
         let parted = author != user
-            && (book.bonds.may_have_changed(user, author, Bond::Follow, false, by_ms)
-                || book.bonds.may_have_changed(user, author, Bond::Mute, true, by_ms)
+            && (book.bonds.of_two(user, author, Bond::Follow).may_have_been(false, by_ms)
+                || book.bonds.of_two(user, author, Bond::Mute).may_have_been(true, by_ms)
                 || book.bonds.may_be_apart(user, author, by_ms));
         if parted || book.may_be_gone(author, item.post, by_ms) {
             return None;
@@ -218,13 +221,20 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
         let Some(follow) = book.bonds.follows(read.user, author, since_ms, read.returned_ms) else {
             continue;
         };
-        let muted =
-            book.bonds.known(read.user, author, Bond::Mute, read.called_ms, read.returned_ms);
+        let muted = book
+            .bonds
+            .of_two(read.user, author, Bond::Mute)
+            .known(read.called_ms, read.returned_ms);
         if muted != Known::Off || book.may_be_gone(author, post, read.returned_ms) {
             continue;
         }
         report.due += 1;
-        if read.item(&place).is_none() {
+        let item = read.item(&place);
+        if let Some(wrong) = item.and_then(|item| is_miscounted(book, read, complete_to_ms, item)) {
+            report.violations.push(wrong);
+            return;
+        }
+        if item.is_none() {
             let promise = format!(
                 "a timeline has everything that is older than it says, which was of {complete_to_ms} ms, \
                  but {post} of {author}, acknowledged at {told_ms} ms, is not there."
@@ -233,4 +243,23 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
             return;
         }
     }
+}
+
+/// Reactions are counted within [`COUNTED_WITHIN_MS`] of what else the timeline says.
+fn is_miscounted(
+    book: &Book<'_>,
+    read: &Read<'_>,
+    complete_to_ms: u64,
+    item: &Item,
+) -> Option<Violation> {
+    let from_ms = complete_to_ms.checked_sub(COUNTED_WITHIN_MS + 1)?;
+    let counts = book.reactions.counts(&item.author, item.post, from_ms, read.returned_ms)?;
+    (counts != item.reactions).then(|| {
+        let promise = format!(
+            "reactions that are {COUNTED_WITHIN_MS} ms older than the answer says are counted, but those to \
+             {} are {counts:?} and said to be {:?}.",
+            item.body, item.reactions
+        );
+        read.wrong("I11", promise, book.reactions.last(&item.author, item.post))
+    })
 }

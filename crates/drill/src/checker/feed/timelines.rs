@@ -57,6 +57,8 @@ fn evidence(book: &Book<'_>, user: &str, item: &Item) -> Vec<usize> {
         (user, author, Bond::Block),
         (author, user, Bond::Block),
     ];
-    let bonds = bonds.into_iter().filter_map(|(one, two, bond)| book.bonds.last(one, two, bond));
-    posted.into_iter().chain(deleted).chain(bonds).collect()
+    let bonds =
+        bonds.into_iter().filter_map(|(one, two, bond)| book.bonds.of_two(one, two, bond).last());
+    let reactions = book.reactions.last(author, item.post);
+    posted.into_iter().chain(deleted).chain(bonds).chain(reactions).collect()
 }

@@ -104,8 +104,9 @@ pub(super) fn timeline_item(found: TimelineItem) -> Item {
 
 /// A body as it is written down: without what only takes room, but with how much that was.
 pub(super) fn said(body: &str) -> String {
-    let words = body.trim_end_matches('"').trim_end_matches(FILLER);
-    match body.len() - 1 - words.len() {
+    let Some(text) = body.strip_suffix('"') else { return body.to_owned() };
+    let words = text.trim_end_matches(FILLER);
+    match text.len() - words.len() {
         0 => body.to_owned(),
         filler => format!("{words} and {filler} more\""),
     }

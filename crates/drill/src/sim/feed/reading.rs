@@ -123,7 +123,9 @@ impl World {
         reading.survey.hear(behind);
         reading.asked += 1;
         if reading.asked < SURVEY_ROUNDS * usize::from(PARTITIONS) {
-            let pause = self.machines.rng.u64(0..2);
+            // A thread that asks may be held up between two partitions.
+            let is_held_up = self.machines.rng.u8(0..8) == 0;
+            let pause = if is_held_up { self.machines.rng.u64(1..40) } else { 0 };
             return self.machines.later(pause, Event::Survey(reading));
         }
         match reading.wanted.judge(&reading.survey) {

@@ -41,8 +41,9 @@ pub enum Social {
     },
 }
 
-/// Who has a million followers, so to speak.
+/// Who has a million followers, so to speak; and one of them. The next is in the same partition as that one.
 const STAR: usize = 0;
+const CYD: usize = 2;
 
 pub(super) fn steps(rng: &mut Rng, client: usize, count: usize) -> Vec<Step> {
     (0..count).map(|_| step(rng, client)).collect()
@@ -78,4 +79,29 @@ fn step(rng: &mut Rng, client: usize) -> Step {
     let any = if rng.bool() { STAR } else { rng.usize(0..others) };
     let resource = if any == client { (any + 1) % others } else { any };
     Step { pause_ms: rng.u64(0..200), resource, intent: Intent::Feed(social), keyed: true }
+}
+
+/// One is blocked, and something is taken back, just when another of the same partition follows: what is there
+/// of the author was for the one, and is not all true for the other.
+pub(super) fn quarrel(rng: &mut Rng, clients: &mut [Vec<Step>]) {
+    let [star, _, _, dan, ..] = clients else { return };
+    let step = |pause_ms, resource, social| Step {
+        pause_ms,
+        resource,
+        intent: Intent::Feed(social),
+        keyed: true,
+    };
+    let set = |bond, on| Social::Set { bond, on };
+    let at_ms = rng.u64(0..2_000);
+    let theirs = [
+        step(0, STAR, Social::Post),
+        step(at_ms, CYD, set(Bond::Block, true)),
+        step(0, STAR, Social::Delete),
+    ];
+    let others = [
+        step(0, STAR, set(Bond::Follow, false)),
+        step(at_ms + rng.u64(0..60), STAR, set(Bond::Follow, true)),
+    ];
+    star.splice(0..0, theirs);
+    dan.splice(0..0, others);
 }
