@@ -44,7 +44,7 @@ pub(crate) const PATHS: &str = "paths";
 pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 38] = [
+pub(crate) static SETTINGS: [Setting; 39] = [
     Setting {
         section: "server",
         key: "http",
