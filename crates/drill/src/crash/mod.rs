@@ -175,8 +175,9 @@ impl fmt::Display for CrashReport {
                  no hold was resolved twice, every subscriber saw each event once, no limit \
                  admitted more than it says, no job was lost or had by two workers at once, no \
                  stale lease changed anything, no message was lost or there twice, everybody read \
-                 the same conversations and missed nothing on resuming, inboxes were exact, memory \
-                 was bounded"
+                 the same conversations and missed nothing on resuming, who was removed heard no \
+                 more, inboxes were exact, answers about conversations came in time, memory was \
+                 bounded"
             )?;
         }
         Ok(())

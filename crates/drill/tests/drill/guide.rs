@@ -69,8 +69,11 @@ fn the_guide_names_all_that_there_is_and_nothing_else() {
 /// All pages of the guide.
 fn guide() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
-    let pages = fs::read_dir(folder).unwrap().map(|page| page.unwrap().path());
-    let pages: Vec<String> = pages.map(|page| fs::read_to_string(page).unwrap()).collect();
+    let pages: Result<Vec<String>, _> = fs::read_dir(folder)
+        .expect("the guide is there")
+        .map(|page| fs::read_to_string(page?.path()))
+        .collect();
+    let pages = pages.expect("its pages are text");
     assert!(pages.len() > 6, "a page for each family, and an index");
     pages.join("\n")
 }

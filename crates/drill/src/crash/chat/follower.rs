@@ -38,7 +38,7 @@ impl Follower {
 
     /// A user, from the beginning.
     pub(super) fn of_user(told: &Arc<Told>, user: &str) -> Self {
-        Self::with(told, &format!("{user}, with a token,"), None, Some(user))
+        Self::with(told, &format!("{user} with a token"), None, Some(user))
     }
 
     fn with(told: &Arc<Told>, name: &str, present: Option<&str>, user: Option<&str>) -> Self {

@@ -69,7 +69,8 @@ impl Stampede {
         for repeat in 0..plan.repeats {
             tokio::time::sleep(plan.warmup).await;
             let before = self.loads().await?;
-            let user = self.people.reader(self.following, repeat);
+            // The first was looked at when it was put there.
+            let user = self.people.reader(self.following, repeat + 1);
             let (mut stamped, rest) = self.let_go(clients, &user).await?;
             clients = rest;
             stamped.loads = self.loads().await?.zip(before).map(|(after, before)| after - before);
