@@ -221,6 +221,7 @@ mod tests {
             window_ms: 10_000,
             log,
             partitions: vec![partition(0, commands), partition(1, 3 * commands)],
+            reads: Vec::new(),
         }
     }
 
