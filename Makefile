@@ -42,6 +42,7 @@ bench:
 	bench/limits
 	bench/jobs
 	bench/chat
+	bench/feed
 
 # The proofs: simulated faults, every guarantee taken away in turn, the real binary killed.
 drill:

@@ -2,7 +2,7 @@
 //! elsewhere.
 
 use crate::{lateness::View, live::FollowTicket, owner::Owner};
-use evenkeel_domains::{Found, Query, chat, feed};
+use evenkeel_domains::{Found, Query, chat, feed, is_view};
 use evenkeel_engine::{Entity, Failure, OutboxStats, Role, Time};
 use evenkeel_log::Log;
 use tokio::sync::{oneshot, watch};
@@ -48,6 +48,19 @@ impl<L: Log> Owner<L> {
                     return self.live.give_up();
                 }
             }
+        }
+    }
+
+    /// What views are made of has changed: of those elsewhere, which are to be told, and of those that somebody
+    /// keeps.
+    pub(crate) fn tell_views(&mut self, entity: Entity) {
+        if let Some(view) = view_told_by(entity) {
+            self.untold_changed(view);
+        }
+        if is_view(entity)
+            && let Some(on_change) = self.on_change.get()
+        {
+            on_change(entity, self.partition.tail().offset);
         }
     }
 

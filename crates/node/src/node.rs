@@ -407,7 +407,8 @@ impl<F: Files> Node<F> {
     }
 
     /// How long a caller of `path` waits who asks for `asked`.
-    pub(crate) fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
+    #[must_use]
+    pub fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
         let meta = self.meta();
         let contract = meta.registry.get(path).expect("it is a declared path");
         deadline_ms(asked, contract.settings.deadline_ms)

@@ -123,7 +123,7 @@ pub(crate) struct Owner<L> {
     /// What decisions need of that.
     decisive: Decisive,
     couriers: Couriers,
-    on_change: OnChange,
+    pub(crate) on_change: OnChange,
     appends: Appends,
     pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
     pub(crate) watchers_swept_at: usize,
@@ -302,14 +302,8 @@ impl<L: Log> Owner<L> {
         self.tell_all_ready();
         // Before anybody is answered, or told that their work is done.
         for output in &outputs {
-            let Output::Changed(entity) = output else { continue };
-            if let Some(view) = following::view_told_by(*entity) {
-                self.untold_changed(view);
-            }
-            if is_view(*entity)
-                && let Some(on_change) = self.on_change.get()
-            {
-                on_change(*entity, self.partition.tail().offset);
+            if let Output::Changed(entity) = output {
+                self.tell_views(*entity);
             }
         }
         self.publish_lateness();

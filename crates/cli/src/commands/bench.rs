@@ -1,6 +1,7 @@
 //! `evenkeel bench`: load against a server that is up, measured.
 
 mod chat;
+mod feed;
 
 use crate::{client::ServerArgs, failure::Failure, output};
 use clap::ValueEnum;
@@ -26,6 +27,7 @@ enum Domain {
     Limits(Limits),
     Jobs(Jobs),
     Chat(chat::Chat),
+    Feed(feed::Feed),
 }
 
 /// How to measure.
@@ -201,6 +203,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Domain::Limits(args) => show(args.measurement.json, &limits(args).await?),
         Domain::Jobs(args) => show(args.measurement.json, &jobs(args).await?),
         Domain::Chat(args) => show(args.measurement.json, &chat::chat(args).await?),
+        Domain::Feed(args) => show(args.measurement.json, &feed::feed(args).await?),
     }
 }
 

@@ -89,6 +89,12 @@ pub(crate) static SETTINGS: [Setting; 38] = [
     },
     Setting {
         section: "server",
+        key: "read_cache_bytes",
+        summary: "Answers that are kept for a moment: timelines, availability, heads of conversations.",
+        field: Field::U64(MIB..=64 * GIB, |s| &mut s.server.read_cache_bytes),
+    },
+    Setting {
+        section: "server",
         key: "streams_max",
         summary: "Event streams open at once.",
         field: Field::Usize(1..=65_536, |s| &mut s.server.streams_max),
@@ -402,6 +408,7 @@ mod tests {
             rules: _,
             pushes: _,
             files: _,
+            demo: _,
             body_bytes_max,
             head_bytes_max,
             headers_max,

@@ -60,8 +60,8 @@ async fn answer(mut stream: TcpStream, replies: Vec<Canned>) {
     std::future::pending::<()>().await;
 }
 
-/// Reads one request with its body; answers its head, or none at the end of the stream.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+/// Reads one request; answers its head and its body, or none at the end of the stream.
+pub(super) async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -75,6 +75,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
         .lines()
         .find_map(|line| line.strip_prefix("Content-Length: "))
         .map_or(0, |length| length.parse().unwrap_or(0));
-    stream.read_exact(&mut vec![0; length]).await.ok()?;
-    Some(head)
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((head, body))
 }

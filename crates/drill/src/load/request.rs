@@ -20,6 +20,12 @@ impl RequestWriter {
         Self { fixed, bytes: Vec::with_capacity(1024) }
     }
 
+    /// The request that was written last.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// A request without a body.
     pub fn get(&mut self, path: &str) -> &[u8] {
         self.write("GET", path, &[], None)

@@ -37,6 +37,19 @@ pub enum Product {
     Chat,
 }
 
+impl Product {
+    /// What its paths' names begin with.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reservations => "reservations",
+            Self::Limits => "limits",
+            Self::Jobs => "jobs",
+            Self::Chat => "chat",
+        }
+    }
+}
+
 /// How much is asked and how much goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {

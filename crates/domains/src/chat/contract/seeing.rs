@@ -12,6 +12,7 @@ pub(super) static CONVERSATION: Path = Path {
               moment.",
     hot_read: "One row.",
     curl: "curl http://127.0.0.1:7480/v1/conversations/general",
+    defaults: Settings::read(Level::Bounded),
     facts: facts::READ,
     ..READ
 };

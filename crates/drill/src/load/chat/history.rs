@@ -3,9 +3,9 @@
 use super::super::client::Client;
 use super::super::driver::{Done, Workload, WorkloadError};
 use super::super::endpoint::Endpoint;
+use super::super::outcome::outcome;
 use super::super::request::RequestWriter;
 use super::conversations::Conversations;
-use super::http::outcome;
 
 /// What a page with anything on it holds.
 const MESSAGE: &[u8] = br#""seq":"#;

@@ -1,13 +1,12 @@
 //! `http`: the same sends as requests of their own, one in flight a connection.
 
-use super::super::client::{Client, ClientError};
-use super::super::driver::{Done, Outcome, Workload, WorkloadError};
+use super::super::client::Client;
+use super::super::driver::{Done, Workload, WorkloadError};
 use super::super::endpoint::Endpoint;
+use super::super::outcome::outcome;
 use super::super::request::{KeyMint, RequestWriter};
 use super::conversations::Conversations;
 use super::wire::push_body;
-
-const QUOTE_BYTES_MAX: usize = 300;
 
 /// Sends to random conversations.
 pub(super) struct HttpSends {
@@ -60,28 +59,4 @@ impl Workload for HttpSends {
         let request = caller.writer.put(&path, &caller.body);
         Done { kind: 0, outcome: outcome(&mut caller.client, request, b"").await }
     }
-}
-
-/// What a request counts as; `expected` must be in the answer of one that succeeded.
-pub(super) async fn outcome(client: &mut Client, request: &[u8], expected: &[u8]) -> Outcome {
-    match client.call(request).await {
-        Ok(reply) if reply.is_success() => {
-            let holds = |part: &[u8]| part == expected;
-            match expected.is_empty() || reply.body.windows(expected.len()).any(holds) {
-                true => Outcome::Ok,
-                false => Outcome::Refused,
-            }
-        }
-        Ok(reply) if [429, 503].contains(&reply.status) => Outcome::Shed,
-        Ok(reply) => {
-            let body = &reply.body[..reply.body.len().min(QUOTE_BYTES_MAX)];
-            let body = String::from_utf8_lossy(body);
-            Outcome::Error(format!("status {}: {body}", reply.status).into())
-        }
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed(error: &ClientError) -> Outcome {
-    Outcome::Error(error.to_string().into())
 }

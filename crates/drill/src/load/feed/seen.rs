@@ -1,0 +1,229 @@
+//! How long it takes from a post until the last of a sample of the followers sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::super::client::{Client, ClientError};
+use super::super::driver::Outcome;
+use super::super::endpoint::Endpoint;
+use super::super::histogram::{Histogram, Percentiles};
+use super::super::outcome::holds;
+use super::super::request::RequestWriter;
+use super::options::FeedBenchError;
+use super::people::People;
+use super::posts::{Author, connect};
+use super::timelines::Timelines;
+
+/// Connections that look.
+const WATCHERS: usize = 4;
+/// Followers among whom the sample is chosen, for each that is in it.
+const CANDIDATES_EACH: u32 = 4;
+/// Posts a page that is looked at.
+const PAGE: u32 = 10;
+/// Whoever has not seen a post is asked again after so long.
+const PAUSE: Duration = Duration::from_millis(2);
+/// After so long a post counts as unseen.
+const SEEN_MAX: Duration = Duration::from_secs(30);
+
+/// Followers who look for each post in their timelines.
+pub(super) struct Sample {
+    timelines: Arc<Timelines>,
+    shares: Vec<Vec<String>>,
+    watched: usize,
+    partitions: usize,
+}
+
+/// How long it took.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeenReport {
+    /// Posts that were looked for.
+    pub posts: u64,
+    /// Followers who looked for each.
+    pub watched: usize,
+    /// Partitions in which they are, as their answers said.
+    pub partitions: usize,
+    /// From the request until the acknowledgement.
+    pub acknowledged: Percentiles,
+    /// From the request until the last of them had it.
+    pub seen_by_all: Percentiles,
+    /// Posts that were refused, or that somebody had not after 30 s.
+    pub errors: u64,
+    /// What the first of those was.
+    pub first_error: Option<String>,
+}
+
+impl Sample {
+    /// Chooses so many of this many followers, as evenly over the partitions as they come.
+    pub(super) async fn choose(
+        endpoint: &Endpoint,
+        people: &People,
+        followers: u32,
+        count: u32,
+    ) -> Result<Self, FeedBenchError> {
+        let timelines = Arc::new(Timelines {
+            endpoint: endpoint.clone(),
+            users: Arc::new([]),
+            page: PAGE,
+            consistency: Some("eventual".into()),
+        });
+        let mut client = endpoint.connect().await?;
+        let mut writer = endpoint.writer();
+        let mut places = BTreeMap::<String, Vec<String>>::new();
+        let candidates = count.saturating_mul(CANDIDATES_EACH).min(followers);
+        for candidate in 0..candidates {
+            let number = u64::from(candidate) * u64::from(followers) / u64::from(candidates);
+            let user = people.user(number as u32);
+            let reply = client.call(timelines.write(&mut writer, &user)).await?;
+            let as_of = reply.header("evenkeel-as-of").unwrap_or_default();
+            let partition = as_of.split('/').next().unwrap_or_default().to_owned();
+            places.entry(partition).or_default().push(user);
+        }
+        let partitions = places.len();
+        let mut shares = vec![Vec::new(); WATCHERS];
+        let mut watched = 0;
+        while watched < count as usize && !places.is_empty() {
+            for users in places.values_mut() {
+                shares[watched % WATCHERS].extend(users.pop());
+                watched += 1;
+            }
+            places.retain(|_, users| !users.is_empty());
+        }
+        Ok(Self { timelines, shares, watched, partitions })
+    }
+
+    /// Posts as `author` at a rate, one at a time, and waits for each until all have it.
+    pub(super) async fn watch(
+        &self,
+        author: &str,
+        rate_per_s: f64,
+        duration: Duration,
+    ) -> Result<SeenReport, FeedBenchError> {
+        let endpoint = &self.timelines.endpoint;
+        let mut poster = Author::connect(endpoint).await.map_err(FeedBenchError::Connect)?;
+        let mut watchers = Vec::with_capacity(WATCHERS);
+        for share in &self.shares {
+            watchers.push(Watcher {
+                client: connect(endpoint).await.map_err(FeedBenchError::Connect)?,
+                writer: endpoint.writer(),
+                users: share.as_slice().into(),
+                timelines: Arc::clone(&self.timelines),
+            });
+        }
+        let (mut acknowledged, mut seen_by_all) = (Histogram::new(), Histogram::new());
+        let (mut errors, mut first_error) = (0, None);
+        let begun = Instant::now();
+        let mut posts = 0;
+        while begun.elapsed() < duration {
+            let posted = Instant::now();
+            let (outcome, mark) = poster.post(author).await;
+            acknowledged.record(posted.elapsed());
+            let seen = match outcome {
+                Outcome::Ok => all_see(&mut watchers, mark, posted).await?,
+                other => Err(format!("the post was not taken: {other:?}")),
+            };
+            match seen {
+                Ok(seen) => seen_by_all.record(seen.saturating_duration_since(posted)),
+                Err(error) => {
+                    errors += 1;
+                    first_error.get_or_insert(error);
+                }
+            }
+            posts += 1;
+            let next = begun + Duration::from_secs_f64(posts as f64 / rate_per_s);
+            tokio::time::sleep_until(next.into()).await;
+        }
+        Ok(SeenReport {
+            posts,
+            watched: self.watched,
+            partitions: self.partitions,
+            acknowledged: acknowledged.percentiles(),
+            seen_by_all: seen_by_all.percentiles(),
+            errors,
+            first_error,
+        })
+    }
+}
+
+/// One connection that looks for some of the followers.
+struct Watcher {
+    client: Client,
+    writer: RequestWriter,
+    users: Arc<[String]>,
+    timelines: Arc<Timelines>,
+}
+
+/// Has all of them look for the mark. Answers when the last of the followers had it.
+async fn all_see(
+    watchers: &mut Vec<Watcher>,
+    mark: &str,
+    posted: Instant,
+) -> Result<Result<Instant, String>, FeedBenchError> {
+    let mark: Arc<str> = format!(r#""mark":"{mark}""#).into();
+    let mut looking = JoinSet::new();
+    for watcher in watchers.drain(..) {
+        looking.spawn(watcher.look(Arc::clone(&mark), posted));
+    }
+    let mut last = Ok(posted);
+    while let Some(ended) = looking.join_next().await {
+        let (watcher, seen) = ended.map_err(FeedBenchError::Worker)?;
+        watchers.push(watcher);
+        last = last.and_then(|last| Ok(seen?.max(last)));
+    }
+    Ok(last)
+}
+
+impl Watcher {
+    async fn look(mut self, mark: Arc<str>, posted: Instant) -> (Self, Result<Instant, String>) {
+        let mut seen = Ok(posted);
+        let mut waiting: Vec<usize> = (0..self.users.len()).collect();
+        while !waiting.is_empty() && seen.is_ok() {
+            let mut still = Vec::new();
+            for user in waiting {
+                match self.sees(user, mark.as_bytes()).await {
+                    Ok(true) => seen = seen.map(|_| Instant::now()),
+                    Ok(false) => still.push(user),
+                    Err(error) => seen = Err(error.to_string()),
+                }
+            }
+            waiting = still;
+            if let Some(user) = waiting.first() {
+                if posted.elapsed() > SEEN_MAX {
+                    seen = Err(format!("{} has not seen it in time", self.users[*user]));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        (self, seen)
+    }
+
+    async fn sees(&mut self, user: usize, mark: &[u8]) -> Result<bool, ClientError> {
+        let request = self.timelines.write(&mut self.writer, &self.users[user]);
+        Ok(holds(self.client.call(request).await?.body, mark))
+    }
+}
+
+impl fmt::Display for SeenReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |us: u64| us as f64 / 1e3;
+        writeln!(
+            out,
+            "{} posts, {} followers in {} partitions looked for each: acknowledged p50 {:.2} ms, p99 {:.2} ms; \
+             seen by all p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; errors {}",
+            self.posts,
+            self.watched,
+            self.partitions,
+            ms(self.acknowledged.p50_us),
+            ms(self.acknowledged.p99_us),
+            ms(self.seen_by_all.p50_us),
+            ms(self.seen_by_all.p99_us),
+            ms(self.seen_by_all.max_us),
+            self.errors
+        )?;
+        self.first_error.as_ref().map_or(Ok(()), |error| writeln!(out, "first error: {error}"))
+    }
+}
