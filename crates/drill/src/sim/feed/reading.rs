@@ -83,6 +83,8 @@ impl World {
             if self.machines.nodes[node].role() == Some(Role::Owner)
                 && !std::mem::replace(&mut self.views(node).has_looked, true)
             {
+                let now = Time(self.machines.now_ms);
+                self.views(node).lateness.begin(now);
                 self.untold(node);
             }
         }
