@@ -32,6 +32,12 @@ pub struct Lateness {
 }
 
 impl Lateness {
+    /// At `now`, it begins to lead. What is on its way then was told in an earlier life: nobody knows since when
+    /// it had happened.
+    pub fn begin(&mut self, now: Time) {
+        self.told.push_back((now, Time(1)));
+    }
+
     /// At `now`, there has been something to tell since `since`.
     pub fn untold(&mut self, since: Option<Time>, now: Time) {
         if self.untold_since == since {
@@ -206,6 +212,17 @@ mod tests {
             let since = since(late, Some(now - 100)).unwrap();
             assert!(now - since.0 <= 3 * 160 + 100, "{since:?} at {now}");
         }
+    }
+
+    #[test]
+    fn what_was_told_in_an_earlier_life_may_be_of_any_time() {
+        let mut late = Lateness::default();
+        late.begin(Time(50));
+        late.untold(None, Time(50));
+        assert_eq!(late.since(Some(Time(40))), Some(Time(1)), "something from then is on its way");
+        assert_eq!(late.since(Some(Time(60))), Some(Time(60)), "it has arrived");
+        late.begin(Time(70));
+        assert_eq!(late.since(None), None, "nothing was on its way");
     }
 
     #[test]
