@@ -47,7 +47,9 @@ function refresh() {
         for (const { conversation: name, unread, read_seq } of items) {
           const c = before.get(name) ?? { name, messages: new Map(), here: new Set(), typing: new Map(), asked: 0 };
           conversations.set(name, Object.assign(c, { unread, read: read_seq }));
+          before.delete(name);
         }
+        before.forEach(leave);
         for (const c of conversations.values()) await follow(c);
       }
     } finally { reading = undefined; }
@@ -67,6 +69,9 @@ async function follow(c) {
   c.via = say;
   say({ subscribe: topic(c), since: c.position, presence: true, ...by("user") });
 }
+
+/// Follows a conversation no more that is not in the inbox's first page. If it returns, it is read anew.
+function leave(c) { if (c.via === say) say({ unsubscribe: topic(c) }); }
 
 async function past(c, before = "") {
   const { items, cursor } = await get(`${path(c)}/messages?limit=50${before}`);
@@ -98,10 +103,9 @@ function heard(frame) {
   else if (frame.presence && c) c.here[frame.online ? "add" : "delete"](frame.user);
   else if (frame.typing && c) typing(c, frame);
   else if (frame.reset && c) c.position = undefined;  // it is closed next; then history is read again
-  else if (frame.unsubscribed && !["removed", "forbidden"].includes(frame.reason)) connection.again();
   else if (unsent.has(frame.ack)) sent(frame);
   else if (frame.code) failed(frame);
-  else if (frame.unsubscribed) refreshed();
+  else if (frame.unsubscribed && frame.reason !== "asked") ended(c, frame.reason);
   else return;
   render();
 }
@@ -116,6 +120,13 @@ function happened(c, { type, at, data, position }) {
   if (type === "chat.deleted") put(data.message, { body: null });
   c.position = position;
   refreshed();
+}
+
+/// A conversation is followed no more though we did not ask for that.
+function ended(c, reason) {
+  if (c) { c.via = undefined; c.here.clear(); c.typing.clear(); }
+  if (["removed", "forbidden"].includes(reason)) refreshed();
+  else connection.again();  // something went wrong
 }
 
 function typing(c, { user, expires_in_ms }) {
@@ -181,7 +192,7 @@ function arrange(list, lines) {
   while (list.children.length > lines.length) list.lastChild.remove();
 }
 
-const shown = new Map();  // the lines of the messages of `drawn`
+const shown = new Map();  // the lines of the messages of `drawn`, by seq; of those that have none yet by client_id
 let drawn;
 let atEnd = true;  // whether the newest message is on the screen, and stays there when others come
 function toEnd() { if (atEnd) $("log").scrollTop = $("log").scrollHeight; }
@@ -220,9 +231,11 @@ function messageLine(message) {
   const { seq, at, sender = me, client_id, body, edited_at, refused } = message;
   const state = refused ?? (seq ? (sender === me ? "sent" : "") : "sending");
   const looks = JSON.stringify([seq, body, edited_at, state]);
-  const key = `${sender} ${client_id}`;
-  const line = shown.get(key) ?? element("li");
-  shown.set(key, line);
+  // One of ours stays the same line when it is sent.
+  const unsentKey = sender === me ? client_id : undefined;
+  const line = shown.get(seq) ?? shown.get(unsentKey) ?? element("li");
+  shown.delete(unsentKey);
+  shown.set(seq ?? unsentKey, line);
   if (line.dataset.looks === looks) return line;
   Object.assign(line.dataset, { looks, seq: seq ?? "", client: client_id });
   line.className = `${sender === me ? "own" : ""} ${refused ? "failed" : ""}`;

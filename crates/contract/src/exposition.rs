@@ -63,6 +63,14 @@ pub mod metric {
     pub const REALTIME_CLOSED: &str = "evenkeel_realtime_closed_total";
     /// Frames of WebSocket clients that made no sense.
     pub const REALTIME_BAD_FRAMES: &str = "evenkeel_realtime_bad_frames_total";
+    /// Reads that the cache of reads was asked for, by what it found.
+    pub const CACHE_READS: &str = "evenkeel_cache_reads_total";
+    /// Reads that it had the owner do.
+    pub const CACHE_LOADS: &str = "evenkeel_cache_loads_total";
+    /// What it let go, by why.
+    pub const CACHE_DROPPED: &str = "evenkeel_cache_dropped_total";
+    /// Bytes of what it holds.
+    pub const CACHE_BYTES: &str = "evenkeel_cache_bytes";
     /// Requests without a valid key.
     pub const UNAUTHENTICATED: &str = "evenkeel_unauthenticated_total";
 }

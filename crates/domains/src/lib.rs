@@ -19,10 +19,12 @@ pub mod rules;
 pub mod schedules;
 mod tables;
 mod time;
+mod view;
 
 pub use names::path_number;
 pub use route::{KeyParts, Scope, route, user_partition};
 pub use time::Rfc3339;
+pub use view::{is_view, view_of};
 
 use evenkeel_contract::Path;
 use evenkeel_engine::{App, Context, Stop, TenantId, Time};

@@ -246,6 +246,15 @@ impl Breakage {
         BREAKAGES.iter().find(|breakage| breakage.name == name)
     }
 
+    /// The product that shows it, as its paths are named.
+    #[must_use]
+    pub const fn product(&self) -> &'static str {
+        match self.kind {
+            Kind::Simulated { product, .. } => product.name(),
+            Kind::Naive => Product::Reservations.name(),
+        }
+    }
+
     /// Looks for a run that shows what this breakage breaks: `seed`, or from 0 on.
     #[must_use]
     pub fn find(&self, seed: Option<u64>, seeds_max: u64) -> Found {

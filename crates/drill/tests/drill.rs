@@ -17,6 +17,8 @@ mod checker_observed;
 mod checker_properties;
 #[path = "drill/checker_waits.rs"]
 mod checker_waits;
+#[path = "drill/guide.rs"]
+mod guide;
 #[path = "drill/reference.rs"]
 mod reference;
 #[path = "drill/script.rs"]

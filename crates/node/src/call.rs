@@ -140,7 +140,9 @@ pub enum NodeError {
 }
 
 impl NodeError {
-    pub(crate) fn not_served() -> Self {
+    /// The partition is not served here, or not any more.
+    #[must_use]
+    pub fn not_served() -> Self {
         Failure::Unavailable("the partition is not served by this node".into()).into()
     }
 }

@@ -1,6 +1,9 @@
 //! Feeds, whose views are fed by the outbox.
 
-use crate::{Called, Node, NodeError, ReadOptions, Tenant, lateness::View};
+use crate::{
+    Called, Node, NodeError, ReadOptions, Tenant,
+    lateness::{SURVEY_ROUNDS, Survey, Surveyed, View, Wanted},
+};
 use evenkeel_contract::Level;
 use evenkeel_domains::{
     Found, Query,
@@ -46,30 +49,36 @@ impl<F: Files> Node<F> {
         options: &ReadOptions,
     ) -> Result<u64, NodeError> {
         let began = self.now();
-        let level = self.level_of(path, options.level);
         let deadline = began.plus_ms(self.deadline_ms(path, options.deadline));
-        let bound_ms = match level {
-            Level::Eventual => u64::MAX,
-            Level::Bounded => options.max_staleness_ms.unwrap_or_else(|| {
+        // Where nothing may be stale, what happened before is in it.
+        let bound_ms = self.may_be_stale_ms(path, options).unwrap_or(0);
+        let wanted = Wanted { began, bound_ms, deadline };
+        loop {
+            let mut survey = Survey::new(self.now());
+            for _ in 0..SURVEY_ROUNDS {
+                for owner in self.0.owners.values() {
+                    survey.hear(owner.gauges.behind(view));
+                }
+            }
+            match wanted.judge(&survey) {
+                Surveyed::Fresh { late_ms } => return Ok(late_ms),
+                Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
+                Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    /// How stale an answer may be that is asked for so; `None` if not at all.
+    #[must_use]
+    pub fn may_be_stale_ms(&self, path: &str, options: &ReadOptions) -> Option<u64> {
+        match self.level_of(path, options.level) {
+            Level::Eventual => Some(u64::MAX),
+            Level::Bounded => Some(options.max_staleness_ms.unwrap_or_else(|| {
                 let meta = self.meta();
                 let contract = meta.registry.get(path).expect("it is a declared path");
                 contract.settings.max_staleness_ms.unwrap_or(u64::MAX)
-            }),
-            // What happened before is in it.
-            Level::Session | Level::Linearizable => 0,
-        };
-        loop {
-            let now = self.now();
-            let behind = self.0.owners.values().filter_map(|owner| owner.gauges.behind(view));
-            let behind = behind.min().unwrap_or(now).min(now);
-            let late_ms = now.0 - behind.0;
-            if late_ms <= bound_ms || behind > began {
-                return Ok(late_ms);
-            }
-            if now >= deadline {
-                return Err(NodeError::NotUpToBound { late_ms });
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            })),
+            Level::Session | Level::Linearizable => None,
         }
     }
 }

@@ -2,8 +2,8 @@
 //! elsewhere.
 
 use crate::{lateness::View, live::FollowTicket, owner::Owner};
-use evenkeel_domains::{Found, Query, chat, feed};
-use evenkeel_engine::{Entity, Failure, OutboxStats, Role, Time};
+use evenkeel_domains::{Found, Query, chat, feed, is_view};
+use evenkeel_engine::{Entity, Failure, Role};
 use evenkeel_log::Log;
 use tokio::sync::{oneshot, watch};
 
@@ -51,6 +51,19 @@ impl<L: Log> Owner<L> {
         }
     }
 
+    /// What views are made of has changed: of those elsewhere, which are to be told, and of those that somebody
+    /// keeps.
+    pub(crate) fn tell_views(&mut self, entity: Entity) {
+        if let Some(view) = view_told_by(entity) {
+            self.untold_changed(view);
+        }
+        if is_view(entity)
+            && let Some(on_change) = self.on_change.get()
+        {
+            on_change(entity, self.partition.tail().offset);
+        }
+    }
+
     /// There is something to tell views elsewhere, or less of it.
     pub(crate) fn untold_changed(&mut self, view: View) {
         let state = self.partition.view();
@@ -66,13 +79,9 @@ impl<L: Log> Owner<L> {
 
     /// Says how far views elsewhere are behind what happened here.
     pub(crate) fn publish_lateness(&mut self) {
-        let OutboxStats { rows, oldest, is_known, .. } = self.partition.outbox_stats();
-        // Who does not lead knows nothing of what is on its way; it may be of any time.
-        let is_known = is_known && self.partition.role() == Role::Owner;
-        let is_on_its_way = rows > 0 || !is_known;
-        let sent = is_on_its_way.then(|| oldest.filter(|_| is_known).unwrap_or(Time(1)));
+        let (outbox, leads) = (self.partition.outbox_stats(), self.partition.role() == Role::Owner);
         for view in View::ALL {
-            self.gauges.set_behind(view, self.lateness[view as usize].since(sent));
+            self.gauges.set_behind(view, self.lateness[view as usize].behind(&outbox, leads));
         }
     }
 }

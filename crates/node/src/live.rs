@@ -32,7 +32,7 @@ pub const OUTLET_BYTES_MAX: usize = 1 << 20;
 pub const OUTLET_NOTICES_MAX: usize = 1_024;
 /// Events of a conversation that are read at once.
 const LIVE_EVENTS_MAX: usize = 256;
-/// People whose presence in a conversation is told: beyond, nobody hears of more.
+/// People whose presence in a conversation is told: beyond, nobody hears of more until one of them is gone.
 pub const PRESENT_MAX: usize = 256;
 /// How often conversations are looked through for those who are gone without a word.
 const SWEEP_EVERY_MS: u64 = 10_000;
@@ -384,6 +384,11 @@ impl Live {
     /// Sends what was read of conversation `id` to everybody who has not got it. Answers whether there is
     /// more to read.
     pub fn send(&mut self, id: u64, page: EventsPage) -> bool {
+        if page.reset {
+            // What they have not got is gone. They come back, and then hear so.
+            self.followed.remove(&id).into_iter().for_each(Conversation::give_up);
+            return false;
+        }
         let Some(followed) = self.followed.get_mut(&id) else { return false };
         let has_more = !page.is_last && !page.events.is_empty();
         let mut is_gone = false;
@@ -428,11 +433,7 @@ impl Live {
 
     /// Nobody is sent anything any more: somebody else leads, and who follows has to ask there.
     pub fn give_up(&mut self) {
-        for followed in std::mem::take(&mut self.followed).into_values() {
-            for follow in followed.followers.iter().filter_map(|one| one.follow.upgrade()) {
-                follow.outlet.put(|waiting| waiting.is_overfull = true);
-            }
-        }
+        std::mem::take(&mut self.followed).into_values().for_each(Conversation::give_up);
     }
 
     /// When [`Self::sweep`] is due, though nobody said that they left.
@@ -474,16 +475,29 @@ impl Conversation {
         }
     }
 
-    /// Lets those go who are not there any more. Answers whether nobody is left.
+    fn give_up(self) {
+        for follow in self.followers.iter().filter_map(|one| one.follow.upgrade()) {
+            follow.outlet.put(|waiting| waiting.is_overfull = true);
+        }
+    }
+
+    /// Lets those go who are not there any more; others are seen in their places. Answers whether nobody is
+    /// left.
     fn is_forsaken(&mut self) -> bool {
         self.followers.retain(|one| one.follow.strong_count() > 0);
         if !self.present.is_empty() {
             let there = self.followers.iter().filter_map(|one| one.follow.upgrade());
             let there: BTreeSet<_> = there.filter_map(|follow| follow.present.clone()).collect();
             let gone: Vec<_> = self.present.difference(&there).cloned().collect();
+            let unseen = there.difference(&self.present).take(gone.len());
+            let unseen: Vec<_> = unseen.cloned().collect();
             for user in &gone {
                 self.present.remove(user);
                 self.notice(NoticeKind::Presence, user, false);
+            }
+            for user in unseen {
+                self.notice(NoticeKind::Presence, &user, true);
+                self.present.insert(user);
             }
         }
         self.followers.is_empty()

@@ -8,7 +8,7 @@ use crate::{
     jobs::ReadyMap,
     limits::{Leases, Underway},
     meta::MetaCell,
-    owner::{Message, ReadTicket},
+    owner::{Message, OnChange, ReadTicket},
     stats::{Counters, Gauges},
     ticket::{CommandTicket, Gather},
 };
@@ -50,6 +50,7 @@ pub(crate) struct Inner<F: Files> {
     pub(crate) leases: Leases,
     /// Where jobs are ready, and who waits for some.
     pub(crate) ready: ReadyMap,
+    pub(crate) on_change: OnChange,
     pub(crate) counters: Arc<Counters>,
     pub(crate) archive: Archive,
     /// Checks of limits over several partitions.
@@ -239,6 +240,13 @@ impl<F: Files> Node<F> {
         receiver.await.ok()
     }
 
+    /// Has `on_change` called with each view ([`evenkeel_domains::view_of`]) that has changed, and how far its
+    /// partition's log was then: once what is read has the change in it, and before anybody is answered who
+    /// waits for it. It is called by those who decide: it must be short. The first call counts.
+    pub fn on_change(&self, on_change: impl Fn(Entity, Offset) + Send + Sync + 'static) {
+        let _ = self.0.on_change.set(Box::new(on_change));
+    }
+
     /// Tenants, keys and contracts, as they are now.
     #[must_use]
     pub fn meta(&self) -> Arc<MetaView> {
@@ -399,7 +407,8 @@ impl<F: Files> Node<F> {
     }
 
     /// How long a caller of `path` waits who asks for `asked`.
-    pub(crate) fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
+    #[must_use]
+    pub fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
         let meta = self.meta();
         let contract = meta.registry.get(path).expect("it is a declared path");
         deadline_ms(asked, contract.settings.deadline_ms)

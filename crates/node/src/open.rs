@@ -9,7 +9,7 @@ use crate::{
     limits::{Leases, Underway},
     meta::MetaCell,
     node::{Handle, Inner},
-    owner::{Owner, Shared},
+    owner::{OnChange, Owner, Shared},
     recovery,
     replay::replay,
     stats::Counters,
@@ -94,12 +94,14 @@ impl<F: Files> Node<F> {
         let counters = Arc::new(Counters::default());
         let meta = MetaCell::new();
         let ready = ReadyMap::default();
+        let on_change = OnChange::default();
         let shared = |couriers| Shared {
             log: Arc::clone(&log),
             clock,
             meta: meta.clone(),
             ready: ready.clone(),
             couriers,
+            on_change: Arc::clone(&on_change),
         };
         let crew = Crew::new(&store, &options, &counters, data, shared)?;
         let (owners, tasks) = tokio::select! {
@@ -107,6 +109,7 @@ impl<F: Files> Node<F> {
             why = log.failed() => return Err(OpenError::Log(why)),
         };
         let node = Self(Arc::new(Inner {
+            on_change,
             log,
             clock,
             meta,

@@ -15,7 +15,7 @@ use crate::{
     stats::Gauges,
     ticket::CommandTicket,
 };
-use evenkeel_domains::{Domains, Found, Query, chat, jobs};
+use evenkeel_domains::{Domains, Found, Query, chat, is_view, jobs};
 use evenkeel_engine::{
     Answer, Delivered, Delivery, Entity, Failure, Mark, Outcome, Output, Partition, Request, Role,
     Stop, TenantId, Time,
@@ -25,7 +25,7 @@ use evenkeel_state::StateError;
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -94,6 +94,10 @@ pub(crate) enum Message {
     },
 }
 
+/// What is called with each view that has changed, and how far its partition's log is then, once that is committed
+/// and before anybody is answered. Set once, or never.
+pub(crate) type OnChange = Arc<OnceLock<Box<dyn Fn(Entity, Offset) + Send + Sync>>>;
+
 /// What all owners of a node share.
 pub(crate) struct Shared<L> {
     pub(crate) log: Arc<L>,
@@ -102,6 +106,7 @@ pub(crate) struct Shared<L> {
     /// What is told how much there is to lease.
     pub(crate) ready: ReadyMap,
     pub(crate) couriers: Couriers,
+    pub(crate) on_change: OnChange,
 }
 
 pub(crate) struct Owner<L> {
@@ -118,6 +123,7 @@ pub(crate) struct Owner<L> {
     /// What decisions need of that.
     decisive: Decisive,
     couriers: Couriers,
+    pub(crate) on_change: OnChange,
     appends: Appends,
     pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
     pub(crate) watchers_swept_at: usize,
@@ -144,11 +150,12 @@ impl<L: Log> Owner<L> {
         shared: &Shared<L>,
         flusher: Flusher,
     ) -> Self {
-        let Shared { log, clock, meta, ready, couriers } = shared;
+        let Shared { log, clock, meta, ready, couriers, on_change } = shared;
         let is_meta = partition.id() == PartitionId::META;
         Self {
             decisive: meta.decisive(),
             couriers: couriers.clone(),
+            on_change: Arc::clone(on_change),
             partition,
             gauges: Arc::default(),
             log: Arc::clone(log),
@@ -295,10 +302,8 @@ impl<L: Log> Owner<L> {
         self.tell_all_ready();
         // Before anybody is answered, or told that their work is done.
         for output in &outputs {
-            if let Output::Changed(entity) = output
-                && let Some(view) = following::view_told_by(*entity)
-            {
-                self.untold_changed(view);
+            if let Output::Changed(entity) = output {
+                self.tell_views(*entity);
             }
         }
         self.publish_lateness();
@@ -318,6 +323,7 @@ impl<L: Log> Owner<L> {
                 Output::Answer(..) if !published => {}
                 Output::Answer(ticket, answer) => ticket.send(answer),
                 Output::Read(ticket) => self.answer_read(ticket),
+                Output::Changed(entity) if is_view(entity) => {}
                 Output::Changed(entity) => self.notify(entity),
                 Output::Deliver { to, delivery } => {
                     self.couriers.carry(to, Message::Deliver(delivery));

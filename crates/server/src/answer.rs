@@ -1,6 +1,6 @@
 //! Answers: a status, a body and what was delivered with it, made into an HTTP response.
 
-use crate::{code::Code, connection::InFlight, text::push_decimal};
+use crate::{code::Code, connection::InFlight, json, text::push_decimal};
 use bytes::Bytes;
 use evenkeel_node::{Called, MetaView, SessionToken};
 use hyper::{
@@ -30,9 +30,6 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const FRESH: HeaderValue = HeaderValue::from_static("0");
-
-/// The length of most bodies: one allocation for them.
-const BODY_BYTES_USUAL: usize = 512;
 
 /// What a handler answers.
 pub(crate) struct Answer {
@@ -75,10 +72,12 @@ impl Delivered {
 impl Answer {
     /// A JSON body.
     pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Self {
-        let mut bytes = Vec::with_capacity(BODY_BYTES_USUAL);
-        serde_json::to_writer(&mut bytes, value)
-            .expect("bodies are structs and strings: they serialise, and a Vec takes them");
-        Self::new(status, JSON, Body::from(bytes))
+        Self::new(status, JSON, Body::from(json::written(value)))
+    }
+
+    /// A JSON body that is written already.
+    pub(crate) fn written(body: Bytes) -> Self {
+        Self::new(StatusCode::OK, JSON, Body::Whole(body))
     }
 
     /// Any body.

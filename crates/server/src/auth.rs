@@ -225,11 +225,7 @@ fn unauthenticated(detail: impl Into<Cow<'static, str>>) -> Problem {
 /// a page from elsewhere (its `Origin` tells), or by a name that resolves to this machine (its
 /// `Host` tells).
 fn check_local(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
-    let host = match headers.get(HOST) {
-        Some(host) => host.to_str().ok(),
-        None => uri.authority().map(hyper::http::uri::Authority::as_str),
-    };
-    if !host.is_some_and(is_local) {
+    if local_host(headers, uri).is_none() {
         let detail =
             "without keys this server answers only to localhost, 127.0.0.1 and [::1] as Host";
         return Err(Problem::new(Code::Forbidden, detail).with("header", "Host"));
@@ -243,6 +239,15 @@ fn check_local(headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// The name and port that a request was sent to, if they are of this machine.
+pub(crate) fn local_host<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
+    let host = match headers.get(HOST) {
+        Some(host) => host.to_str().ok(),
+        None => uri.authority().map(hyper::http::uri::Authority::as_str),
+    };
+    host.filter(|host| is_local(host))
 }
 
 /// Whether `authority` names this machine, with whatever port.

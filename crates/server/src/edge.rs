@@ -14,6 +14,7 @@ use crate::{
     options::ServerOptions,
     page,
     problem::Problem,
+    reads::Reads,
     realtime, reservations,
     routes::{self, Found, Operation, ROUTES, Route},
     schedules,
@@ -57,6 +58,8 @@ pub(crate) struct Edge {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) counters: Counters,
     pub(crate) meters: Meters,
+    /// Answers that are kept for a moment.
+    pub(crate) reads: Arc<Reads>,
     requests: AtomicU64,
     /// What this process's request ids begin with.
     request_prefix: String,
@@ -109,7 +112,11 @@ impl Edge {
         let mut request_prefix = String::from("req_");
         crate::text::push_hex(&mut request_prefix, &auth::entropy()[..6]);
         request_prefix.push('_');
+        let reads = Arc::new(Reads::new(options.read_cache_bytes));
+        let changed = Arc::clone(&reads);
+        node.on_change(move |view, offset| changed.forget(view, offset));
         Self {
+            reads,
             served: served.collect(),
             streams: Arc::new(Semaphore::new(options.streams_max)),
             realtime: Arc::new(Semaphore::new(options.realtime_max)),
@@ -202,7 +209,7 @@ impl Edge {
         }
         let (meta, needs) = (self.node.meta(), Needs::Nothing);
         auth::admit(self.options.auth, needs, &parts.headers, &parts.uri, &meta, wall_clock())?;
-        Ok(page::file(file))
+        Ok(page::file(file, auth::local_host(&parts.headers, &parts.uri)))
     }
 
     /// Counts a request, once, whatever became of it.

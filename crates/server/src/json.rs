@@ -86,6 +86,17 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Code::UnsupportedMediaType, detail))
 }
 
+/// The length of most bodies: one allocation for them.
+const BODY_BYTES_USUAL: usize = 512;
+
+/// `value` as JSON.
+pub(crate) fn written(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(BODY_BYTES_USUAL);
+    serde_json::to_writer(&mut bytes, value)
+        .expect("bodies are structs and strings: they serialise, and a Vec takes them");
+    bytes
+}
+
 /// How many bytes `value` takes as JSON.
 pub(crate) fn bytes(value: &impl Serialize) -> usize {
     struct Count(usize);

@@ -32,7 +32,7 @@ use crate::{
     routes::{ROUTES, Route},
     schedules::{ScheduleBody, ScheduleList, ScheduleRequest, ScheduleTotals, ScheduledJobBody},
     token_keys::{CreatedTokenKeyBody, TokenKeyList, TokenKeyRequest},
-    top::{Top, TopHitter, TopLog, TopPartition},
+    top::{Top, TopHitter, TopLog, TopPartition, TopRead},
 };
 use bytes::Bytes;
 use evenkeel_contract::{Access, Idempotency, Path};
@@ -385,6 +385,7 @@ fn of_others() -> Schemas {
         TopLog,
         TopPartition,
         TopHitter,
+        TopRead,
     );
     found
 }

@@ -7,6 +7,7 @@ use crate::{
     jobs, openapi,
     problem::Problem,
 };
+use evenkeel_cache::Counters;
 use evenkeel_contract::{metric, render_prometheus};
 use evenkeel_log::LogStats;
 use evenkeel_node::{NodeStats, PartitionStats};
@@ -112,6 +113,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Answer, Problem> {
     render_prometheus(&lifetimes, &mut page);
     let stats = edge.node.stats();
     edge_metrics(edge, &mut page);
+    cache_metrics(&edge.reads.counters(), &mut page);
     if let Some(rules) = &edge.options.rules {
         let current = u64::from(rules.get().current);
         family(
@@ -160,7 +162,7 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
     family(page, metric::REALTIME_OPEN, "gauge", "Open WebSocket connections.", &one(open));
     let closed = edge.counters.realtime_closed.counts();
     let closed: Vec<_> =
-        closed.map(|(why, count)| (format!("why=\"{}\"", why.name()), count)).collect();
+        closed.map(|(why, count)| (format!("{{why=\"{}\"}}", why.name()), count)).collect();
     let help = "WebSocket connections that were closed here, by why.";
     family(page, metric::REALTIME_CLOSED, "counter", help, &closed);
     let nonsense = edge.counters.realtime_nonsense.load(Relaxed);
@@ -173,6 +175,40 @@ fn edge_metrics(edge: &Edge, page: &mut String) {
         "counter",
         "Requests without a valid key.",
         &one(unknown),
+    );
+}
+
+fn cache_metrics(cache: &Counters, page: &mut String) {
+    let why = |name: &str, value: u64| (name.to_owned(), value);
+    let reads = [
+        why("{found=\"fresh\"}", cache.hits),
+        why("{found=\"stale\"}", cache.stale),
+        why("{found=\"loading\"}", cache.joined),
+        why("{found=\"nothing\"}", cache.loads),
+        why("{found=\"refused\"}", cache.refused),
+    ];
+    let help = "Reads that the cache was asked for, by what it found.";
+    family(page, metric::CACHE_READS, "counter", help, &reads);
+    let loads = [
+        why("{outcome=\"ok\"}", cache.loads - cache.errors),
+        why("{outcome=\"error\"}", cache.errors),
+    ];
+    let help = "Reads that the cache had the owner do.";
+    family(page, metric::CACHE_LOADS, "counter", help, &loads);
+    let dropped = [
+        why("{why=\"written\"}", cache.invalidated),
+        why("{why=\"overtaken\"}", cache.overtaken),
+        why("{why=\"room\"}", cache.evicted),
+    ];
+    let help =
+        "What the cache let go: since it was written, since a write overtook its load, for others.";
+    family(page, metric::CACHE_DROPPED, "counter", help, &dropped);
+    family(
+        page,
+        metric::CACHE_BYTES,
+        "gauge",
+        "Bytes of what the cache holds.",
+        &[why("", cache.bytes)],
     );
 }
 

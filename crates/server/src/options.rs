@@ -1,7 +1,8 @@
 //! The limits and switches of the edge.
 
 use crate::{push::Pushes, standing::Standing};
-use std::time::Duration;
+use serde::Serialize;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,28 @@ pub struct StaticFile {
     pub text: &'static str,
 }
 
+/// What there is to play with: the page at `/` shows it beside the contracts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Demo {
+    /// Addresses of what moves, by product, as the page expects them.
+    pub watch: BTreeMap<&'static str, Vec<String>>,
+    /// What can be taken away, to see what it was for.
+    pub breakages: Vec<DemoBreakage>,
+}
+
+/// A guarantee that can be taken away.
+#[derive(Debug, Clone, Serialize)]
+pub struct DemoBreakage {
+    /// The product that shows it.
+    pub product: &'static str,
+    /// What is taken away.
+    pub takes_away: &'static str,
+    /// What that guarantee is for.
+    pub protects: &'static str,
+    /// The command that does it.
+    pub command: String,
+}
+
 /// How the edge runs. Everything that could grow has a bound here.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
@@ -37,6 +60,8 @@ pub struct ServerOptions {
     pub pushes: Pushes,
     /// What is served at addresses where nothing else is.
     pub files: &'static [StaticFile],
+    /// What there is to play with, if there is.
+    pub demo: Option<Demo>,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
     /// Bytes of a request's line and headers. At least 8 KiB.
@@ -51,6 +76,8 @@ pub struct ServerOptions {
     /// WebSockets open at once; the next is answered `overloaded`. Fewer than connections, so that there is
     /// always one to ask by.
     pub realtime_max: usize,
+    /// Bytes of answers that are kept for a moment: timelines, availability, heads of conversations.
+    pub read_cache_bytes: u64,
     /// How long a connection beyond the bound may take to ask, and to hear that it is one too many.
     pub refused_timeout: Duration,
     /// How long a request's head may take from its first byte, give or take half of it.
@@ -82,12 +109,14 @@ impl ServerOptions {
             rules: None,
             pushes: Pushes::default(),
             files: &[],
+            demo: None,
             body_bytes_max: 256 * 1_024,
             head_bytes_max: 32 * 1_024,
             headers_max: 64,
             connections_max: 16_384,
             streams_max: 1_024,
             realtime_max: 14_336,
+            read_cache_bytes: 32 << 20,
             refused_timeout: Duration::from_secs(2),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),

@@ -1,4 +1,4 @@
-//! The pages for people: every path with its contract at `/`, what a problem means at the address of
+//! The pages for people: the products with every path and its contract at `/`, what a problem means at the address of
 //! its type, and the files that a caller of this crate adds. Nothing in them needs anything from elsewhere.
 
 use crate::{
@@ -22,7 +22,10 @@ const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy")
 /// `GET /`
 pub(crate) fn page(call: &Call) -> Result<Answer, Problem> {
     call.parameters()?;
-    Ok(html(|nonce| PAGE.replace("{{nonce}}", nonce)))
+    // A script's text ends at `</script` only, and in JSON a `<` is always in a string.
+    let demo = serde_json::to_string(&call.edge.options.demo).expect("its keys are strings");
+    let demo = demo.replace('<', "\\u003c");
+    Ok(html(|nonce| PAGE.replace("{{nonce}}", nonce).replace("{{demo}}", &demo)))
 }
 
 /// `GET /docs/problems/{code}`
@@ -53,24 +56,27 @@ pub(crate) fn problem_page(call: &Call) -> Result<Answer, Problem> {
     }))
 }
 
-/// A file that was added, as it is.
-pub(crate) fn file(file: &StaticFile) -> Answer {
+/// A file that was added, as it is. It may open WebSockets to `host`, from which it comes.
+pub(crate) fn file(file: &StaticFile, host: Option<&str>) -> Answer {
     let content_type = HeaderValue::from_static(file.content_type);
-    guarded(content_type, file.text.as_bytes().to_vec(), "'self'")
+    // To older browsers 'self' is HTTP alone. A policy cannot name IPv6 addresses.
+    let host = host.filter(|host| !host.starts_with('['));
+    let sockets = host.map(|host| format!(" ws://{host}")).unwrap_or_default();
+    guarded(content_type, file.text.as_bytes().to_vec(), "'self'", &sockets)
 }
 
 /// A page whose styles and scripts are those that it came with, known by a nonce.
 fn html(render: impl FnOnce(&str) -> String) -> Answer {
     let mut nonce = String::new();
     push_hex(&mut nonce, &auth::entropy()[..16]);
-    guarded(HTML, render(&nonce).into_bytes(), &format!("'nonce-{nonce}'"))
+    guarded(HTML, render(&nonce).into_bytes(), &format!("'nonce-{nonce}'"), "")
 }
 
-/// What a browser may do with a page: it runs scripts and styles that come from `source`, asks this server,
-/// and shows it in no other's frame.
-fn guarded(content_type: HeaderValue, bytes: Vec<u8>, source: &str) -> Answer {
+/// What a browser may do with a page: it runs scripts and styles that come from `source`, asks this server
+/// and `sockets`, and shows it in no other's frame.
+fn guarded(content_type: HeaderValue, bytes: Vec<u8>, source: &str, sockets: &str) -> Answer {
     let policy = format!(
-        "default-src 'none'; connect-src 'self'; script-src {source}; style-src {source}; \
+        "default-src 'none'; connect-src 'self'{sockets}; script-src {source}; style-src {source}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let policy = HeaderValue::from_str(&policy).expect("the policy is visible ASCII");

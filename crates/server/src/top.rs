@@ -24,6 +24,20 @@ pub struct Top {
     pub log: TopLog,
     /// Every partition.
     pub partitions: Vec<TopPartition>,
+    /// What is read most of what is kept for a moment (timelines, availability, heads of conversations), the most
+    /// first, as far as a sample tells.
+    pub reads: Vec<TopRead>,
+}
+
+/// Something that is read much.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct TopRead {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The resource, conversation or user.
+    pub key: String,
+    /// Its share of such reads.
+    pub share: f64,
 }
 
 /// The log, since the start.
@@ -83,7 +97,12 @@ pub(crate) fn top(call: &Call) -> Result<Answer, Problem> {
     let names = shown_to(&call.caller.tenant, &meta.meta.tenants);
     let partitions =
         stats.partitions.iter().map(|partition| of_partition(partition, &names, now)).collect();
-    let top = Top { at_ms: now.0, window_ms: WINDOW_MS, log: of_log(&stats.log), partitions };
+    let reads = call.edge.reads.hot().into_iter().filter_map(|((tenant, key), share)| {
+        Some(TopRead { tenant: (*names.get(&tenant)?).to_owned(), key: key.to_string(), share })
+    });
+    let reads = reads.collect();
+    let log = of_log(&stats.log);
+    let top = Top { at_ms: now.0, window_ms: WINDOW_MS, log, partitions, reads };
     Ok(Answer::json(StatusCode::OK, &top))
 }
 

@@ -1,11 +1,14 @@
-//! The demo that `dev` begins with: one resource of each kind, a queue with jobs in several states, and two
-//! conversations, put there by commands.
+//! The demo that `dev` begins with: one resource of each kind, two limits, a queue with jobs in several states, two
+//! conversations and a timeline, put there by commands. What moves by itself is in `traffic`.
 
+use super::traffic;
 use crate::failure::Failure;
 use evenkeel_domains::{
-    Command, Query, Refusal,
+    Command, Query, Refusal, Reply,
     chat::{self, Outgoing, Role},
+    feed,
     jobs::{self, NewJob, Settings, When},
+    limits::{Algorithm, Durability, Mode, OnUnavailable, Policy},
     meta,
     reservations::{self, Action, Spec},
 };
@@ -15,10 +18,23 @@ use std::time::Duration;
 /// The resource of the first request to try.
 pub(crate) const FIRST: &str = "gig";
 
+/// The resource whose seats are a map to look at.
+pub(crate) const SEATS: &str = "hall";
+/// A limit of requests, and one of slots.
+pub(crate) const LIMIT: &str = "logins";
+pub(crate) const SLOTS: &str = "exports";
+/// Who chats and posts, and who chats and reads a timeline.
+const POSTS: &str = "ada";
+pub(crate) const READER: &str = "bob";
+
 /// The queue of the first worker to try.
 pub(crate) const QUEUE: &str = "mail";
-/// The conversations, with what Ada says first in each.
-const CONVERSATIONS: [(&str, &str); 2] = [("weekend", "Who is in?"), ("general", "Hello, Bob.")];
+/// The conversations, with who is in each and what the first of them says.
+const CONVERSATIONS: [(&str, &[&str], &str); 3] = [
+    (traffic::CONVERSATION, &traffic::PEOPLE, "Hello, everybody."),
+    ("weekend", &[POSTS, READER], "Who is in?"),
+    ("general", &[POSTS, READER], "Hello, Bob."),
+];
 /// The kind of the job that is a dead letter.
 const DEAD: &str = "invoice";
 /// How long the demo waits for the job that it makes a dead letter of.
@@ -31,7 +47,7 @@ fn resources() -> [(&'static str, Spec); 3] {
     let protects = "one nightly export at a time".to_owned();
     [
         (FIRST, Spec::Quantity(100)),
-        ("hall", Spec::Seats(seats)),
+        (SEATS, Spec::Seats(seats)),
         ("nightly-export", Spec::Lock { protects }),
     ]
 }
@@ -56,12 +72,59 @@ pub(crate) async fn seed(node: &Node) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::because("cannot create the demo", error))?;
     }
-    let queued = seed_queue(node, &tenant).await;
-    queued.map_err(|error| Failure::because("cannot create the demo's queue", error))?;
-    for (conversation, says) in CONVERSATIONS {
-        let talked = seed_conversation(node, &tenant, conversation, says).await;
+    let limited = seed_limits(node, &tenant).await;
+    limited.map_err(|error| Failure::because("cannot create the demo's limits", error))?;
+    let queued = seed_queues(node, &tenant).await;
+    queued.map_err(|error| Failure::because("cannot create the demo's queues", error))?;
+    for (conversation, members, says) in CONVERSATIONS {
+        let talked = seed_conversation(node, &tenant, conversation, members, says).await;
         talked
             .map_err(|error| Failure::because("cannot create the demo's conversations", error))?;
+    }
+    let posted = seed_timeline(node, &tenant).await;
+    posted.map_err(|error| Failure::because("cannot create the demo's timeline", error))
+}
+
+/// A limit that is there stays as it is.
+async fn seed_limits(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    let requests = Policy {
+        algorithm: Algorithm::Gcra,
+        scoped: false,
+        quantity: 100,
+        period_ms: 60_000,
+        burst: 20,
+        mode: Mode::Exact,
+        durability: Durability::Synced,
+        on_unavailable: OnUnavailable::Deny,
+        shadow: false,
+    };
+    let slots = Policy { algorithm: Algorithm::Concurrency, quantity: 3, burst: 0, ..requests };
+    for (name, policy) in [(LIMIT, requests), (SLOTS, slots)] {
+        if node.meta().meta.limit(tenant.id, name).is_none() {
+            let action =
+                meta::Action::PutLimit { tenant: tenant.id, name: name.to_owned(), policy };
+            let command = Command::Meta(meta::Command { action });
+            node.command(tenant, command, CallOptions::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Once there was a post, who follows whom stays as it is.
+async fn seed_timeline(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    let change = async |user: &str, action| {
+        let command = feed::Command { user: user.to_owned(), by: None, action };
+        node.command(tenant, Command::Feed(command), CallOptions::default()).await
+    };
+    let body = serde_json::json!({ "text": "A first post." }).to_string();
+    let post = feed::Action::Post { client_id: "hello".to_owned(), body };
+    if let Reply::Feed(feed::Reply::Posted(feed::PostedView { duplicate: true, .. })) =
+        change(POSTS, post).await?.answer
+    {
+        return Ok(());
+    }
+    for author in [POSTS].into_iter().chain(traffic::AUTHORS) {
+        change(READER, feed::Action::Follow { author: author.to_owned(), on: true }).await?;
     }
     Ok(())
 }
@@ -71,6 +134,7 @@ async fn seed_conversation(
     node: &Node,
     tenant: &Tenant,
     name: &str,
+    members: &[&str],
     says: &str,
 ) -> Result<(), NodeError> {
     let conversation = || name.to_owned();
@@ -82,14 +146,15 @@ async fn seed_conversation(
         }) => {}
         Err(error) => return Err(error),
     }
-    let members = ["ada", "bob"].map(|user| (user.to_owned(), Role::Writer)).into();
     let hello = Outgoing {
         client_id: "hello".to_owned(),
-        sender: "ada".to_owned(),
+        sender: members[0].to_owned(),
         body: serde_json::json!({ "text": says }).to_string(),
         reply_to: None,
     };
-    let put = chat::Action::Put { members, retention_ms: None };
+    let members = members.iter().map(|user| ((*user).to_owned(), Role::Writer)).collect();
+    let retention_ms = (name == traffic::CONVERSATION).then_some(HOUR_MS);
+    let put = chat::Action::Put { members, retention_ms };
     for action in [put, chat::Action::Send(hello)] {
         let command = chat::Command { conversation: conversation(), by: None, action };
         node.command(tenant, Command::Chat(command), CallOptions::default()).await?;
@@ -110,20 +175,34 @@ fn job(kind: &str, to: &str) -> NewJob {
     }
 }
 
-/// A queue that is there stays as it is, with what is in it.
-async fn seed_queue(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
-    if node.queue_settings(tenant, QUEUE).is_ok() {
-        return Ok(());
+/// Puts a queue and answers true; or it is there, and stays as it is.
+async fn put_queue(
+    node: &Node,
+    tenant: &Tenant,
+    name: &str,
+    settings: Settings,
+) -> Result<bool, NodeError> {
+    if node.queue_settings(tenant, name).is_ok() {
+        return Ok(false);
     }
     let action = meta::Action::PutQueue {
         tenant: tenant.id,
-        name: QUEUE.to_owned(),
-        settings: Box::new(Settings::of(0)),
+        name: name.to_owned(),
+        settings: Box::new(settings),
         push: None,
         partitions: node.partitions(),
     };
     let command = Command::Meta(meta::Command { action });
     node.command(tenant, command, CallOptions::default()).await?;
+    Ok(true)
+}
+
+/// A queue that is there stays as it is, with what is in it.
+async fn seed_queues(node: &Node, tenant: &Tenant) -> Result<(), NodeError> {
+    put_queue(node, tenant, traffic::QUEUE, traffic::SETTINGS).await?;
+    if !put_queue(node, tenant, QUEUE, Settings::of(0)).await? {
+        return Ok(());
+    }
     bury(node, tenant).await?;
     let steps = ["confirm", "receipt"].map(|kind| NewJob {
         ordering_key: Some("order-17".to_owned()),

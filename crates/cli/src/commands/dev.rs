@@ -3,13 +3,15 @@
 use super::{
     demo, drill,
     running::{Directory, Running},
+    traffic,
 };
 use crate::{
     config::{Sources, load},
     failure::Failure,
     output,
 };
-use evenkeel_server::{Auth, StaticFile};
+use evenkeel_drill::breakages::BREAKAGES;
+use evenkeel_server::{Auth, Demo, DemoBreakage, StaticFile};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Where the example is that shows two users chatting.
@@ -60,6 +62,9 @@ pub(crate) struct Args {
     /// Where a unit of Envoy's limits begins: rolling (anywhere) or calendar (on the clock).
     #[arg(long, value_name = "KIND", hide = !cfg!(feature = "grpc"))]
     envoy_windows: Option<String>,
+    /// Leave the demo alone; else a few requests a second use it, so that everything moves.
+    #[arg(long)]
+    no_traffic: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
@@ -75,6 +80,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         .flag(("server", "envoy_windows"), "--envoy-windows", args.envoy_windows);
     let mut settings = load(&sources)?.settings;
     settings.server.files = CHAT_FILES;
+    settings.server.demo = Some(to_play_with());
     let mut addresses = [Some(settings.http), settings.resp, settings.grpc].into_iter().flatten();
     if let Some(open) = addresses.find(|address| !address.ip().is_loopback()) {
         return Err(Failure::Usage(format!(
@@ -100,8 +106,31 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if let Some(resp) = running.resp_address() {
         output::line(&format!("Redis's protocol for rate limits at {resp}"))?;
     }
-    output::print(&welcome(&running.url(), &format!("{} ({kept})", data.display())))?;
-    running.serve().await
+    let url = running.url();
+    output::print(&welcome(&url, &format!("{} ({kept})", data.display())))?;
+    let traffic = async {
+        if !args.no_traffic
+            && let Err(error) = traffic::run(&url).await
+        {
+            tracing::warn!(%error, "nothing moves by itself");
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = running.serve() => ended,
+        ended = traffic => ended,
+    }
+}
+
+/// What the page at `/` shows moving, and what can be broken.
+fn to_play_with() -> Demo {
+    let breakages = BREAKAGES.iter().map(|breakage| DemoBreakage {
+        product: breakage.product(),
+        takes_away: breakage.takes_away,
+        protects: breakage.protects,
+        command: format!("evenkeel drill sim --break {}", breakage.name),
+    });
+    Demo { watch: traffic::watched(), breakages: breakages.collect() }
 }
 
 fn welcome(url: &str, data: &str) -> String {
@@ -109,7 +138,7 @@ fn welcome(url: &str, data: &str) -> String {
     let elsewhere = if url.ends_with(":7480") { String::new() } else { format!(" --url {url}") };
     format!(
         "Evenkeel is ready at {url}\n\
-         \n  {url}/                every path: what it promises, what it delivers\
+         \n  {url}/                five products that move: what they promise, what they deliver\
          \n  {url}/openapi.json    every route\
          \n  {url}{CHAT}  two users chatting\
          \n  data: {data}\n\

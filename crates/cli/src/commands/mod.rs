@@ -18,4 +18,5 @@ pub(crate) mod serve;
 mod stop;
 pub(crate) mod token_key;
 pub(crate) mod top;
+mod traffic;
 pub(crate) mod worker;

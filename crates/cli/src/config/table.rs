@@ -44,7 +44,7 @@ pub(crate) const PATHS: &str = "paths";
 pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 38] = [
+pub(crate) static SETTINGS: [Setting; 39] = [
     Setting {
         section: "server",
         key: "http",
@@ -86,6 +86,12 @@ pub(crate) static SETTINGS: [Setting; 38] = [
         key: "connections_max",
         summary: "Connections served at once.",
         field: Field::Usize(1..=65_536, |s| &mut s.server.connections_max),
+    },
+    Setting {
+        section: "server",
+        key: "read_cache_bytes",
+        summary: "Answers that are kept for a moment: timelines, availability, heads of conversations.",
+        field: Field::U64(MIB..=64 * GIB, |s| &mut s.server.read_cache_bytes),
     },
     Setting {
         section: "server",
@@ -402,12 +408,14 @@ mod tests {
             rules: _,
             pushes: _,
             files: _,
+            demo: _,
             body_bytes_max,
             head_bytes_max,
             headers_max,
             connections_max,
             streams_max,
             realtime_max,
+            read_cache_bytes,
             refused_timeout,
             head_timeout,
             body_timeout,
@@ -421,7 +429,7 @@ mod tests {
         } = settings.server;
         let counts = [body_bytes_max, head_bytes_max, headers_max, connections_max, streams_max];
         assert_eq!(counts, [1_025, 8_193, 17, 2, 2]);
-        assert_eq!(realtime_max, 2);
+        assert_eq!((realtime_max, read_cache_bytes), (2, (1 << 20) + 1));
         let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
         assert_eq!(timeouts, [Duration::from_millis(11); 5]);
         let realtime = [auth_timeout, ping_every, pong_timeout, slow_timeout];

@@ -94,9 +94,20 @@ fn ioredis_is_answered() {
 /// `dev`'s page of two users who chat, in a browser, while the server is killed.
 #[test]
 fn the_chat_page_loses_nothing_in_a_crash() {
+    browse("chat_page.js");
+}
+
+/// `dev`'s page of the products, in a browser, and every command that it shows.
+#[test]
+fn the_page_of_dev_shows_all_five_moving_and_its_commands_work() {
+    browse("dev_page.js");
+}
+
+#[track_caller]
+fn browse(script: &str) {
     let scratch = TempDir::new().unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_evenkeel"));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/chat_page.js");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
     let mut command = Command::new("node");
     let built = binary.ancestors().nth(2).unwrap();
     command.env("NODE_PATH", built.join("clients-node/node_modules"));

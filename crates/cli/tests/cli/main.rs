@@ -12,6 +12,7 @@ mod help;
 mod importing;
 mod jobs;
 mod logs;
+mod moving;
 mod process;
 mod proxied;
 mod pushing;

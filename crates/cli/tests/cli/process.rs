@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const READY: &str = "Evenkeel is ready at ";
+pub(crate) const LAST_LINE_OF_DEV: &str = "evenkeel drill";
 
 /// A command whose environment says nothing but that the log's files are small.
 pub(crate) fn evenkeel(args: &[&str]) -> Command {

@@ -1,6 +1,6 @@
 //! `serve` and `dev`: when they start, when they refuse to, what they keep.
 
-use crate::process::{Server, ended, evenkeel, run};
+use crate::process::{LAST_LINE_OF_DEV, Server, ended, evenkeel, run};
 use std::{
     fs,
     io::{Read, Write},
@@ -9,8 +9,6 @@ use std::{
     process::Stdio,
 };
 use tempfile::TempDir;
-
-const LAST_LINE_OF_DEV: &str = "evenkeel drill";
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

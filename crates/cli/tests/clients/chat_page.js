@@ -22,7 +22,7 @@ async function start(directory) {
   const data = path.join(scratch, directory);
   const http = origin ? new URL(origin).host : "127.0.0.1:0";
   const env = { EVENKEEL_LOG__SEGMENT_BYTES: "1048576" };
-  server = spawn(binary, ["dev", "--data", data, "--http", http], { env, stdio: ["ignore", "pipe", "inherit"] });
+  server = spawn(binary, ["dev", "--no-traffic", "--data", data, "--http", http], { env, stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of readline.createInterface({ input: server.stdout })) {
     const [, url] = /^Evenkeel is ready at (\S+)/.exec(line) ?? [];
     if (url) { origin = url; break; }
@@ -63,8 +63,11 @@ class Tab {
       const { send } = WebSocket.prototype;
       WebSocket.prototype.send = function say(frame) { if (!window.mute) send.call(this, frame); };
       const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
-      const onmessage = { set(hear) { set.call(this, (event) => window.deaf || hear(event)); } };
+      const heard = ({ data }) => ({ data: window.removed ? data.replace('"asked"', '"removed"') : data });
+      const onmessage = { set(hear) { window.socket = this; set.call(this, (event) => window.deaf || hear(heard(event))); } };
       Object.defineProperty(WebSocket.prototype, "onmessage", onmessage);
+      const { fetch } = window;
+      window.fetch = (path, ...more) => fetch(window.few && path.endsWith("/inbox") ? `${path}?limit=1` : path, ...more);
     });
     await tab.page.goto(`${origin}/examples/chat/?as=${user}#general`);
     await tab.status("connected");
@@ -158,6 +161,44 @@ async function what_is_refused_says_why(ada) {
   await ada.line("as a reader", "sent");
 }
 
+/// Bob hears that he was removed, and when he looks he is in again. (In `dev` nobody is removed: each speaks as
+/// a back end does.)
+async function who_is_let_in_again_follows_again(ada, bob) {
+  await bob.page.evaluate(() => {
+    window.removed = true;
+    window.socket.send(JSON.stringify({ unsubscribe: "conversation:general" }));
+  });
+  await ada.send("welcome back");
+  await bob.line("welcome back", "ada");
+  for (const tab of [ada, bob]) await tab.says("#here", "here: ada, bob");
+  await bob.page.evaluate(() => { window.removed = false; });
+}
+
+/// Of an inbox whose first page has one conversation, only that is followed.
+async function what_leaves_the_inbox_and_returns_is_followed_anew(ada, bob) {
+  const looks = async (few) => {
+    await bob.page.evaluate((few) => { window.few = few; }, few);
+    await bob.see(true);
+  };
+  await ada.go("weekend");
+  await ada.says("#here", "here: ada, bob");
+  await looks(true);
+  await ada.says("#here", "here: ada");
+  await ada.send("over here");
+  await ada.line("over here", "sent");
+  await looks(true);
+  await bob.says("#name", "weekend");
+  await bob.line("over here", "ada");
+  for (const tab of [ada, bob]) await tab.says("#here", "here: ada, bob");
+  await ada.go("general");
+  await ada.says("#here", "here: ada");
+  await looks(false);
+  await ada.says("#here", "here: ada, bob");
+  await bob.go("general");
+  await bob.says("#here", "here: ada, bob");
+  assert.deepEqual(await bob.lines(), await ada.lines());
+}
+
 /// Of two messages the server has only the first, and the tab has heard of neither when it is loaded anew.
 async function a_reload_loses_and_repeats_nothing(ada, bob) {
   const before = await bob.lines();
@@ -230,7 +271,7 @@ async function main() {
   try {
     const ada = await Tab.open(browser, "ada");
     const bob = await Tab.open(browser, "bob");
-    const steps = [they_talk, unread_is_exact, changes_are_seen, what_is_refused_says_why, a_reload_loses_and_repeats_nothing, a_crash_loses_nothing, who_leaves_is_gone, another_life_is_read_anew];
+    const steps = [they_talk, unread_is_exact, changes_are_seen, what_is_refused_says_why, who_is_let_in_again_follows_again, what_leaves_the_inbox_and_returns_is_followed_anew, a_reload_loses_and_repeats_nothing, a_crash_loses_nothing, who_leaves_is_gone, another_life_is_read_anew];
     for (const step of steps) {
       try {
         await step(ada, bob);

@@ -9,6 +9,7 @@ use super::{
         Round, Segment,
     },
 };
+use crate::view_of;
 use evenkeel_engine::{Context, Entity, Stop, TenantId, Time};
 use evenkeel_state::{Order, Read, StateError};
 
@@ -119,6 +120,7 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
 impl Subject<'_, '_, '_> {
     pub(super) fn save(self) {
         if self.changed {
+            self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
             self.ctx.tx.put::<Conversations>(&self.key, &self.row);
         }
     }

@@ -40,7 +40,6 @@ pub use queries::{
     TimelineItem, UserView, What,
 };
 pub use spread::{COUNTS_EVERY_MS, WORK, behind_since};
-pub use subject::user_entity;
 pub(crate) use tables::table_name;
 
 /// The number by which the engine knows this domain. Never reused.

@@ -1,8 +1,8 @@
 //! A user, in a transaction: found, changed, saved.
 
 use super::tables::{FeedCounter, Number, User, UserName, UserNames, Users};
-use crate::hash::fingerprint_of;
-use evenkeel_engine::{Context, Entity, TenantId};
+use crate::view_of;
+use evenkeel_engine::{Context, TenantId};
 use evenkeel_state::{Read, StateError};
 
 /// A user in a transaction.
@@ -12,15 +12,6 @@ pub(super) struct Subject<'s, 'c, 't> {
     pub(super) row: User,
     /// Whether anything about them is: a repeat that finds all as it was costs no append.
     pub(super) changed: bool,
-}
-
-/// What is told when something about a user changes, of which their timeline may be made. By the name,
-/// so that whoever keeps an answer knows it before it is read.
-#[must_use]
-pub fn user_entity(tenant: TenantId, user: &str) -> Entity {
-    let hash = fingerprint_of(&[&tenant.0.to_string(), user]);
-    // What the partition has for itself is numbered from 1.
-    Entity { domain: super::DOMAIN, id: hash | 1 << 63 }
 }
 
 /// The next number of this partition.
@@ -68,7 +59,7 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
 impl Subject<'_, '_, '_> {
     pub(super) fn save(self) {
         if self.changed {
-            self.ctx.touch(user_entity(self.key.0, &self.key.1));
+            self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
             self.ctx.tx.put::<Users>(&self.key, &self.row);
         }
     }

@@ -5,7 +5,10 @@ use super::{
     Hold, HoldState, HoldView, Places, RETENTION_MS, Refusal, Resource, SeatState,
     tables::{Due, HoldChange, Holds, ReservationEvent, Seat, Seats},
 };
-use crate::rules::{Happened, InForce};
+use crate::{
+    rules::{Happened, InForce},
+    view_of,
+};
 use evenkeel_engine::{Context, Stop, TenantId, Time};
 use evenkeel_state::{Order, Read, StateError};
 
@@ -32,6 +35,7 @@ impl Subject<'_, '_, '_> {
         let Resource { capacity, held, confirmed, .. } = self.resource;
         assert!(held + confirmed <= capacity, "I3: never more held + confirmed than capacity");
         if self.changed {
+            self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
             self.ctx.tx.put::<super::tables::Resources>(&self.key, &self.resource);
         }
     }

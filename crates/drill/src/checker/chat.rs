@@ -1,18 +1,24 @@
-//! A conversation has one dense order, the same for every reader (I6); a message is sent once (I2) and
-//! is not lost (I1); whoever resumes is sent what follows, once and in order (I7); inboxes are exact once
-//! quiet (I12); what waits for a reader is bounded (I14); and whoever is shown as present is.
+//! A conversation has one dense order, the same for every reader (I6); a message is sent once (I2), what is
+//! acknowledged is not lost and nothing happens that nobody asked for (I1); whoever resumes is sent what
+//! follows, once and in order (I7); inboxes are exact once quiet (I12); what waits for a reader, and who
+//! waits for an answer, is bounded (I14); and whoever is shown as present is.
 //!
 //! It is judged from what users were told, what readers were sent, and what is there in the end.
 
+mod book;
+mod changes;
 mod inboxes;
 mod order;
 mod readers;
 mod sends;
+mod standing;
 
 use super::{Evidence, Violation};
-use crate::history::chat::{ChatHistory, Event, Happened};
+use crate::history::chat::{ChatHistory, Happened};
+use book::Book;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use standing::Standings;
+use std::collections::BTreeSet;
 
 /// What a history says about conversations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -32,13 +38,18 @@ pub struct ChatReport {
 /// Judges the history of conversations.
 #[must_use]
 pub fn check_chat(history: &ChatHistory) -> ChatReport {
-    let sequences = Sequences::of(history);
-    let mut violations = sends::check(history, &sequences);
-    violations.extend(order::check(history, &sequences));
-    let (wrong, delivered, resumed) = readers::check(history, &sequences);
+    let book = Book::of(history);
+    let mut violations = sends::check(&book);
+    violations.extend(order::check(&book));
+    let (standings, wrong) = Standings::of_all(&book);
     violations.extend(wrong);
-    violations.extend(inboxes::check(history, &sequences));
-    let messages = sequences.0.values().flat_map(|sequence| sequence.events.values());
+    violations.extend(changes::check(&book, &standings));
+    let (wrong, delivered, resumed) = readers::check(&book, &standings);
+    violations.extend(wrong);
+    violations.extend(inboxes::check(&book, &standings));
+    violations.extend(waits(history));
+    violations.extend(unread(&book));
+    let messages = book.sequences.values().flat_map(|sequence| sequence.events.values());
     let messages = messages.filter(|event| matches!(event.happened, Happened::Message { .. }));
     ChatReport {
         violations,
@@ -49,59 +60,36 @@ pub fn check_chat(history: &ChatHistory) -> ChatReport {
     }
 }
 
-/// What is there of each conversation in the end.
-struct Sequences<'h>(BTreeMap<&'h str, Sequence<'h>>);
-
-#[derive(Default)]
-struct Sequence<'h> {
-    events: BTreeMap<u64, &'h Event>,
-    /// Messages that were taken back: what they said is nowhere any more.
-    deleted: BTreeSet<u64>,
+/// Who waited for an answer for longer than they may, whatever it was.
+fn waits(history: &ChatHistory) -> Option<Violation> {
+    let within_ms = history.answers_within_ms?;
+    let waited = |returned_ms: u64, called_ms: u64| returned_ms.saturating_sub(called_ms);
+    let waits = history.operations.iter().enumerate().filter_map(|(index, operation)| {
+        let (returned_ms, _) = operation.returned.as_ref()?;
+        Some((waited(*returned_ms, operation.called_ms), index))
+    });
+    let (longest_ms, index) = waits.max().filter(|(longest_ms, _)| *longest_ms > within_ms)?;
+    Some(violation(
+        "I14",
+        history.operations[index].user.as_str(),
+        format!(
+            "what is asked is answered within {within_ms} ms, but somebody waited for {longest_ms} ms."
+        ),
+        [Evidence::Operation(index)],
+    ))
 }
 
-impl<'h> Sequences<'h> {
-    fn of(history: &'h ChatHistory) -> Self {
-        let ends = history.end.iter().flat_map(|end| &end.conversations);
-        let sequences = ends.map(|(name, events)| {
-            let mut sequence = Sequence::default();
-            for event in events {
-                sequence.events.insert(event.seq, event);
-                if let Happened::Deleted { message } = event.happened {
-                    sequence.deleted.insert(message);
-                }
-            }
-            (name.as_str(), sequence)
-        });
-        Self(sequences.collect())
-    }
-
-    /// None: nobody knows what is there of it.
-    fn get(&self, conversation: &str) -> Option<&Sequence<'h>> {
-        self.0.get(conversation)
-    }
-}
-
-impl Sequence<'_> {
-    /// Whether `seen` is what is there, but for what was taken back since.
-    fn agrees(&self, seen: &Event) -> bool {
-        let Some(there) = self.events.get(&seen.seq) else { return false };
-        let blank = |event: &Event| {
-            let mut event = event.clone();
-            match &mut event.happened {
-                Happened::Message { body, .. } if self.deleted.contains(&event.seq) => body.clear(),
-                Happened::Edited { message, body } if self.deleted.contains(message) => {
-                    body.clear();
-                }
-                _ => {}
-            }
-            event
-        };
-        **there == *seen || **there == blank(seen)
-    }
-
-    fn last(&self) -> u64 {
-        self.events.last_key_value().map_or(0, |(seq, _)| *seq)
-    }
+/// Conversations of which nobody knows what there is: nothing was proved of them.
+fn unread(book: &Book<'_>) -> Vec<Violation> {
+    let asked = book.history.operations.iter().map(|operation| &operation.conversation);
+    let read = book.history.readers.iter().map(|reader| &reader.conversation);
+    let all: BTreeSet<&str> = asked.chain(read).map(String::as_str).collect();
+    let unread = all.into_iter().filter(|name| !book.sequences.contains_key(name));
+    let wrong = unread.map(|name| {
+        let promise = format!("what is there of {name} can be read in the end, but nobody has.");
+        violation("I1", format!("everyone who reads {name}"), promise, [])
+    });
+    wrong.collect()
 }
 
 fn violation(

@@ -4,13 +4,14 @@
 mod changer;
 mod follower;
 mod look;
+mod member;
 mod slow;
 mod talker;
 mod told;
 mod vandal;
 mod wire;
 
-use super::{CrashError, server::Server};
+use super::{CrashError, LOOK_EVERY, server::Server, within};
 use crate::{
     checker::{self, ChatReport, Violation},
     history::chat::{ChatHistory, End, Presence},
@@ -21,12 +22,7 @@ use follower::{BUFFER_BYTES, Follower};
 use serde::Serialize;
 use serde_json::json;
 use slow::Slow;
-use std::{
-    collections::BTreeSet,
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use talker::Talker;
 use tokio::task::JoinHandle;
 use told::{Known, Phase, Told};
@@ -36,6 +32,8 @@ const CONVERSATIONS: [&str; 4] = ["general", "support", "lobby", "backstage"];
 const USERS: [&str; 6] = ["ada", "bob", "cyd", "dan", "eve", "fay"];
 /// Who is not there in the end.
 const LEAVES: &str = "dan";
+/// Who follows with a token too, by which they are shown what they may read and no more. They come and go.
+const MEMBER: &str = "eve";
 /// Who comes in the end, to be shown who is there.
 const COMES: &str = "gus";
 const SLOW: u64 = 2;
@@ -43,8 +41,14 @@ const CHANGERS: u64 = 2;
 
 /// How long all is said under no more kills: here who reads slowly has much waiting for them.
 const CALM: Duration = Duration::from_millis(3_000);
+/// It goes on until somebody was closed for reading slowly and somebody who followed was removed, but no
+/// longer.
+const CALM_MAX: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What is asked is answered, if the server lives, within the deadline of its path.
+const DEADLINE_MS: u64 = 1_000;
+/// And on a machine where a process may be kept waiting itself, within that and this.
+const MARGIN_MS: u64 = 5_000;
 /// What was said is acknowledged and read within this, once there are no more kills.
 const READ_WITHIN: Duration = Duration::from_secs(60);
 /// Who is there, and who is gone, is shown within this: 10 s if a close gets lost, and some more.
@@ -67,6 +71,8 @@ pub struct DrilledChat {
     pub disconnects: u64,
     /// Connections that the server closed because they were read slowly.
     pub slow_closed: u64,
+    /// Times that somebody who followed was removed, and heard no more until they were back.
+    pub removed: u64,
     /// Connections on which something came that makes no sense.
     pub spoiled: u64,
     /// Conversations of inboxes that were compared.
@@ -76,7 +82,7 @@ pub struct DrilledChat {
 impl fmt::Display for DrilledChat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { conversations, messages, delivered, resumed, duplicates, .. } = self;
-        let Self { disconnects, slow_closed, spoiled, inboxes, .. } = self;
+        let Self { disconnects, slow_closed, removed, spoiled, inboxes, .. } = self;
         writeln!(
             f,
             "chat: {messages} messages in {conversations} conversations; {delivered} events delivered, \
@@ -85,7 +91,8 @@ impl fmt::Display for DrilledChat {
         write!(
             f,
             "chat: {disconnects} connections dropped, {slow_closed} closed for being slow, {spoiled} \
-             full of nonsense; {inboxes} places in inboxes compared"
+             full of nonsense; {removed} times who followed was removed; {inboxes} places in inboxes \
+             compared"
         )
     }
 }
@@ -111,7 +118,7 @@ pub(super) struct Chat {
 impl Chat {
     /// Puts the conversations, and has them used.
     pub(super) async fn begin(server: &Server, seed: u64) -> Result<Self, CrashError> {
-        let endpoint = Endpoint::resolve(server.address(), None, REQUEST_TIMEOUT).await?;
+        let endpoint = server.endpoint_of(server.key(), REQUEST_TIMEOUT).await?;
         let mut client = endpoint.connect().await?;
         for conversation in CONVERSATIONS {
             let path = format!("/v1/conversations/{conversation}");
@@ -133,9 +140,13 @@ impl Chat {
             let slow = Slow::new(&format!("slow {id}"), seed(20 + id), &endpoint, &told);
             readers.push(tokio::spawn(slow.run()));
         }
-        let changers = (0..CHANGERS).map(|id| Changer::new(seed(40 + id), &endpoint, &told).run());
+        let token = member::token(&endpoint, MEMBER, told.now_ms()).await?;
+        let theirs = server.endpoint_of(Some(&token), REQUEST_TIMEOUT).await?;
+        readers.push(tokio::spawn(member::run(theirs, Follower::of_user(&told, MEMBER))));
+        let changers =
+            (0..CHANGERS).map(|id| Changer::new(id, seed(40 + id), &endpoint, &told).run());
         let mut speakers: Vec<_> = changers.map(tokio::spawn).collect();
-        let vandal = Vandal::new(seed(60), server.address(), &told);
+        let vandal = Vandal::new(seed(60), server, &told);
         speakers.push(tokio::spawn(vandal.run()));
         Ok(Self { endpoint, told, speakers, readers })
     }
@@ -146,10 +157,15 @@ impl Chat {
         let mut undecided = Vec::new();
         told.begin(Phase::Calm);
         tokio::time::sleep(CALM).await;
+        let has_happened = |counts: DrilledChat| counts.slow_closed > 0 && counts.removed > 0;
+        within(CALM_MAX, || has_happened(told.counts.drilled())).await;
         told.begin(Phase::Quiet);
         joined(speakers).await?;
         if !within(READ_WITHIN, || told.counts.all_said(USERS.len())).await {
             undecided.push("what was said in chat was not answered in time".to_owned());
+        }
+        if !Changer::new(CHANGERS, 0, &endpoint, &told).admit(MEMBER).await {
+            undecided.push(format!("{MEMBER} could not be admitted in time"));
         }
         let mut end = End::default();
         let mut lasts = Vec::new();
@@ -205,18 +221,6 @@ async fn reads_from_the_beginning(endpoint: Endpoint, mut follower: Follower) {
     }
 }
 
-/// Waits until something is so; answers whether it was in time.
-async fn within(limit: Duration, is_so: impl Fn() -> bool) -> bool {
-    let began = Instant::now();
-    while !is_so() {
-        if began.elapsed() > limit {
-            return false;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    true
-}
-
 async fn joined(tasks: Vec<JoinHandle<()>>) -> Result<(), CrashError> {
     for task in tasks {
         task.await.map_err(|error| CrashError::Answer(error.to_string()))?;
@@ -226,7 +230,7 @@ async fn joined(tasks: Vec<JoinHandle<()>>) -> Result<(), CrashError> {
 
 /// Judges what was told.
 pub(super) fn judge(ended: Ended) -> Drilled {
-    let Ended { history, told, undecided } = ended;
+    let Ended { history, told, mut undecided } = ended;
     let ChatReport { violations, messages, delivered, resumed, inboxes } =
         checker::check_chat(&history);
     let chat = DrilledChat {
@@ -238,5 +242,15 @@ pub(super) fn judge(ended: Ended) -> Drilled {
         inboxes,
         ..told.counts.drilled()
     };
+    // What never happened proves nothing.
+    for (count, what) in [
+        (chat.resumed, "resumed"),
+        (chat.slow_closed, "was closed for reading slowly"),
+        (chat.removed, "was removed while they followed"),
+    ] {
+        if count == 0 {
+            undecided.push(format!("nobody who follows conversations {what}"));
+        }
+    }
     Drilled { chat, violations, undecided }
 }

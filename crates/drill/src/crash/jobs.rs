@@ -8,7 +8,11 @@ mod look;
 mod producer;
 mod worker;
 
-use super::{CrashError, server::Server};
+use super::{
+    CrashError,
+    clock::{CLOCKS_DIFFER_MS, Clock},
+    server::Server,
+};
 use crate::{
     checker::{self, Duplicates, JobsReport, Violation},
     history::jobs::{End, Head, JobHistory, Operation, Outcome, Request, Rules, State},
@@ -25,16 +29,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::task::JoinHandle;
 use worker::Worker;
 
 /// How long a lease lasts. A life of the server is shorter or longer.
 const LEASE_MS: u64 = 400;
-/// By how much the server's clock may show less or more than the one here: both show whole
-/// milliseconds, and each began with another.
-const CLOCKS_DIFFER_MS: u64 = 3;
 /// How long all is done under no more kills before the rest is worked off: here a worker that is not
 /// woken is found out.
 const CALM: Duration = Duration::from_millis(2_500);
@@ -139,27 +140,23 @@ struct Told {
     /// Jobs whose completion somebody heard of.
     done: Mutex<BTreeSet<String>>,
     phase: AtomicU8,
-    anchor_ms: u64,
-    began: Instant,
+    clock: Clock,
 }
 
 impl Told {
-    #[expect(clippy::disallowed_methods, reason = "record times are compared with times here")]
     fn new(queue: &Queue) -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             queue: queue.name,
             history: Mutex::new(JobHistory::new(queue.rules())),
             downstream: Mutex::new(Downstream::default()),
             done: Mutex::new(BTreeSet::new()),
             phase: AtomicU8::new(Phase::Kills as u8),
-            anchor_ms: whole_ms(wall),
-            began: Instant::now(),
+            clock: Clock::new(),
         }
     }
 
     fn now_ms(&self) -> u64 {
-        self.anchor_ms + whole_ms(self.began.elapsed())
+        self.clock.now_ms()
     }
 
     fn is_past(&self, phase: Phase) -> bool {
@@ -211,10 +208,6 @@ impl Told {
         self.returns(operation, outcome.clone());
         outcome
     }
-}
-
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What became of a queue.
@@ -280,7 +273,7 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Puts the queues, and has them used.
     pub(super) async fn begin(server: &Server, seed: u64) -> Result<Self, CrashError> {
-        let endpoint = Endpoint::resolve(server.address(), None, REQUEST_TIMEOUT).await?;
+        let endpoint = server.endpoint_of(server.key(), REQUEST_TIMEOUT).await?;
         let (mut told, mut producers, mut workers) = (Vec::new(), Vec::new(), Vec::new());
         for queue in &QUEUES {
             queue.put(&endpoint).await?;

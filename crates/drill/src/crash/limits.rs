@@ -75,6 +75,18 @@ impl Told {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The exact limits that have refused nothing yet, of which nothing is shown.
+    pub(super) fn unused(&self) -> Vec<&'static str> {
+        let history = self.history();
+        let refused = |name| {
+            let mut operations = history.operations.iter();
+            operations
+                .any(|one| one.limit == name && matches!(one.returned, Some((_, Outcome::Refused))))
+        };
+        let exact = LIMITS.iter().filter(|limit| limit.mode == "exact").map(|limit| limit.name);
+        exact.filter(|name| !refused(*name)).collect()
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

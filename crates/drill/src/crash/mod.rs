@@ -7,6 +7,7 @@
 
 mod answers;
 mod chat;
+mod clock;
 mod jobs;
 mod limits;
 mod observe;
@@ -32,13 +33,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Cycles at most, so that a drill ends.
 pub const CYCLES_MAX: u32 = 1_000;
 /// Clients at most.
 pub const CLIENTS_MAX: usize = 256;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Limits are used up within this, once there are no more kills.
+const USED_UP_WITHIN: Duration = Duration::from_secs(30);
+/// A server that is left alone answers what there is within this, whatever waits for whom.
+const ENDS_WITHIN: Duration = Duration::from_secs(600);
 /// More memory than this no server needs that is used as here, whoever reads slowly or sends nonsense.
 pub const MEMORY_MIB_MAX: u64 = 512;
 
@@ -80,6 +87,15 @@ pub enum CrashError {
     /// It ended, and nobody had killed it.
     #[error("the server ended by itself with {0}; its log: {1}")]
     Died(ExitStatus, String),
+    /// It did not answer what there is in the end.
+    #[error("the server was left alone and all was not over within {0:?}; its log: {1}")]
+    Hangs(Duration, String),
+    /// Somebody ended the drill.
+    #[error("the drill was interrupted, and its server ended with it")]
+    Interrupted,
+    /// A signal could not be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
     /// The connection failed where it must not.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -159,8 +175,9 @@ impl fmt::Display for CrashReport {
                  no hold was resolved twice, every subscriber saw each event once, no limit \
                  admitted more than it says, no job was lost or had by two workers at once, no \
                  stale lease changed anything, no message was lost or there twice, everybody read \
-                 the same conversations and missed nothing on resuming, inboxes were exact, memory \
-                 was bounded"
+                 the same conversations and missed nothing on resuming, who was removed heard no \
+                 more, inboxes were exact, answers about conversations came in time, memory was \
+                 bounded"
             )?;
         }
         Ok(())
@@ -191,14 +208,28 @@ impl Recorder {
     }
 }
 
-/// Kills and restarts the binary under load, then judges. `progress` hears of every cycle.
+/// Kills and restarts the binary under load, then judges. `progress` hears of every cycle. However it ends,
+/// its server ends too, unless this process is killed.
 pub async fn run(
+    options: &CrashOptions,
+    progress: impl FnMut(u32),
+) -> Result<CrashReport, CrashError> {
+    check(options)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(CrashError::Signals)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(CrashError::Signals)?;
+    tokio::select! {
+        report = drill(options, progress) => report,
+        _ = interrupted.recv() => Err(CrashError::Interrupted),
+        _ = terminated.recv() => Err(CrashError::Interrupted),
+    }
+}
+
+async fn drill(
     options: &CrashOptions,
     mut progress: impl FnMut(u32),
 ) -> Result<CrashReport, CrashError> {
-    check(options)?;
     let inventory = inventory(options.cycles);
-    let mut server = Server::new(&options.binary, &options.data)?;
+    let mut server = Server::keyed(&options.binary, &options.data)?;
     let mut ready_ms_max = server.start().await?;
     let endpoint = server.endpoint().await?;
     workload::create(&endpoint, &inventory).await?;
@@ -238,25 +269,49 @@ pub async fn run(
         ready_ms_max = ready_ms_max.max(server.start().await?);
         progress(kill + 1);
     }
-    recorder.stop.store(true, Ordering::Relaxed);
-    for client in clients {
-        client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
-    }
-    let (told_of_jobs, told_of_chat) = tokio::join!(jobs.end(), chat.end());
-    let (told_of_jobs, told_of_chat) = (told_of_jobs?, told_of_chat?);
-    let mut observed = observe::read_back(&endpoint, &names).await?;
-    for (name, subscriber) in names.iter().zip(subscribers) {
-        let until = observed.events.iter().filter(|event| event.resource == *name).count() as u64;
-        let received = observe::finish(subscriber, &endpoint, name, until).await?;
-        observed.subscriptions.push(received);
-    }
+    let ends = async {
+        within(USED_UP_WITHIN, || told.unused().is_empty()).await;
+        recorder.stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
+        }
+        let (told_of_jobs, told_of_chat) = tokio::join!(jobs.end(), chat.end());
+        let mut observed = observe::read_back(&endpoint, &names).await?;
+        for (name, subscriber) in names.iter().zip(subscribers) {
+            let events = observed.events.iter();
+            let until = events.filter(|event| event.resource == *name).count() as u64;
+            let received = observe::finish(subscriber, &endpoint, name, until).await?;
+            observed.subscriptions.push(received);
+        }
+        Ok::<_, CrashError>((told_of_jobs?, told_of_chat?, observed))
+    };
+    let Ok(ended) = tokio::time::timeout(ENDS_WITHIN, ends).await else {
+        return Err(CrashError::Hangs(ENDS_WITHIN, server.end_of_log()));
+    };
+    let (told_of_jobs, told_of_chat, observed) = ended?;
     let memory_mib = server.memory_mib();
     server.kill().await?;
     let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let limited = checker::check_limits(&told.history());
-    let drilled = Drilled { jobs: jobs::judge(&told_of_jobs), chat: chat::judge(told_of_chat) };
+    let drilled = Drilled {
+        jobs: jobs::judge(&told_of_jobs),
+        chat: chat::judge(told_of_chat),
+        unused: told.unused(),
+    };
     let life = Life { ready_ms_max, memory_mib };
     Ok(report(options, &life, (&history, &observed), limited, drilled))
+}
+
+/// Waits until something is so; answers whether it was in time.
+async fn within(limit: Duration, is_so: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    while !is_so() {
+        if began.elapsed() > limit {
+            return false;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    true
 }
 
 /// What was seen of the process.
@@ -269,6 +324,8 @@ struct Life {
 struct Drilled {
     jobs: jobs::Drilled,
     chat: chat::Drilled,
+    /// Limits that refused nothing.
+    unused: Vec<&'static str>,
 }
 
 fn report(
@@ -276,7 +333,7 @@ fn report(
     life: &Life,
     (history, observed): (&History, &Observed),
     limited: LimitReport,
-    Drilled { jobs, chat }: Drilled,
+    Drilled { jobs, chat, unused }: Drilled,
 ) -> CrashReport {
     let mut judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
     let mut answers = BTreeMap::new();
@@ -296,6 +353,9 @@ fn report(
     judged.violations.extend(life.memory_mib.and_then(too_much));
     judged.undecided.extend(jobs.undecided);
     judged.undecided.extend(chat.undecided);
+    judged
+        .undecided
+        .extend(unused.iter().map(|name| format!("limit {name} had nothing to refuse")));
     CrashReport {
         kills: options.cycles,
         answers,

@@ -54,8 +54,23 @@ impl Server {
         &self.address
     }
 
+    /// Whoever asks there has the administrator's key, if one is needed.
     pub(crate) async fn endpoint(&self) -> Result<Endpoint, CrashError> {
-        Ok(Endpoint::resolve(&self.address, self.key.as_deref(), REQUEST_TIMEOUT).await?)
+        self.endpoint_of(self.key.as_deref(), REQUEST_TIMEOUT).await
+    }
+
+    /// Whoever asks there has these credentials, and waits for so long.
+    pub(crate) async fn endpoint_of(
+        &self,
+        credentials: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Endpoint, CrashError> {
+        Ok(Endpoint::resolve(&self.address, credentials, timeout).await?)
+    }
+
+    /// The administrator's key, if one is needed.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Starts it and waits until it is ready; answers how long that took.
@@ -64,6 +79,7 @@ impl Server {
         let log = self.log();
         let run = |source| CrashError::Run { binary: self.binary.clone(), source };
         let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log);
+        let says_key = self.keyed && self.key.is_none();
         let mut child = Command::new(&self.binary)
             .arg("serve")
             .arg("--data")
@@ -71,15 +87,14 @@ impl Server {
             .args(["--init", "--http", &self.address])
             .args((!self.keyed).then_some("--insecure-no-auth"))
             .stdin(Stdio::null())
-            .stdout(if self.keyed { Stdio::piped() } else { Stdio::null() })
+            .stdout(if says_key { Stdio::piped() } else { Stdio::null() })
             .stderr(stderr.map_err(run)?)
             .kill_on_drop(true)
             .spawn()
             .map_err(run)?;
         if let Some(said) = child.stdout.take() {
             let key = timeout(READY_WITHIN, admin_key(said)).await;
-            self.key =
-                key.map_err(|_| CrashError::Answer("it said no key".into()))?.or(self.key.take());
+            self.key = key.map_err(|_| CrashError::Answer("it said no key".into()))?;
         }
         self.child = Some(child);
         let endpoint = self.endpoint().await?;
@@ -96,7 +111,7 @@ impl Server {
         self.data.with_extension("log")
     }
 
-    fn end_of_log(&self) -> String {
+    pub(crate) fn end_of_log(&self) -> String {
         let text = std::fs::read_to_string(self.log()).unwrap_or_default();
         text.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
     }

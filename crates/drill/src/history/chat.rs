@@ -118,6 +118,13 @@ pub enum Outcome {
         /// By the event of this sequence, if it says; a repeat is by none.
         seq: Option<u64>,
     },
+    /// They have read.
+    Read {
+        /// Up to here: their marker.
+        seq: u64,
+        /// What is unread to them after it.
+        unread: u64,
+    },
     /// No, and no effect.
     Refused(String),
     /// No effect.
@@ -160,7 +167,7 @@ pub struct Reader {
     pub user: Option<String>,
     /// Events that may wait for them on the server, and the most that did; none if nobody knows.
     pub waited: Option<Waited>,
-    /// Whether they read to the end, once nothing happened any more.
+    /// Whether they read to the end, once nothing happened any more, of what they may read.
     pub is_at_end: bool,
 }
 
@@ -178,7 +185,7 @@ pub struct Waited {
 pub struct Seen {
     /// The reader, by number.
     pub reader: usize,
-    /// When.
+    /// When, at the latest: no event is of a later time that they can have been sent by then.
     pub at_ms: u64,
     /// What.
     pub what: Delivery,
@@ -233,7 +240,8 @@ pub struct Presence {
 /// What there is once nothing happens any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct End {
-    /// Every event that is kept of each conversation, as the back end reads them.
+    /// Every event of each conversation, as the back end reads them and in that order. No history is so
+    /// old that it may go.
     pub conversations: BTreeMap<String, Vec<Event>>,
     /// Every user's inbox.
     pub inboxes: Vec<InboxEntry>,
@@ -250,8 +258,10 @@ pub struct ChatHistory {
     pub readers: Vec<Reader>,
     /// What they were sent, in the order in which it came.
     pub seen: Vec<Seen>,
-    /// None if the end was never reached.
+    /// None if the end was never reached, which is a violation.
     pub end: Option<End>,
+    /// What is asked is answered within this, or its connection is gone; none if nobody looks at that.
+    pub answers_within_ms: Option<u64>,
 }
 
 impl ChatHistory {

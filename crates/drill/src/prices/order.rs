@@ -1,5 +1,5 @@
-//! The work: pairs of people talk, each pair in a conversation of its own, or all in the one order of one
-//! conversation, so that everybody must be sent everything.
+//! The work: senders go round conversations that two readers follow each, or say all in the one order of one
+//! conversation, so that every reader must be sent everything.
 
 use super::{Frame, Price, PriceError, PriceOptions, frame::times};
 use crate::load::{
@@ -15,8 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Conversations of a side, and how many follow each.
 fn shape(side: usize, connections: usize) -> (usize, usize) {
-    let pairs = connections.div_ceil(2);
-    if side == 0 { (1, 2 * pairs) } else { (pairs, 2) }
+    let few = connections.div_ceil(2);
+    if side == 0 { (1, 2 * few) } else { (few, 2) }
 }
 
 /// One measurement of one side.

@@ -104,14 +104,17 @@ pub(super) struct World {
 pub(super) fn run(plan: &Plan, broken: Broken) -> Run {
     let mut world = World::new(plan, broken);
     world.run();
+    let restless = world.restless();
     if world.machines.failure.is_none() {
         world.history.end = world.end();
     }
+    let is_read = world.history.end.is_some();
     let mut verdict = Verdict::default();
     verdict.violations.extend(checker::check_chat(&world.history).violations);
+    verdict.violations.extend(judge::came_to_rest(&world.machines, restless, is_read));
     verdict.violations.extend(judge::came_back(&world.machines));
     let text = serde_json::to_vec(&world.history).expect("a history is plain data");
-    let fingerprint = judge::fingerprint(&world.machines.log, &text);
+    let fingerprint = judge::fingerprint(&world.machines, &text);
     let World { history, machines, .. } = world;
     Run { told: Told::Chat(history), verdict, fingerprint, trace: machines.trace }
 }
@@ -165,7 +168,7 @@ impl Workload for World {
 
     fn is_done(&mut self) -> bool {
         let gives_up = self.now_ms() > FAULTS_END_MS + SETTLES_WITHIN_MS;
-        (gives_up || self.is_quiet()) && judge::all_is_known(&self.machines)
+        (gives_up || self.restless().is_none()) && judge::all_is_known(&self.machines)
     }
 }
 

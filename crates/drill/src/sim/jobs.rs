@@ -109,11 +109,14 @@ pub(super) fn run(plan: &Plan, broken: Broken) -> Run {
     if world.machines.failure.is_none() {
         world.history.end = world.end();
     }
+    let restless = (!world.rests()).then_some("somebody always had something left to do");
+    let is_read = world.history.end.is_some();
     let mut verdict = Verdict::default();
     verdict.violations.extend(checker::check_jobs(&world.history).violations);
+    verdict.violations.extend(judge::came_to_rest(&world.machines, restless, is_read));
     verdict.violations.extend(judge::came_back(&world.machines));
     let text = serde_json::to_vec(&world.history).expect("a history is plain data");
-    let fingerprint = judge::fingerprint(&world.machines.log, &text);
+    let fingerprint = judge::fingerprint(&world.machines, &text);
     let World { history, machines, .. } = world;
     Run { told: Told::Jobs(history), verdict, fingerprint, trace: machines.trace }
 }

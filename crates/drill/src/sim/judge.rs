@@ -94,7 +94,7 @@ pub(super) fn judge(world: World) -> Run {
     verdict.violations.extend(came_back(&world.machines));
     let mut text = Vec::new();
     world.history.write_ndjson(&mut text).expect("a vector takes everything");
-    let fingerprint = fingerprint(&world.machines.log, &text);
+    let fingerprint = fingerprint(&world.machines, &text);
     let World { history, machines, .. } = world;
     Run { told: Told::Reservations(history), verdict, fingerprint, trace: machines.trace }
 }
@@ -105,6 +105,25 @@ pub(super) fn came_back<E>(machines: &Machines<E>) -> Option<Violation> {
     Some(Violation {
         invariant: "I1",
         promise: format!("what was acknowledged is served again after faults, but {failure}"),
+        whom: "everyone".into(),
+        events: Vec::new(),
+    })
+}
+
+/// What never came to rest, though nothing went wrong any more, or could not be read then. What is wrong
+/// with the machines says so itself.
+pub(super) fn came_to_rest<E>(
+    machines: &Machines<E>,
+    restless: Option<&str>,
+    is_read: bool,
+) -> Option<Violation> {
+    let unread = (!is_read).then_some("what is there in the end could not be read");
+    let what = restless.or(unread).filter(|_| machines.failure.is_none())?;
+    Some(Violation {
+        invariant: "liveness",
+        promise: format!(
+            "what was begun is completed once nothing goes wrong any more, but {what}."
+        ),
         whom: "everyone".into(),
         events: Vec::new(),
     })
@@ -277,11 +296,13 @@ fn all_records(log: &SimLog, id: PartitionId) -> Vec<Record> {
     }
 }
 
-/// A hash over the log's bytes and `history`.
-pub(super) fn fingerprint(log: &SimLog, history: &[u8]) -> Hash {
+/// A hash over the log's bytes, of every partition, and `history`.
+pub(super) fn fingerprint<E>(machines: &Machines<E>, history: &[u8]) -> Hash {
     let mut hasher = blake3::Hasher::new();
-    for record in all_records(log, PARTITION) {
-        hasher.update(record.as_bytes());
+    for id in machines.ids() {
+        for record in all_records(&machines.log, id) {
+            hasher.update(record.as_bytes());
+        }
     }
     hasher.update(history);
     hasher.finalize().into()

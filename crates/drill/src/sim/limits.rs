@@ -144,7 +144,7 @@ pub(super) fn run(plan: &Plan, broken: Broken) -> Run {
     verdict.violations.extend(checker::check_limits(&world.history).violations);
     verdict.violations.extend(judge::came_back(&world.machines));
     let text = serde_json::to_vec(&world.history).expect("a history is plain data");
-    let fingerprint = judge::fingerprint(&world.machines.log, &text);
+    let fingerprint = judge::fingerprint(&world.machines, &text);
     let World { history, machines, .. } = world;
     Run { told: Told::Limits(history), verdict, fingerprint, trace: machines.trace }
 }

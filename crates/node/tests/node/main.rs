@@ -6,6 +6,7 @@
 mod bounds;
 mod faults;
 mod files;
+mod following;
 mod harness;
 mod inboxes;
 mod limits;

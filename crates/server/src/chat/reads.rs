@@ -15,6 +15,7 @@ use crate::{
     failure,
     problem::Problem,
     query::{self, Parameters},
+    reads::{self, Kept, Written, life_of},
 };
 use evenkeel_domains::{
     Found, Query,
@@ -29,10 +30,34 @@ type Answered = Result<Answer, Problem>;
 pub(crate) async fn get_conversation(call: Call) -> Answered {
     call.parameters()?;
     let (conversation, by) = (conversation(&call)?, actor(&call, None)?);
+    // Whether an end user is a member is asked where that is known.
+    if by.is_none()
+        && let Some(found) = head(&call, &conversation).await?
+    {
+        return found.answer();
+    }
     let (found, delivered) = read(&call, chat::Query::Conversation { conversation, by }).await?;
     let Read::Conversation(view) = found else { unreachable!("a conversation is answered") };
     let life = delivered.as_of.first().map(|token| token.incarnation).unwrap_or_default();
     Ok(Answer::json(StatusCode::OK, &ConversationBody::new(&view, life)).delivered(delivered))
+}
+
+/// A conversation's head, if what is kept of it will do.
+async fn head(call: &Call, conversation: &str) -> Result<Option<reads::Found>, Problem> {
+    reads::find(call, chat::DOMAIN, conversation, |options| {
+        let (node, tenant) = (call.edge.node.clone(), call.caller.tenant.clone());
+        let conversation = conversation.to_owned();
+        async move {
+            let query = chat::Query::Conversation { conversation, by: None };
+            Kept::of(node.query(&tenant, Query::Chat(query), options).await, |found, as_of| {
+                let Found::Chat(Read::Conversation(view)) = found else {
+                    unreachable!("a conversation is answered")
+                };
+                Written::whole(&ConversationBody::new(&view, life_of(as_of)))
+            })
+        }
+    })
+    .await
 }
 
 /// `GET /v1/conversations/{c}/members`

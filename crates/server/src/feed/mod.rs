@@ -9,7 +9,9 @@ mod requests;
 mod stream;
 mod views;
 
+pub(crate) use access::actor_of;
 pub(crate) use changes::{block, delete, follow, mute, post, react};
+pub(crate) use events::arrival_body;
 pub(crate) use reads::{get_post, people, posts, reactions, timeline, user};
 pub(crate) use refusals::refused;
 pub(crate) use requests::PostRequest;

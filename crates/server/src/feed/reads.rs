@@ -15,10 +15,11 @@ use crate::{
     cursor::List,
     failure,
     problem::Problem,
-    query::{self, Parameters},
+    query::{self, LIMIT_DEFAULT, Parameters},
+    reads::{self, Kept, Written},
     routes::Operation,
 };
-use evenkeel_domains::feed::{Found, Listed, Order, Query, Tie, What};
+use evenkeel_domains::feed::{self, Found, Listed, Order, Query, Tie, What};
 use hyper::StatusCode;
 
 type Answered = Result<Answer, Problem>;
@@ -100,15 +101,51 @@ fn order(parameters: &Parameters<'_>) -> Result<Order, Problem> {
 
 /// `GET /v1/feeds/{u}/timeline`
 pub(crate) async fn timeline(call: Call) -> Answered {
-    let user = call.name(0)?;
+    let (user, by) = (call.name(0)?, actor(&call)?);
     let list = List(&["timeline", &call.caller.tenant.name, &user]);
     let Page { limit, after } = Page::of(&call.parameters()?, &list)?;
+    let is_own = by.is_none_or(|by| by == user);
+    if after.is_none()
+        && limit <= LIMIT_DEFAULT
+        && is_own
+        && let Some(found) = newest(&call, &user).await?
+    {
+        return found.page(limit);
+    }
     let before = after.map(|last| place_of(&last)).transpose()?;
     let (found, delivered) = read(&call, What::Timeline { before, limit }).await?;
     let Found::Timeline(items, next) = found else { unreachable!("a timeline is answered") };
     let items = items.iter().map(TimelineBody::new).collect();
-    let cursor = next.map(|(post, author)| list.cursor(&format!("{post} {author}")));
+    let cursor = next.map(|(post, author)| list.cursor(&place(post, &author)));
     Ok(Answer::json(StatusCode::OK, &TimelineList { items, cursor }).delivered(delivered))
+}
+
+/// The top of a user's timeline, if what is kept of it will do.
+async fn newest(call: &Call, user: &str) -> Result<Option<reads::Found>, Problem> {
+    reads::find(call, feed::DOMAIN, user, |options| {
+        let (node, tenant) = (call.edge.node.clone(), call.caller.tenant.clone());
+        let what = What::Timeline { before: None, limit: LIMIT_DEFAULT };
+        let query = Query { user: user.to_owned(), by: None, what };
+        async move {
+            let user = query.user.clone();
+            let list = List(&["timeline", &tenant.name, &user]);
+            Kept::of(node.feed(&tenant, query, options).await, |found, _| {
+                let Found::Timeline(items, next) = found else {
+                    unreachable!("a timeline is answered")
+                };
+                let items = items.iter().map(|item| {
+                    let place = place(item.post.post, &item.author);
+                    (TimelineBody::new(item), list.cursor(&place))
+                });
+                Written::list(items, next.is_none())
+            })
+        }
+    })
+    .await
+}
+
+fn place(post: u64, author: &str) -> String {
+    format!("{post} {author}")
 }
 
 fn place_of(last: &str) -> Result<(u64, String), Problem> {

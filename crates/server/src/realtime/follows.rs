@@ -3,7 +3,7 @@
 
 use super::{
     close::Why,
-    frames::{self, Id, Since},
+    frames::{self, Id},
     session::{End, Session},
     subscriptions::{SUBSCRIPTIONS_MAX, Subscription, event_text},
 };
@@ -18,14 +18,14 @@ impl Session {
         &mut self,
         id: Id,
         conversation: &str,
-        since: Since,
+        after: Start,
         present: Option<String>,
     ) -> Result<(), Problem> {
         if self.subscriptions.named(conversation).is_some() {
             return Err(Problem::invalid("that is followed already on this connection"));
         }
-        if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
-            let detail = format!("one connection can follow {SUBSCRIPTIONS_MAX} conversations");
+        if self.subscriptions.len() + self.timelines.len() >= SUBSCRIPTIONS_MAX {
+            let detail = format!("one connection can follow {SUBSCRIPTIONS_MAX} things");
             return Err(Problem::new(Code::QuotaExceeded, detail));
         }
         let number = self.subscriptions.next_number();
@@ -34,11 +34,6 @@ impl Session {
             subscription: number,
             present: present.map(Into::into),
         });
-        let after = match since {
-            Since::Now => Start::Now,
-            Since::Start => Start::Oldest,
-            Since::After(position) => Start::After(position),
-        };
         let subscription = Subscription {
             conversation: conversation.into(),
             follow,
@@ -76,6 +71,7 @@ impl Session {
         // It may have been given up meanwhile.
         let Some(subscription) = self.subscriptions.get_mut(number) else { return Ok(()) };
         let conversation = Arc::clone(&subscription.conversation);
+        let topic = frames::conversation(&conversation);
         let id = subscription.id.take();
         let Followed { page, is_live } = match page {
             Ok(followed) => followed,
@@ -84,7 +80,7 @@ impl Session {
                 self.subscriptions.remove(number);
                 let problem = failure::problem(error);
                 let text = if was_announced {
-                    frames::unsubscribed(&conversation, problem.code.meaning().code, None)
+                    frames::unsubscribed(&topic, problem.code.meaning().code, None)
                 } else {
                     frames::failed(id.as_deref(), &problem)
                 };
@@ -94,7 +90,9 @@ impl Session {
         subscription.entity = Some(page.entity);
         if page.reset {
             self.edge.counters.streams_reset.fetch_add(1, Relaxed);
-            self.write(frames::reset(&conversation, page.next)).await?;
+            let reload = format!("/v1/conversations/{conversation}");
+            let what = "the conversation and its messages";
+            self.write(frames::reset(&topic, page.next, &reload, what)).await?;
             return Err(Why::InsufficientState.into());
         }
         if !std::mem::replace(&mut subscription.is_announced, true) {
@@ -103,7 +101,7 @@ impl Session {
                 position.sequence -= 1;
                 position
             });
-            let text = frames::subscribed(&conversation, begins, id.as_deref());
+            let text = frames::subscribed(&topic, begins, id.as_deref());
             self.write(text).await?;
         }
         for view in &page.events {
@@ -123,7 +121,7 @@ impl Session {
 
     pub(super) async fn end_subscription(&mut self, number: u32, reason: &str) -> Result<(), End> {
         let Some(gone) = self.subscriptions.remove(number) else { return Ok(()) };
-        let text = frames::unsubscribed(&gone.conversation, reason, None);
+        let text = frames::unsubscribed(&frames::conversation(&gone.conversation), reason, None);
         self.part(vec![gone]);
         self.write(text).await
     }

@@ -6,7 +6,7 @@ use crate::{
     problem::Problem,
     time::Rfc3339,
 };
-use evenkeel_domains::chat::{Outgoing, SentView};
+use evenkeel_domains::chat::{Outgoing, SentView, Start};
 use evenkeel_engine::Position;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,6 +15,7 @@ use std::{borrow::Cow, fmt::Write};
 /// Bytes of the `id` that a client gives what it sends.
 const ID_BYTES_MAX: usize = 64;
 const CONVERSATION: &str = "conversation:";
+const TIMELINE: &str = "timeline:";
 
 /// A frame from a client: one of these verbs, and what goes with it.
 #[derive(Debug, Deserialize)]
@@ -92,6 +93,10 @@ pub(super) enum Wish {
     },
     /// Follow it no more.
     Unsubscribe { conversation: String },
+    /// Follow a user's timeline.
+    SubscribeTimeline { user: String, since: Since },
+    /// Follow it no more.
+    UnsubscribeTimeline { user: String },
     /// Say something.
     Send { conversation: String, outgoing: Outgoing },
     /// Move a marker.
@@ -108,6 +113,16 @@ pub(super) enum Since {
     Now,
     Start,
     After(Position),
+}
+
+impl Since {
+    pub(super) fn start(self) -> Start {
+        match self {
+            Self::Now => Start::Now,
+            Self::Start => Start::Oldest,
+            Self::After(position) => Start::After(position),
+        }
+    }
 }
 
 /// What a client calls what it wants: JSON, as it was sent.
@@ -173,8 +188,14 @@ fn wish(spoken: Spoken<'_>, speaker: Option<&str>) -> Result<Wish, Problem> {
         return Ok(Wish::Auth(auth.into_owned()));
     }
     if let Some(topic) = subscribe {
-        let conversation = conversation_of(&topic)?;
         let since = since.map_or(Ok(Since::Now), |since| begin(&since))?;
+        let conversation = match topic_of(&topic)? {
+            Topic::Conversation(name) => name,
+            Topic::Timeline(_) if user.is_some() || presence.is_some() => {
+                return Err(Problem::invalid("nobody is present in a timeline"));
+            }
+            Topic::Timeline(user) => return Ok(Wish::SubscribeTimeline { user, since }),
+        };
         let presence = presence.unwrap_or(false);
         let user = match (presence, user) {
             (false, None) => None,
@@ -185,7 +206,10 @@ fn wish(spoken: Spoken<'_>, speaker: Option<&str>) -> Result<Wish, Problem> {
         return Ok(Wish::Subscribe { conversation, since, user, presence });
     }
     if let Some(topic) = unsubscribe {
-        return Ok(Wish::Unsubscribe { conversation: conversation_of(&topic)? });
+        return Ok(match topic_of(&topic)? {
+            Topic::Conversation(conversation) => Wish::Unsubscribe { conversation },
+            Topic::Timeline(user) => Wish::UnsubscribeTimeline { user },
+        });
     }
     if let Some(SpokenSend { conversation, client_id, sender, body, reply_to }) = send {
         check_name("conversation", &conversation)?;
@@ -210,12 +234,33 @@ fn wish(spoken: Spoken<'_>, speaker: Option<&str>) -> Result<Wish, Problem> {
     Ok(Wish::Ping(ping.to_owned()))
 }
 
-fn conversation_of(topic: &str) -> Result<String, Problem> {
-    let name = topic.strip_prefix(CONVERSATION).ok_or_else(|| {
-        Problem::invalid("what is followed is a conversation: \"conversation:<name>\"")
-    })?;
-    check_name("conversation", name)?;
-    Ok(name.to_owned())
+/// What can be followed.
+enum Topic {
+    Conversation(String),
+    Timeline(String),
+}
+
+fn topic_of(topic: &str) -> Result<Topic, Problem> {
+    if let Some(name) = topic.strip_prefix(CONVERSATION) {
+        check_name("conversation", name)?;
+        return Ok(Topic::Conversation(name.to_owned()));
+    }
+    let Some(user) = topic.strip_prefix(TIMELINE) else {
+        let detail = "what is followed is \"conversation:<name>\" or \"timeline:<user>\"";
+        return Err(Problem::invalid(detail));
+    };
+    check_name("user", user)?;
+    Ok(Topic::Timeline(user.to_owned()))
+}
+
+/// A conversation as it is followed.
+pub(super) fn conversation(name: &str) -> String {
+    format!("{CONVERSATION}{name}")
+}
+
+/// A timeline as it is followed.
+pub(super) fn timeline(user: &str) -> String {
+    format!("{TIMELINE}{user}")
 }
 
 fn begin(since: &str) -> Result<Since, Problem> {
@@ -249,29 +294,26 @@ pub(super) fn authenticated(tenant: &str, user: Option<&str>, id: Option<&str>) 
     out
 }
 
-/// A conversation is followed from a position on.
-pub(super) fn subscribed(conversation: &str, position: Position, id: Option<&str>) -> String {
-    let mut out =
-        format!("{{\"subscribed\":\"conversation:{conversation}\",\"position\":\"{position}\"");
+/// Something is followed from a position on.
+pub(super) fn subscribed(topic: &str, position: Position, id: Option<&str>) -> String {
+    let mut out = format!("{{\"subscribed\":\"{topic}\",\"position\":\"{position}\"");
     with_id(&mut out, id);
     out
 }
 
-/// A conversation is followed no more.
-pub(super) fn unsubscribed(conversation: &str, reason: &str, id: Option<&str>) -> String {
-    let mut out =
-        format!("{{\"unsubscribed\":\"conversation:{conversation}\",\"reason\":\"{reason}\"");
+/// Something is followed no more.
+pub(super) fn unsubscribed(topic: &str, reason: &str, id: Option<&str>) -> String {
+    let mut out = format!("{{\"unsubscribed\":\"{topic}\",\"reason\":\"{reason}\"");
     with_id(&mut out, id);
     out
 }
 
 /// History is gone: what to read anew, and from where to follow then.
-pub(super) fn reset(conversation: &str, position: Position) -> String {
+pub(super) fn reset(topic: &str, position: Position, reload: &str, what: &str) -> String {
     format!(
-        "{{\"reset\":\"conversation:{conversation}\",\"position\":\"{position}\",\
-         \"reload\":\"/v1/conversations/{conversation}\",\"detail\":\"the events after your position \
-         are not kept any more, or it is of another life of the log; read the conversation and its \
-         messages again, then follow from position\"}}"
+        "{{\"reset\":\"{topic}\",\"position\":\"{position}\",\"reload\":\"{reload}\",\
+         \"detail\":\"the events after your position are not kept any more, or it is of another life \
+         of the log; read {what} again, then follow from position\"}}"
     )
 }
 

@@ -12,6 +12,7 @@ mod frames;
 mod sends;
 mod session;
 mod subscriptions;
+mod timelines;
 mod upgrade;
 mod watch;
 mod who;

@@ -6,6 +6,7 @@ use super::{
     frames::{self, Id, Wish},
     sends::Sends,
     subscriptions::{Subscription, Subscriptions},
+    timelines::{Timelines, Turned},
     watch::{Due, Watch},
     who::Who,
 };
@@ -74,6 +75,7 @@ impl From<Why> for End {
 /// What a session wakes up for.
 enum Turn {
     Filled,
+    Timeline(Turned),
     Frame(Option<Result<Message, Error>>),
     Alarm,
 }
@@ -85,6 +87,7 @@ pub(super) struct Session {
     pub(super) outlet: Arc<Outlet>,
     pub(super) who: Option<Who>,
     pub(super) subscriptions: Subscriptions,
+    pub(super) timelines: Timelines,
     /// A page is being read for one of those behind.
     pub(super) is_reading: bool,
     pub(super) sends: Sends,
@@ -110,6 +113,7 @@ impl Session {
             outlet: Arc::default(),
             who,
             subscriptions: Subscriptions::default(),
+            timelines: Timelines::default(),
             is_reading: false,
             sends: Sends::new(edge.meter("chat.send"), edge.meter("chat.read")),
             waiting: Waiting::default(),
@@ -168,6 +172,7 @@ impl Session {
             self.read_on();
             let turn = tokio::select! {
                 () = self.outlet.filled() => Turn::Filled,
+                turned = self.timelines.next() => Turn::Timeline(turned),
                 frame = self.socket.next(), if self.sends.has_room() => {
                     Turn::Frame(frame)
                 }
@@ -176,6 +181,7 @@ impl Session {
             };
             match turn {
                 Turn::Filled => self.deliver().await?,
+                Turn::Timeline(turned) => self.turn_timeline(turned).await?,
                 Turn::Frame(frame) => self.hear(frame).await?,
                 Turn::Alarm => self.look().await?,
             }
@@ -281,7 +287,11 @@ impl Session {
             Wish::Subscribe { conversation, .. } | Wish::Typing { conversation, .. } => {
                 who.check(&self.edge, CHAT_READ, conversation)
             }
-            Wish::Auth(_) | Wish::Unsubscribe { .. } | Wish::Ping(_) => Ok(()),
+            Wish::SubscribeTimeline { user, .. } => who.check_timeline(&self.edge, user),
+            Wish::Auth(_)
+            | Wish::Unsubscribe { .. }
+            | Wish::UnsubscribeTimeline { .. }
+            | Wish::Ping(_) => Ok(()),
         };
         if let Err(problem) = may {
             return Ok(Err(problem));
@@ -290,14 +300,22 @@ impl Session {
             Wish::Auth(_) => unreachable!("it is answered above"),
             Wish::Subscribe { conversation, since, user, presence } => {
                 let present = user.filter(|_| presence);
-                Ok(self.subscribe(id.clone(), &conversation, since, present))
+                Ok(self.subscribe(id.clone(), &conversation, since.start(), present))
             }
             Wish::Unsubscribe { conversation } => {
                 if let Some(gone) = self.subscriptions.remove_named(&conversation) {
                     self.part(vec![gone]);
                 }
-                let text = frames::unsubscribed(&conversation, "asked", id.as_deref());
-                self.write(text).await.map(Ok)
+                let topic = frames::conversation(&conversation);
+                self.write(frames::unsubscribed(&topic, "asked", id.as_deref())).await.map(Ok)
+            }
+            Wish::SubscribeTimeline { user, since } => {
+                Ok(self.subscribe_timeline(id.clone(), &user, since.start()))
+            }
+            Wish::UnsubscribeTimeline { user } => {
+                self.timelines.remove(&user);
+                let topic = frames::timeline(&user);
+                self.write(frames::unsubscribed(&topic, "asked", id.as_deref())).await.map(Ok)
             }
             Wish::Send { conversation, outgoing } => {
                 Ok(self.send(id, conversation, Action::Send(outgoing)))
@@ -343,8 +361,15 @@ impl Session {
             return Err(Why::Expired.into());
         }
         let may = |conversation: &str| who.check(&self.edge, CHAT_READ, conversation).is_ok();
+        let may_read = |user: &str| who.check_timeline(&self.edge, user).is_ok();
+        let timelines = self.timelines.unless(may_read);
         for number in self.subscriptions.numbers_unless(may) {
             self.end_subscription(number, "forbidden").await?;
+        }
+        for user in timelines {
+            self.timelines.remove(&user);
+            let topic = frames::timeline(&user);
+            self.write(frames::unsubscribed(&topic, "forbidden", None)).await?;
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Who speaks on a connection, and what they may.
 
 use crate::{
-    auth::{self, Caller, Needs},
+    auth::{self, Caller, FEED_READ, Needs},
     chat::check_reach,
+    code::Code,
     edge::Edge,
     options::Auth,
     problem::Problem,
@@ -72,6 +73,16 @@ impl Who {
     ) -> Result<(), Problem> {
         self.check_still(edge, Needs::User(scope))?;
         check_reach(&self.caller, conversation)
+    }
+
+    /// Whether they may read the timeline of `user`, now.
+    pub(super) fn check_timeline(&self, edge: &Edge, user: &str) -> Result<(), Problem> {
+        self.check_still(edge, Needs::User(FEED_READ))?;
+        let actor = crate::feed::actor_of(&self.caller)?;
+        if actor.is_none_or(|actor| actor == user) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, "nobody reads somebody else's timeline"))
     }
 
     /// Whether they still are who they were.

@@ -13,6 +13,7 @@ use crate::{
     cursor::List,
     problem::Problem,
     query::{self, Parameters},
+    reads::{self, Kept, Written, life_of},
 };
 use evenkeel_domains::{
     Found, Query,
@@ -26,6 +27,22 @@ type Answered = Result<Answer, Problem>;
 pub(crate) async fn get_resource(call: Call) -> Answered {
     call.parameters()?;
     let resource = call.name(0)?;
+    let kept = reads::find(&call, reservations::DOMAIN, &resource, |options| {
+        let (node, tenant) = (call.edge.node.clone(), call.caller.tenant.clone());
+        let query = reservations::Query::Resource { resource: resource.clone() };
+        async move {
+            let called = node.query(&tenant, Query::Reservations(query), options).await;
+            Kept::of(called, |found, as_of| {
+                let Found::Reservations(Read::Resource(view)) = found else {
+                    unreachable!("a resource is answered")
+                };
+                Written::whole(&ResourceBody::new(&view, life_of(as_of)))
+            })
+        }
+    });
+    if let Some(found) = kept.await? {
+        return found.answer();
+    }
     let (found, delivered) = read(&call, reservations::Query::Resource { resource }).await?;
     let Read::Resource(view) = found else { unreachable!("a resource is answered") };
     let body = ResourceBody::new(&view, incarnation(&delivered));

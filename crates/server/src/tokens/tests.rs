@@ -1,7 +1,7 @@
 //! Tokens that are good, and everything that is wrong with others.
 
 use super::*;
-use crate::auth::{CHAT_READ, CHAT_WRITE};
+use crate::auth::{CHAT_READ, CHAT_WRITE, USER_SCOPES};
 use evenkeel_contract::Registry;
 use evenkeel_domains::meta::{Meta, TokenKeyView, TokenPublicKey, TokenSecret};
 use evenkeel_engine::TenantId;
@@ -103,7 +103,7 @@ fn a_signed_token_names_a_user_of_the_keys_tenant() {
             expires_at: NOW.plus_ms(60_000),
             kid: kid.into(),
             conversations: None,
-            scopes: vec![CHAT_READ, CHAT_WRITE],
+            scopes: USER_SCOPES.to_vec(),
         };
         assert_eq!(user, expected);
         assert!(user.reaches("any"));

@@ -234,3 +234,89 @@ fn a_timeline_is_followed_from_any_position() {
     let position = events[0]["position"].as_str().unwrap();
     assert_eq!(stream(&format!("?since={position}"), 2), events[1..]);
 }
+
+/// A value of `/metrics`.
+fn metric(server: &TestServer, name: &str) -> u64 {
+    let page = server.get("/metrics").body;
+    let line = page.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// What is kept is given again, and a write takes it away before the writer is answered.
+#[test]
+fn what_is_kept_is_never_older_than_ones_own_writes() {
+    let server = TestServer::open();
+    let texts = |answer: &Answer| -> Vec<String> {
+        let items = answer.json()["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["body"]["text"].as_str().unwrap().to_owned()).collect()
+    };
+    // Whatever was read before, and kept: `eventual` takes what is seconds old.
+    let eventual = [("Evenkeel-Consistency", "eventual")];
+    let mut expected = Vec::new();
+    for nth in 0..50 {
+        let name = format!("p{nth}");
+        let read = || server.send("GET", "/v1/feeds/ada/timeline", &eventual, None);
+        assert_eq!(texts(&read()), expected);
+        post(&server, "ada", &name);
+        expected.insert(0, name);
+        assert_eq!(texts(&read()), expected, "at once, after {nth}");
+    }
+    assert!(metric(&server, "evenkeel_cache_reads_total{found=\"fresh\"}") > 0);
+    assert!(metric(&server, "evenkeel_cache_dropped_total{why=\"written\"}") > 0);
+}
+
+#[test]
+fn what_is_kept_honours_a_session_and_a_bound() {
+    let server = TestServer::open();
+    ok(&server, "PUT bob/follows/ada");
+    ok(&server, "GET bob/timeline");
+    let read =
+        |headers: &[(&str, &str)]| server.send("GET", "/v1/feeds/bob/timeline", headers, None);
+    read(&[]);
+    let loads = || metric(&server, "evenkeel_cache_loads_total{outcome=\"ok\"}");
+    let before = loads();
+    // What is not to be stale at all is not of the cache.
+    read(&[("Evenkeel-Consistency", "session")]);
+    read(&[("Evenkeel-Consistency", "linearizable")]);
+    assert_eq!(loads(), before);
+    // A token of what somebody else wrote in the same partition: newer than what is kept.
+    let written = server.send("PUT", "/v1/feeds/bob/mutes/zoe", &[], None);
+    let token = written.header("evenkeel-session").unwrap().to_owned();
+    let answer = read(&[("Evenkeel-Session", &token)]);
+    let as_of = |answer: &Answer| {
+        let text = answer.header("evenkeel-as-of").unwrap().to_owned();
+        text.split_once('/').unwrap().1.parse::<u64>().unwrap()
+    };
+    assert!(as_of(&answer) >= as_of(&written));
+    assert_eq!(read(&[("Evenkeel-Session", "nonsense")]).status, 400);
+    let page = read(&[("Evenkeel-Consistency", "bounded;max_staleness_ms=10")]);
+    let late: u64 = page.header("evenkeel-staleness-ms").unwrap().parse().unwrap();
+    assert!(late <= 10, "{late}");
+}
+
+/// What another partition's resource or conversation is, is kept too, and what there is not.
+#[test]
+fn availability_and_heads_are_kept_and_never_old() {
+    let server = TestServer::open();
+    let bounded = [("Evenkeel-Consistency", "eventual")];
+    let read = |path: &str| server.send("GET", path, &bounded, None);
+    for path in ["/v1/resources/gig", "/v1/conversations/c"] {
+        assert_eq!(read(path).status, 404);
+        assert_eq!(read(path).status, 404, "{path}");
+    }
+    let put =
+        |path: &str, body: Value| server.send("PUT", path, &[], Some(&body.to_string())).status;
+    assert_eq!(put("/v1/resources/gig", json!({ "kind": "quantity", "capacity": 5 })), 201);
+    assert_eq!(put("/v1/conversations/c", json!({ "members": ["ada"] })), 201);
+    for taken in 1..=5 {
+        assert_eq!(read("/v1/resources/gig").json()["available"], 6 - taken);
+        let hold = json!({ "holder": "u", "ttl_ms": 60_000, "quantity": 1 }).to_string();
+        let held = server.send("POST", "/v1/resources/gig/holds", &[], Some(&hold));
+        assert_eq!(held.status, 201);
+        assert_eq!(read("/v1/resources/gig").json()["available"], 5 - taken);
+        let message = format!("/v1/conversations/c/messages/by-client-id/m{taken}");
+        put(&message, json!({ "sender": "ada", "body": 1 }));
+        assert_eq!(read("/v1/conversations/c").json()["messages"], taken);
+    }
+    assert!(metric(&server, "evenkeel_cache_reads_total{found=\"fresh\"}") > 0);
+}

@@ -20,6 +20,7 @@ mod realtime;
 mod realtime_ends;
 mod realtime_frames;
 mod realtime_harness;
+mod realtime_timelines;
 mod reservations;
 mod resp_access;
 mod resp_harness;

@@ -1,7 +1,7 @@
 //! What operators and tools read.
 
 use crate::harness::{TestServer, request};
-use evenkeel_server::{Auth, ServerOptions, StaticFile};
+use evenkeel_server::{Auth, Demo, DemoBreakage, ServerOptions, StaticFile};
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
@@ -232,6 +232,44 @@ fn pages_need_nothing_from_elsewhere() {
     assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("\r\n\r\n"), "{said}");
 }
 
+/// What the page has in the attribute `name` of each section, as paths.
+fn paths_of(page: &str, name: &str) -> Vec<String> {
+    let sections = page.split("<section aria-labelledby=\"").skip(1);
+    let paths = sections.filter_map(|section| {
+        let product = section.split('"').next()?;
+        let names = section.split_once(&format!("{name}=\""))?.1.split('"').next()?;
+        Some(names.split(' ').map(|name| format!("{product}.{name}")).collect::<Vec<_>>())
+    });
+    paths.flatten().collect()
+}
+
+#[test]
+fn the_page_knows_what_there_is_to_play_with() {
+    let serving = TestServer::open().get("/").body;
+    assert!(serving.contains(">null</script>"), "nothing, unless somebody says so");
+    let breakage = DemoBreakage {
+        product: "chat",
+        takes_away: "</script><script>",
+        protects: "pages",
+        command: "true".to_owned(),
+    };
+    let watch = [("chat", vec!["/v1/users/ada/inbox".to_owned()])].into();
+    let demo = Some(Demo { watch, breakages: vec![breakage] });
+    let server = TestServer::start(ServerOptions { demo, ..ServerOptions::new(Auth::Open) });
+    let page = server.get("/").body;
+    assert!(page.contains(r#"{"watch":{"chat":["/v1/users/ada/inbox"]},"#), "{page}");
+    assert!(page.contains(r#""takes_away":"\u003c/script>\u003cscript>""#), "{page}");
+
+    let contracts = server.get("/v1/contracts").json();
+    let known = |path: &String| {
+        contracts["items"].as_array().unwrap().iter().any(|item| item["path"] == **path)
+    };
+    for name in ["data-first", "data-main"] {
+        let paths = paths_of(&page, name);
+        assert!(paths.len() >= 10 && paths.iter().all(known), "{paths:?}");
+    }
+}
+
 #[test]
 fn files_are_served_where_nothing_else_is() {
     const FILES: &[StaticFile] = &[
@@ -253,6 +291,14 @@ fn files_are_served_where_nothing_else_is() {
     assert_eq!((post.status, post.header("allow")), (405, Some("GET")));
     assert_eq!(TestServer::open().get("/a/").code(), "not_found");
     let open = TestServer::start(ServerOptions { files: FILES, ..ServerOptions::new(Auth::Open) });
+    let sockets = |server: &TestServer, host: &str| {
+        let page = server.send("GET", "/a/", &[("Host", host)], None);
+        let policy = page.header("content-security-policy").unwrap();
+        policy.split("; ").find_map(|part| part.strip_prefix("connect-src ")).unwrap().to_owned()
+    };
+    assert_eq!(sockets(&open, "localhost:7480"), "'self' ws://localhost:7480");
+    assert_eq!(sockets(&open, "[::1]:7480"), "'self'", "a policy cannot say that");
+    assert_eq!(sockets(&server, "evil.example"), "'self'");
     assert_eq!(open.get("/a/").status, 200);
     assert_eq!(open.send("GET", "/a/", &[("Host", "evil.example")], None).code(), "forbidden");
 }

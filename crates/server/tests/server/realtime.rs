@@ -283,7 +283,7 @@ fn what_is_refused_says_so_and_the_connection_stays() {
         (json!({ "read": { "conversation": "c", "seq": 1 } }), "invalid_request"),
         (json!({ "read": { "conversation": "c", "seq": 1, "user": "u9" } }), "not_a_member"),
         (json!({ "subscribe": "conversation:nowhere" }), "not_found"),
-        (json!({ "subscribe": "timeline:u1" }), "invalid_request"),
+        (json!({ "subscribe": "inbox:u1" }), "invalid_request"),
         (json!({ "subscribe": "conversation:" }), "invalid_request"),
         (json!({ "subscribe": "conversation:c", "since": "yesterday" }), "invalid_request"),
         (json!({ "subscribe": "conversation:c", "presence": true }), "invalid_request"),

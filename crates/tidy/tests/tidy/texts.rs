@@ -49,6 +49,21 @@ fn links_lead_somewhere() {
     report("links to files of the tree resolve", &found);
 }
 
+/// The parts of `docs/README.md`, in their order.
+const PARTS: [&str; 5] = ["Start", "Concepts", "Build", "Operate", "Reference"];
+
+#[test]
+fn every_page_is_in_the_index() {
+    let index = text("docs/README.md");
+    let parts: Vec<&str> = index.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(parts, PARTS);
+    // Decisions have an index of their own.
+    let pages = markdown().filter_map(|file| file.path.strip_prefix("docs/"));
+    let pages = pages.filter(|page| *page != "README.md" && !page.starts_with("decisions/0"));
+    let missing = pages.filter(|page| !index.contains(&format!("]({page})")));
+    report("docs/README.md links every page", &missing.map(str::to_owned).collect::<Vec<_>>());
+}
+
 #[test]
 fn named_files_exist() {
     let mut found = Vec::new();

@@ -85,13 +85,14 @@ pub(super) const UNFOLLOW: Facts = write(
         "puts outbox_heads",
     ],
 );
-const TIE_CODES: &[&str] = codes![Refusal::NotYours, Refusal::Oneself, Refusal::TooManyTies];
+const TIE: &[&str] = codes![Refusal::NotYours, Refusal::Oneself, Refusal::TooManyTies];
+const UNTIE: &[&str] = codes![Refusal::NotYours, Refusal::Oneself];
 pub(super) const BLOCK: Facts =
-    write(TIE_CODES, &["puts feed_users", "puts ties", "puts outbox", "puts outbox_heads"]);
+    write(TIE, &["puts feed_users", "puts ties", "puts outbox", "puts outbox_heads"]);
 pub(super) const UNBLOCK: Facts =
-    write(TIE_CODES, &["puts feed_users", "deletes ties", "puts outbox", "puts outbox_heads"]);
-pub(super) const MUTE: Facts = write(TIE_CODES, &["puts feed_users", "puts ties"]);
-pub(super) const UNMUTE: Facts = write(TIE_CODES, &["puts feed_users", "deletes ties"]);
+    write(UNTIE, &["puts feed_users", "deletes ties", "puts outbox", "puts outbox_heads"]);
+pub(super) const MUTE: Facts = write(TIE, &["puts feed_users", "puts ties"]);
+pub(super) const UNMUTE: Facts = write(UNTIE, &["puts feed_users", "deletes ties"]);
 
 pub(super) const READ: Facts = of_a_page(Order::None, 1, PUBLIC);
 pub(super) const POSTS: Facts = of_a_page(Order::PerKey, PAGE_ROWS_MAX, PUBLIC);

@@ -37,7 +37,7 @@ pub(super) static DELETE: Path = Path {
     data: "That there was a post under this client id, so that a late repeat does not post it again.",
     kept: "Taking it back for good. Snapshots and the log have it until they are trimmed.",
     given_up: "Undoing a deletion.",
-    curl: "curl -X DELETE http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000",
+    curl: "curl -X DELETE http://127.0.0.1:7480/v1/feeds/ada/posts/$POST",
     facts: facts::DELETE,
     ..WRITE
 };
@@ -61,7 +61,7 @@ pub(super) static REACT: Path = Path {
         who: "Whoever reads a timeline. Who reacted is read where it was decided.",
     },
     curl: "curl -X PUT \
-           http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000/reactions/heart/bob",
+           http://127.0.0.1:7480/v1/feeds/ada/posts/$POST/reactions/heart/bob",
     facts: facts::REACT,
     ..WRITE
 };
@@ -72,7 +72,7 @@ pub(super) static UNREACT: Path = Path {
     user_action: "Someone takes their heart back.",
     promise: "Once answered, this reaction of this user is not there.",
     curl: "curl -X DELETE \
-           http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000/reactions/heart/bob",
+           http://127.0.0.1:7480/v1/feeds/ada/posts/$POST/reactions/heart/bob",
     facts: facts::UNREACT,
     ..REACT
 };

@@ -24,7 +24,7 @@ pub(super) static TIMELINE: Path = Path {
         what: "What others did, by as much as the answer says.",
         who: "Whoever reads their timeline. What they did themselves is in it.",
     },
-    watch: &[metric::OUTBOX_ROWS, metric::OUTBOX_AGE, metric::MEMTABLE],
+    watch: &[metric::OUTBOX_ROWS, metric::OUTBOX_AGE, metric::CACHE_READS, metric::CACHE_LOADS],
     curl: "curl 'http://127.0.0.1:7480/v1/feeds/bob/timeline?limit=20'",
     defaults: Settings::read(Level::Bounded),
     facts: facts::TIMELINE,
@@ -84,7 +84,7 @@ pub(super) static GET_POST: Path = Path {
     user_action: "Someone follows a link to a post.",
     promise: "The post as it is now, with exact counts of reactions.",
     hot_read: "One post and its counts.",
-    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000",
+    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/$POST",
     facts: facts::POST_READ,
     ..READ
 };
@@ -95,7 +95,7 @@ pub(super) static REACTIONS: Path = Path {
     user_action: "Someone looks who put the hearts there.",
     promise: "Everybody who reacted, by kind and name, once.",
     hot_read: "A page of reactions of one post.",
-    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/1767225600000000/reactions",
+    curl: "curl http://127.0.0.1:7480/v1/feeds/ada/posts/$POST/reactions",
     facts: facts::REACTIONS,
     ..READ
 };

@@ -108,7 +108,8 @@ pub(super) static REFUND: Path = Path {
                        under the same Idempotency-Key; it is done once.",
     inline: "The decision, the append, the sync.",
     curl: "curl http://127.0.0.1:7480/v1/limits/refund -H 'Idempotency-Key: refund-1' \\\n  \
-           --json '{\"checks\":[{\"limit\":\"logins\",\"key\":\"ada\",\"cost\":1}],\"counted_at\":\"…\"}'",
+           --json \"{\\\"checks\\\":[{\\\"limit\\\":\\\"logins\\\",\\\"key\\\":\\\"ada\\\",\\\"cost\\\":1}],\
+           \\\"counted_at\\\":\\\"$COUNTED_AT\\\"}\"",
     defaults: Settings::keyed_write(),
     facts: facts::REFUND,
     ..CHECK

@@ -84,6 +84,7 @@ fn words(outcome: &Outcome) -> String {
         Outcome::Sent { seq, duplicate: true } => format!("it was there, as {seq}"),
         Outcome::Done { seq: Some(seq) } => format!("done, by {seq}"),
         Outcome::Done { seq: None } => "it is so".to_owned(),
+        Outcome::Read { seq, unread } => format!("up to {seq}, and {unread} are unread"),
         Outcome::Refused(code) => format!("no: {code}"),
         Outcome::TurnedAway(why) => format!("turned away, no effect: {why}"),
         Outcome::Unknown => "no answer; it may or may not have happened".to_owned(),

@@ -1,28 +1,29 @@
 //! I6, I7, I14: every reader sees the same, each event once and in order, and waits in bounded room; and
 //! is shown who is there.
 
-use super::{Sequence, Sequences, violation};
+use super::{Book, Standings, book::Sequence, violation};
 use crate::{
     checker::{Evidence, Violation},
-    history::chat::{ChatHistory, Delivery, Event, Happened, Outcome, Reader},
+    history::chat::{ChatHistory, Delivery, Event, Happened, Reader, Seen},
 };
+use std::collections::BTreeMap;
 
 /// Answers too how many events came and how often readers asked for what follows.
 pub(super) fn check(
-    history: &ChatHistory,
-    sequences: &Sequences<'_>,
+    book: &Book<'_>,
+    standings: &BTreeMap<&str, Standings<'_>>,
 ) -> (Vec<Violation>, u64, u64) {
+    let history = book.history;
     let mut violations = Vec::new();
-    let mut progress: Vec<Progress<'_>> =
-        history.readers.iter().map(|reader| Progress::new(reader, sequences)).collect();
+    let mut progress: Vec<Progress<'_>> = history.readers.iter().map(Progress::new).collect();
     let (mut delivered, mut resumed) = (0, 0);
     for (index, seen) in history.seen.iter().enumerate() {
         delivered += u64::from(matches!(seen.what, Delivery::Event(_)));
         resumed += u64::from(matches!(seen.what, Delivery::Began { after } if after > 0));
-        progress[seen.reader].take(index, &seen.what);
+        progress[seen.reader].take(book, index, seen);
     }
     for one in &mut progress {
-        violations.extend(one.end(history));
+        violations.extend(one.end(book, standings));
     }
     violations.extend(progress.iter().filter_map(Progress::waited));
     violations.extend(presence(history));
@@ -32,35 +33,46 @@ pub(super) fn check(
 /// How far a reader is.
 struct Progress<'h> {
     reader: &'h Reader,
-    sequence: Option<&'h Sequence<'h>>,
     /// What was dealt with.
     last: u64,
     /// The delivery that brought that.
     brought: Option<usize>,
-    /// Their own removal came, and nothing more may until they ask again.
-    is_removed: bool,
+    /// They were told that nothing more comes, until they ask again.
+    is_ended: bool,
+    /// They were told of their own removal: when they are back, if ever.
+    removed: Option<Option<u64>>,
     /// The first thing that is wrong: what follows proves nothing.
     wrong: Option<Violation>,
 }
 
 impl<'h> Progress<'h> {
-    fn new(reader: &'h Reader, sequences: &'h Sequences<'h>) -> Self {
-        let sequence = sequences.get(&reader.conversation);
-        Self { reader, sequence, last: 0, brought: None, is_removed: false, wrong: None }
+    fn new(reader: &'h Reader) -> Self {
+        Self { reader, last: 0, brought: None, is_ended: false, removed: None, wrong: None }
     }
 
-    fn take(&mut self, index: usize, what: &Delivery) {
+    fn take(&mut self, book: &Book<'h>, index: usize, seen: &'h Seen) {
         if self.wrong.is_some() {
             return;
         }
-        let broke = match what {
+        let broke = match &seen.what {
             Delivery::Began { .. } => {
-                self.is_removed = false;
+                self.is_ended = false;
                 None
             }
-            Delivery::Ended => None,
-            Delivery::Reset { seq } => self.resets(*seq),
-            Delivery::Event(event) => self.comes(event),
+            Delivery::Ended => {
+                self.is_ended = true;
+                None
+            }
+            Delivery::Reset { .. } => {
+                let last = self.last;
+                Some((
+                    "I7",
+                    format!(
+                        "what is kept can be read, but what follows {last} was said to be gone."
+                    ),
+                ))
+            }
+            Delivery::Event(event) => self.comes(book, event, seen.at_ms),
         };
         if let Some((invariant, promise)) = broke {
             let proof = self.brought.into_iter().chain([index]).map(Evidence::Event);
@@ -69,28 +81,27 @@ impl<'h> Progress<'h> {
         self.brought = Some(index);
     }
 
-    fn resets(&mut self, seq: u64) -> Option<(&'static str, String)> {
-        let kept = self.sequence.and_then(|sequence| sequence.events.first_key_value());
-        let is_kept = kept.is_some_and(|(first, _)| *first <= self.last + 1);
-        let last = std::mem::replace(&mut self.last, seq);
-        is_kept.then(|| {
-            (
-                "I7",
-                format!("what is kept can be read, but what follows {last} was said to be gone."),
-            )
-        })
-    }
-
-    fn comes(&mut self, event: &Event) -> Option<(&'static str, String)> {
+    fn comes(
+        &mut self,
+        book: &Book<'h>,
+        event: &'h Event,
+        at_ms: u64,
+    ) -> Option<(&'static str, String)> {
         let (last, seq) = (self.last, event.seq);
         self.last = seq;
-        if self.is_removed {
+        if self.is_ended {
+            let promise =
+                format!("who is told that nothing more comes hears no more, but {seq} came.");
+            return Some(("I7", promise));
+        }
+        // Who is a member again reads on, over what was said without them.
+        if self.removed.is_some_and(|back_ms| back_ms.is_none_or(|back_ms| back_ms > at_ms)) {
             let promise = format!("a removed member hears nothing more, but {seq} came.");
             return Some(("I7", promise));
         }
-        let is_theirs = matches!(&event.happened, Happened::Left { user }
-            if Some(user) == self.reader.user.as_ref());
-        self.is_removed = is_theirs;
+        if self.is_about(event, |user| Happened::Left { user }) {
+            self.removed = Some(self.back_ms(book, seq));
+        }
         if seq <= last {
             let promise =
                 format!("each event comes once and in order, but {seq} came after {last}.");
@@ -100,28 +111,42 @@ impl<'h> Progress<'h> {
             let promise = format!("no event is left out, but {seq} came right after {last}.");
             return Some(("I7", promise));
         }
-        if self.sequence.is_some_and(|sequence| !sequence.agrees(event)) {
+        if !book.agrees(&self.reader.conversation, event) {
             let promise = format!("all read the same, but {seq} was {:?}.", event.happened);
             return Some(("I6", promise));
         }
         None
     }
 
-    fn end(&mut self, history: &ChatHistory) -> Option<Violation> {
-        let until = self.sequence.map_or(0, Sequence::last);
-        if self.wrong.is_some() || !self.reader.is_at_end || self.last >= until {
+    fn is_about(&self, event: &Event, happened: impl Fn(String) -> Happened) -> bool {
+        self.reader.user.clone().is_some_and(|user| event.happened == happened(user))
+    }
+
+    /// When they are a member again after this.
+    fn back_ms(&self, book: &Book<'h>, seq: u64) -> Option<u64> {
+        let sequence = book.sequences.get(self.reader.conversation.as_str())?;
+        let mut after = sequence.events.range(seq + 1..).map(|(_, event)| event);
+        let back = after.find(|event| self.is_about(event, |user| Happened::Joined { user }))?;
+        Some(back.at_ms)
+    }
+
+    fn end(
+        &mut self,
+        book: &Book<'h>,
+        standings: &BTreeMap<&str, Standings<'_>>,
+    ) -> Option<Violation> {
+        let conversation = self.reader.conversation.as_str();
+        let until = book.sequences.get(conversation).map_or(0, Sequence::last);
+        let members = standings.get(conversation).map(|standings| &standings.last);
+        let user = self.reader.user.as_deref();
+        let may_read = user.is_none_or(|user| members.is_some_and(|all| all.contains_key(user)));
+        if self.wrong.is_some() || !self.reader.is_at_end || !may_read || self.last >= until {
             return self.wrong.take();
         }
         let promise = format!("every event comes, but none came after {} of {until}.", self.last);
         // Whoever was told that it is there.
-        let next = Some(self.last + 1);
-        let told = history.operations.iter().position(|operation| {
-            let seq = match operation.returned {
-                Some((_, Outcome::Sent { seq, .. })) => Some(seq),
-                Some((_, Outcome::Done { seq })) => seq,
-                _ => None,
-            };
-            seq == next && operation.conversation == self.reader.conversation
+        let told = book.history.operations.iter().position(|operation| {
+            operation.seq() == Some(self.last + 1) && operation.conversation == conversation
         });
         let proof = self.brought.map(Evidence::Event).into_iter();
         let proof = proof.chain(told.map(Evidence::Operation));

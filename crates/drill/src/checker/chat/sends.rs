@@ -1,9 +1,13 @@
 //! I1, I2: what was acknowledged is there, once, and nothing is there that nobody asked for.
 
-use super::{Sequences, violation};
+use super::{
+    Book,
+    book::{Sequence, Wish},
+    violation,
+};
 use crate::{
     checker::{Evidence, Violation},
-    history::chat::{ChatHistory, Happened, Outcome, Request},
+    history::chat::{ChatHistory, Event, Happened, Operation, Outcome, Request},
 };
 use std::collections::BTreeMap;
 
@@ -20,12 +24,12 @@ struct Asked<'h> {
     told: Option<(u64, usize)>,
 }
 
-pub(super) fn check(history: &ChatHistory, sequences: &Sequences<'_>) -> Vec<Violation> {
+pub(super) fn check(book: &Book<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
-    let asked = asked(history, &mut found);
-    found.extend(lost(history, sequences));
+    let asked = asked(book.history, &mut found);
+    found.extend(lost(book));
     let mut there: BTreeMap<Name<'_>, u64> = BTreeMap::new();
-    for (conversation, sequence) in &sequences.0 {
+    for (conversation, sequence) in &book.sequences {
         for event in sequence.events.values() {
             let Happened::Message { sender, client_id, body } = &event.happened else { continue };
             let name = (*conversation, sender.as_str(), client_id.as_str());
@@ -101,41 +105,64 @@ fn asked<'h>(
     all
 }
 
-/// What was said to be there is.
-fn lost(history: &ChatHistory, sequences: &Sequences<'_>) -> Vec<Violation> {
-    let operations = history.operations.iter().enumerate();
+/// What was acknowledged is there.
+fn lost(book: &Book<'_>) -> Vec<Violation> {
+    let operations = book.history.operations.iter().enumerate();
     let lost = operations.filter_map(|(index, operation)| {
         let (_, outcome) = operation.returned.as_ref()?;
-        let seq = match outcome {
-            Outcome::Sent { seq, .. } => *seq,
-            Outcome::Done { seq: Some(seq) } => *seq,
+        let sequence = book.sequences.get(operation.conversation.as_str())?;
+        let seq = match (operation.seq(), outcome) {
+            (Some(seq), _) => seq,
+            (None, Outcome::Done { .. }) => {
+                return (!is_so(sequence, operation)).then(|| {
+                    let promise = "what was said to be so already is, but it never was.";
+                    gone(index, operation, promise.to_owned())
+                });
+            }
             _ => return None,
         };
-        let sequence = sequences.get(&operation.conversation)?;
-        let there = sequence.events.get(&seq).map(|event| &event.happened);
-        let is_it = match (&operation.request, there) {
+        let there = sequence.events.get(&seq).copied();
+        let is_it = there.is_some_and(|there| match (Wish::of_event(there), &operation.request) {
+            // What it says is looked at with the message, and by the name it may be another's.
             (
-                Request::Send { client_id, .. },
-                Some(Happened::Message { sender, client_id: there, .. }),
-            ) => *sender == operation.user && there == client_id,
-            (Request::Edit { message, .. }, Some(Happened::Edited { message: there, .. }))
-            | (Request::Delete { message }, Some(Happened::Deleted { message: there })) => {
-                message == there
+                Some(Wish::Message { sender, client_id, .. }),
+                Request::Send { client_id: as_, .. },
+            ) => sender == operation.user && client_id == as_,
+            (Some(Wish::Edited { message, body }), Request::Edit { message: of, body: asked }) => {
+                message == *of && (body == asked || sequence.is_blank(there))
             }
-            _ => false,
-        };
+            (wish, _) => wish == Some(Wish::of_operation(operation)),
+        });
         (!is_it).then(|| {
-            let there = there.map_or("nothing".to_owned(), |there| format!("{there:?}"));
-            violation(
-                "I1",
-                operation.user.as_str(),
-                format!(
-                    "what was acknowledged is there, but at {seq} of {} is {there}.",
-                    operation.conversation
-                ),
-                [Evidence::Operation(index)],
-            )
+            let there = there.map_or("nothing".to_owned(), |there| format!("{:?}", there.happened));
+            let promise = format!(
+                "what was acknowledged is there, but at {seq} of {} is {there}.",
+                operation.conversation
+            );
+            gone(index, operation, promise)
         })
     });
     lost.collect()
+}
+
+/// Whether a change that was said to be no change can have been none. Who is a member is looked at with
+/// members.
+fn is_so(sequence: &Sequence<'_>, operation: &Operation) -> bool {
+    let says = |event: &Event, message: u64, as_: &str| match &event.happened {
+        Happened::Message { body, .. } => event.seq == message && body == as_,
+        Happened::Edited { message: of, body } => *of == message && body == as_,
+        _ => false,
+    };
+    match &operation.request {
+        Request::Edit { message, body } => {
+            sequence.deleted.contains(message)
+                || sequence.events.values().any(|event| says(event, *message, body))
+        }
+        Request::Delete { message } => sequence.deleted.contains(message),
+        _ => true,
+    }
+}
+
+fn gone(index: usize, operation: &Operation, promise: String) -> Violation {
+    violation("I1", operation.user.as_str(), promise, [Evidence::Operation(index)])
 }

@@ -8,8 +8,12 @@ use crate::{
 use fastrand::Rng;
 use serde::Deserialize;
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+const ADMITS_WITHIN: Duration = Duration::from_secs(30);
 const PACE_MS: std::ops::Range<u64> = 10..60;
 /// The last of the users come and go.
 const STAY: usize = 4;
@@ -20,6 +24,12 @@ struct ChangedBody {
 }
 
 #[derive(Deserialize)]
+struct ReadBody {
+    seq: u64,
+    unread: u64,
+}
+
+#[derive(Deserialize)]
 struct ProblemBody {
     code: String,
     side_effects: String,
@@ -27,6 +37,7 @@ struct ProblemBody {
 }
 
 pub(super) struct Changer {
+    id: u64,
     rng: Rng,
     told: Arc<Told>,
     endpoint: Endpoint,
@@ -43,8 +54,9 @@ struct Asked {
 }
 
 impl Changer {
-    pub(super) fn new(seed: u64, endpoint: &Endpoint, told: &Arc<Told>) -> Self {
+    pub(super) fn new(id: u64, seed: u64, endpoint: &Endpoint, told: &Arc<Told>) -> Self {
         Self {
+            id,
             rng: Rng::with_seed(seed),
             told: Arc::clone(told),
             endpoint: endpoint.clone(),
@@ -73,7 +85,7 @@ impl Changer {
             0..6 => (USERS[self.rng.usize(0..USERS.len())], place, Request::Read { message }),
             6..10 => {
                 self.edits += 1;
-                let body = format!("{sender} corrects {message}, {}", self.edits);
+                let body = format!("{sender} corrects {message}, {}-{}", self.id, self.edits);
                 (sender, place, Request::Edit { message, body })
             }
             10..13 => (sender, place, Request::Delete { message }),
@@ -82,14 +94,30 @@ impl Changer {
         }
     }
 
-    /// Asks once. What is not answered may have happened.
-    async fn carry_out(&mut self, user: &str, place: usize, request: Request) {
-        let Some(Asked { method, path, body }) = asked(user, place, &request) else { return };
+    /// Has somebody be a member of all conversations; answers whether that was done in time.
+    pub(super) async fn admit(mut self, user: &str) -> bool {
+        let began = Instant::now();
+        for place in 0..CONVERSATIONS.len() {
+            while !self.carry_out(user, place, Request::Join).await {
+                if began.elapsed() > ADMITS_WITHIN {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(PACE_MS.start)).await;
+            }
+        }
+        true
+    }
+
+    /// Asks once; answers whether it was done. What is not answered may have happened.
+    async fn carry_out(&mut self, user: &str, place: usize, request: Request) -> bool {
+        let Some(Asked { method, path, body }) = asked(user, place, &request) else {
+            return false;
+        };
         let mut client = match self.connection.take().filter(Client::is_usable) {
             Some(client) => client,
             None => match self.endpoint.connect().await {
                 Ok(client) => client,
-                Err(_) => return,
+                Err(_) => return false,
             },
         };
         let bytes = self.writer.write(method, &path, &[], body.as_deref().map(str::as_bytes));
@@ -102,7 +130,9 @@ impl Changer {
             }
             Err(_) => Outcome::Unknown,
         };
+        let is_done = matches!(outcome, Outcome::Done { .. } | Outcome::Read { .. });
         self.told.returns(operation, outcome);
+        is_done
     }
 }
 
@@ -130,6 +160,8 @@ fn outcome(request: &Request, reply: &Reply<'_>) -> Outcome {
                 serde_json::from_slice::<ChangedBody>(reply.body)
                     .map_or(Outcome::Unknown, |changed| Outcome::Done { seq: changed.seq })
             }
+            Request::Read { .. } => serde_json::from_slice::<ReadBody>(reply.body)
+                .map_or(Outcome::Unknown, |ReadBody { seq, unread }| Outcome::Read { seq, unread }),
             // Where that is in the sequence is not said.
             _ => Outcome::Done { seq: None },
         };

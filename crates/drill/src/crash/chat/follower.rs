@@ -17,6 +17,8 @@ pub(super) struct Follower {
     pub(super) told: Arc<Told>,
     /// Who is present by it, and is shown who else is.
     present: Option<String>,
+    /// Whether it is a user who follows: they are not sent what they may not read.
+    is_user: bool,
     places: Vec<Place>,
 }
 
@@ -24,32 +26,52 @@ struct Place {
     reader: usize,
     /// The position of the last event that was dealt with.
     position: Option<String>,
+    /// Whether that was asked for on this connection, and did not end.
+    is_followed: bool,
 }
 
 impl Follower {
-    /// From the beginning.
+    /// The back end, from the beginning: it hears what comes, whoever is removed.
     pub(super) fn new(told: &Arc<Told>, name: &str, present: Option<&str>) -> Self {
+        Self::with(told, name, present, None)
+    }
+
+    /// A user, from the beginning.
+    pub(super) fn of_user(told: &Arc<Told>, user: &str) -> Self {
+        Self::with(told, &format!("{user} with a token"), None, Some(user))
+    }
+
+    fn with(told: &Arc<Told>, name: &str, present: Option<&str>, user: Option<&str>) -> Self {
         let place = |conversation: &&str| {
             let reader = Reader {
                 name: name.to_owned(),
                 conversation: (*conversation).to_owned(),
-                // As the back end: one that is removed hears what comes all the same.
-                user: None,
+                user: user.map(str::to_owned),
                 waited: None,
                 is_at_end: false,
             };
-            Place { reader: told.reads(reader, present.is_some()), position: None }
+            let reader = told.reads(reader, present.is_some());
+            Place { reader, position: None, is_followed: false }
         };
         let places = CONVERSATIONS.iter().map(place).collect();
-        Self { told: Arc::clone(told), present: present.map(str::to_owned), places }
+        let (present, is_user) = (present.map(str::to_owned), user.is_some());
+        Self { told: Arc::clone(told), present, is_user, places }
     }
 
     /// Asks on a new connection for what follows.
-    pub(super) fn follow(&self, socket: &mut WebSocket) {
-        for (number, place) in self.places.iter().enumerate() {
-            self.told.begins(place.reader);
-            let position = place.position.as_deref();
-            socket.push(&wire::subscription(number, position, self.present.as_deref()));
+    pub(super) fn follow(&mut self, socket: &mut WebSocket) {
+        self.places.iter_mut().for_each(|place| place.is_followed = false);
+        self.follow_rest(socket);
+    }
+
+    /// Asks for what follows where nothing comes any more.
+    pub(super) fn follow_rest(&mut self, socket: &mut WebSocket) {
+        for (number, place) in self.places.iter_mut().enumerate() {
+            if !std::mem::replace(&mut place.is_followed, true) {
+                self.told.begins(place.reader);
+                let position = place.position.as_deref();
+                socket.push(&wire::subscription(number, position, self.present.as_deref()));
+            }
         }
     }
 
@@ -74,8 +96,15 @@ impl Follower {
                 Heard::Present { place, user, online } => {
                     self.told.is_shown(self.places[place].reader, user, online);
                 }
+                Heard::Ended { place, removed } if self.is_user => {
+                    let place = &mut self.places[place];
+                    place.is_followed = false;
+                    if removed {
+                        self.told.ends(place.reader);
+                    }
+                }
                 // Another connection is another try.
-                Heard::Ended | Heard::Refused { id: None, .. } => {
+                Heard::Ended { .. } | Heard::Refused { id: None, .. } => {
                     return Err(WebSocketError::Malformed("a subscription ended"));
                 }
                 other => others.push(other),

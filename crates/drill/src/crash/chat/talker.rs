@@ -142,7 +142,7 @@ impl Talker {
             self.is_done = true;
             told.counts.has_said_all();
         }
-        self.is_done && (self.leaves || told.is_past(Phase::Quiet))
+        self.is_done && self.leaves || told.is_past(Phase::Quiet)
     }
 
     fn think(&mut self) -> Message {

@@ -1,6 +1,9 @@
 //! What all who take part in conversations write down together.
 
-use super::{CONVERSATIONS, DrilledChat};
+use super::{
+    super::clock::{CLOCKS_DIFFER_MS, Clock},
+    CONVERSATIONS, DEADLINE_MS, DrilledChat, MARGIN_MS,
+};
 use crate::history::chat::{ChatHistory, Delivery, End, Operation, Outcome, Reader, Request, Seen};
 use fastrand::Rng;
 use std::{
@@ -9,7 +12,6 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
-    time::Instant,
 };
 
 /// Messages are changed that are among so many newest.
@@ -55,7 +57,7 @@ struct Book {
 pub(super) struct Told {
     book: Mutex<Book>,
     phase: AtomicU8,
-    began: Instant,
+    clock: Clock,
     pub(super) counts: Counts,
 }
 
@@ -64,7 +66,7 @@ impl Told {
         Self {
             book: Mutex::default(),
             phase: AtomicU8::new(Phase::Kills as u8),
-            began: Instant::now(),
+            clock: Clock::new(),
             counts: Counts::default(),
         }
     }
@@ -77,8 +79,13 @@ impl Told {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    fn write_down(&self, book: &mut Book, reader: usize, what: Delivery) {
+        let at_ms = self.now_ms() + CLOCKS_DIFFER_MS;
+        book.history.seen.push(Seen { reader, at_ms, what });
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -99,15 +106,20 @@ impl Told {
         let progress = &mut book.progress[reader];
         progress.shown.iter_mut().for_each(BTreeSet::clear);
         let after = progress.last;
-        let seen = Seen { reader, at_ms: self.now_ms(), what: Delivery::Began { after } };
-        book.history.seen.push(seen);
+        self.write_down(&mut book, reader, Delivery::Began { after });
     }
 
     /// Somebody is sent something, by which they are at `seq`.
     pub(super) fn sees(&self, reader: usize, seq: u64, what: Delivery) {
         let mut book = self.book();
         book.progress[reader].last = seq;
-        book.history.seen.push(Seen { reader, at_ms: self.now_ms(), what });
+        self.write_down(&mut book, reader, what);
+    }
+
+    /// Somebody is told that nothing more comes.
+    pub(super) fn ends(&self, reader: usize) {
+        self.write_down(&mut self.book(), reader, Delivery::Ended);
+        self.counts.removed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn is_shown(&self, reader: usize, user: String, online: bool) {
@@ -175,6 +187,7 @@ impl Told {
             reader.is_at_end = reader.name != but;
         }
         history.end = Some(end);
+        history.answers_within_ms = Some(DEADLINE_MS + MARGIN_MS);
         history
     }
 }
@@ -192,6 +205,7 @@ pub(super) fn duplicates(history: &ChatHistory) -> u64 {
 pub(super) struct Counts {
     disconnects: AtomicU64,
     slow_closed: AtomicU64,
+    removed: AtomicU64,
     spoiled: AtomicU64,
     have_said_all: AtomicU64,
 }
@@ -221,6 +235,7 @@ impl Counts {
         DrilledChat {
             disconnects: self.disconnects.load(Ordering::Relaxed),
             slow_closed: self.slow_closed.load(Ordering::Relaxed),
+            removed: self.removed.load(Ordering::Relaxed),
             spoiled: self.spoiled.load(Ordering::Relaxed),
             ..DrilledChat::default()
         }

@@ -1,6 +1,6 @@
 //! Somebody who sends what makes no sense, and vanishes. Nobody else may notice.
 
-use super::{Phase, Told};
+use super::{Phase, Server, Told};
 use fastrand::Rng;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -16,7 +16,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 const READS_MS: u64 = 100;
 const HANDSHAKE: &str = "GET /v1/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// How the answer to that begins.
 const SWITCHED: &[u8; 12] = b"HTTP/1.1 101";
@@ -28,12 +28,20 @@ const PING: u8 = 0x89;
 pub(super) struct Vandal {
     rng: Rng,
     address: String,
+    /// A header that says who it is.
+    key: String,
     told: Arc<Told>,
 }
 
 impl Vandal {
-    pub(super) fn new(seed: u64, address: &str, told: &Arc<Told>) -> Self {
-        Self { rng: Rng::with_seed(seed), address: address.to_owned(), told: Arc::clone(told) }
+    pub(super) fn new(seed: u64, server: &Server, told: &Arc<Told>) -> Self {
+        let key = server.key().map(|key| format!("Authorization: Bearer {key}\r\n"));
+        Self {
+            rng: Rng::with_seed(seed),
+            address: server.address().to_owned(),
+            key: key.unwrap_or_default(),
+            told: Arc::clone(told),
+        }
     }
 
     /// Until nothing more is to be said.
@@ -57,7 +65,9 @@ impl Vandal {
         }
         let nonsense = self.nonsense(kind);
         let mut stream = TcpStream::connect(&self.address).await.ok()?;
-        stream.write_all(HANDSHAKE.as_bytes()).await.ok()?;
+        // A stranger's frames are read no further than to where they should say who they are.
+        let key = if self.rng.bool() { &*self.key } else { "" };
+        stream.write_all(format!("{HANDSHAKE}{key}\r\n").as_bytes()).await.ok()?;
         let mut head = [0; SWITCHED.len()];
         let read = timeout(ANSWERS_WITHIN, stream.read_exact(&mut head)).await;
         read.ok()?.ok().filter(|_| head == *SWITCHED)?;

@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 /// Many of these at the end of a body are room that it takes, and are only counted here.
 pub(super) const FILLER: char = '.';
 
+/// Subscriptions are asked for under the numbers from this on, sends under those below.
+const SUBSCRIBES: u64 = 1 << 40;
+
 /// Something that a server said. Conversations are numbers.
 pub(super) enum Heard {
     /// A send is durable.
@@ -21,8 +24,8 @@ pub(super) enum Heard {
     Reset { place: usize, position: String },
     /// Somebody is there, or is not.
     Present { place: usize, user: String, online: bool },
-    /// A subscription ended.
-    Ended,
+    /// A subscription ended, because the user was removed or for another reason, or did not begin.
+    Ended { place: usize, removed: bool },
     /// Anything else.
     Other,
 }
@@ -37,6 +40,7 @@ struct Frame {
     seq: Option<u64>,
     duplicate: Option<bool>,
     unsubscribed: Option<String>,
+    reason: Option<String>,
     reset: Option<String>,
     presence: Option<String>,
     user: Option<String>,
@@ -86,6 +90,9 @@ pub(super) fn heard(text: &[u8]) -> Option<Heard> {
     }
     if let Some(code) = frame.code {
         let id = frame.error.and_then(|id| id.as_u64());
+        if let Some(place) = id.and_then(|id| id.checked_sub(SUBSCRIBES)) {
+            return Some(Heard::Ended { place: usize::try_from(place).ok()?, removed: false });
+        }
         let unknown = frame.side_effects.as_deref() != Some("none");
         return Some(Heard::Refused { id, code, retryable: frame.retryable?, unknown });
     }
@@ -96,7 +103,11 @@ pub(super) fn heard(text: &[u8]) -> Option<Heard> {
     if let Some(topic) = frame.reset {
         return Some(Heard::Reset { place: place(&topic)?, position: frame.event.position? });
     }
-    Some(if frame.unsubscribed.is_some() { Heard::Ended } else { Heard::Other })
+    if let Some(topic) = frame.unsubscribed {
+        let removed = frame.reason.as_deref() == Some("removed");
+        return Some(Heard::Ended { place: place(&topic)?, removed });
+    }
+    Some(Heard::Other)
 }
 
 /// An event as a stream over HTTP carries it.
@@ -154,6 +165,7 @@ pub(super) fn said(body: &str) -> String {
 
 pub(super) fn subscription(place: usize, position: Option<&str>, present: Option<&str>) -> Vec<u8> {
     let mut frame = json!({
+        "id": SUBSCRIBES + place as u64,
         "subscribe": format!("conversation:{}", CONVERSATIONS[place]),
         "since": position.unwrap_or("start"),
     });
@@ -200,10 +212,12 @@ mod tests {
         let Some(Heard::Refused { id: None, retryable: true, unknown: false, .. }) = refused else {
             panic!("a refusal")
         };
+        let denied = br#"{"error":1099511627777,"code":"not_a_member","retryable":false}"#;
+        assert!(matches!(heard(denied), Some(Heard::Ended { place: 1, removed: false })));
         let present = heard(br#"{"presence":"conversation:general","user":"bob","online":true}"#);
         assert!(matches!(present, Some(Heard::Present { place: 0, online: true, .. })));
         let ended = heard(br#"{"unsubscribed":"conversation:general","reason":"internal"}"#);
-        assert!(matches!(ended, Some(Heard::Ended)));
+        assert!(matches!(ended, Some(Heard::Ended { place: 0, removed: false })));
         assert!(matches!(heard(br#"{"pong":1}"#), Some(Heard::Other)));
         assert!(heard(b"[]").is_none());
     }

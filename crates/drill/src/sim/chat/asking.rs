@@ -32,6 +32,7 @@ pub(super) fn outcome(answer: Answer<Domains>) -> Outcome {
         Ok(Reply::Chat(reply)) => match reply {
             chat::Reply::Sent(sent) => Outcome::Sent { seq: sent.seq, duplicate: sent.duplicate },
             chat::Reply::Changed { seq, .. } => Outcome::Done { seq },
+            chat::Reply::Read { seq, unread } => Outcome::Read { seq, unread },
             _ => Outcome::Done { seq: None },
         },
         Ok(_) => unreachable!("only conversations are asked"),

@@ -252,8 +252,13 @@ impl World {
         }
         let mut events: VecDeque<_> = std::mem::take(&mut waiting.events);
         while let Some((subscription, event)) = events.pop_front() {
-            if let Some(place) = self.place_of_subscription(device, subscription) {
-                self.take_event(device, place, &event.view);
+            let Some(place) = self.place_of_subscription(device, subscription) else { continue };
+            self.take_event(device, place, &event.view);
+            // As a connection's session does it. One that reads what was before may be a member again.
+            if event.view.event.removed() == Some(&*self.devices[device].user) {
+                let reader = self.devices[device].places[place].reader;
+                self.sees(reader, Delivery::Ended);
+                self.wish_again(device, place);
             }
         }
         for ((subscription, kind, user), is_so) in std::mem::take(&mut waiting.notices) {
@@ -291,9 +296,7 @@ impl World {
             self.devices[device].places[place].last = next;
         }
         for view in &page.events {
-            if !self.take_event(device, place, view) {
-                return;
-            }
+            self.take_event(device, place, view);
         }
         let Some(following) = &mut self.devices[device].places[place].following else { return };
         following.entity = Some(page.entity);
@@ -303,18 +306,11 @@ impl World {
         }
     }
 
-    /// Answers whether more may follow.
-    fn take_event(&mut self, device: usize, place: usize, view: &chat::EventView) -> bool {
+    fn take_event(&mut self, device: usize, place: usize, view: &chat::EventView) {
         let one = &mut self.devices[device].places[place];
         let reader = one.reader;
         one.last = view.position.sequence;
         self.sees(reader, Delivery::Event(asking::event(view)));
-        let is_removed = view.event.removed() == Some(&*self.devices[device].user);
-        if is_removed {
-            self.sees(reader, Delivery::Ended);
-            self.wish_again(device, place);
-        }
-        !is_removed
     }
 
     /// Somebody does not follow any more, and wishes to later.

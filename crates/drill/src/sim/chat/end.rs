@@ -2,7 +2,7 @@
 
 use super::{
     super::{judge, node::SimNode},
-    CONVERSATIONS, PARTITIONS, USERS, World, asking, observer,
+    CONVERSATIONS, Client, PARTITIONS, USERS, World, asking, observer,
 };
 use crate::history::chat::{End, InboxEntry, Presence};
 use evenkeel_domains::{Found, Query, chat};
@@ -26,17 +26,25 @@ impl World {
         }
     }
 
-    /// Nobody wants anything, everybody has everything, inboxes were told and nobody is shown who is gone.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        let is_idle = self
-            .clients
-            .iter()
-            .all(|client| client.current.is_none() && client.steps.as_slice().is_empty());
-        is_idle
-            && self.machines.outboxes_are_empty()
-            && (0..PARTITIONS).all(|partition| self.has_told(partition))
-            && (0..CONVERSATIONS.len()).all(|place| self.is_read(place))
-            && self.presence().iter().all(|one| one.told == one.there)
+    /// What is still to come. None: nobody wants anything, everybody has everything, inboxes were told and
+    /// nobody is shown who is gone.
+    pub(super) fn restless(&self) -> Option<&'static str> {
+        let wants = |client: &Client| client.current.is_some() || client.steps.len() > 0;
+        let places = || 0..CONVERSATIONS.len();
+        if self.clients.iter().any(wants) {
+            return Some("a user was always about to ask something");
+        }
+        if !self.machines.outboxes_are_empty() {
+            return Some("something never came from one partition to another");
+        }
+        if !(0..PARTITIONS).all(|partition| self.has_told(partition)) {
+            return Some("an inbox was never told what is new");
+        }
+        if !places().all(|place| self.is_read(place)) {
+            return Some("somebody never had all that they may read");
+        }
+        let is_shown = self.presence().iter().all(|one| one.told == one.there);
+        (!is_shown).then_some("somebody was never shown who is there")
     }
 
     fn has_told(&self, partition: u16) -> bool {
