@@ -9,17 +9,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::super::driver::{Pace, Plan, drive};
+use super::super::driver::{Plan, drive};
 use super::super::endpoint::Endpoint;
 use super::super::report::{Report, Run};
 use super::options::FeedBenchError;
 use super::people::People;
 use super::posts::Posts;
 use super::seen::{Sample, SeenReport};
-use super::timelines::{Timelines, with_posts};
-
-/// Connections on which the star posts.
-const STAR_CONNECTIONS: usize = 4;
+use super::timelines::{Timelines, at_rate, with_posts};
 
 /// Somebody with so many followers; the first of them, a ring, are the others.
 pub(super) struct Celebrity {
@@ -64,11 +61,7 @@ impl Celebrity {
         let sample =
             Sample::choose(&self.endpoint, &self.people, self.followers, self.sample).await?;
         let once = Plan { repeats: 1, ..plan };
-        let star_plan = Plan {
-            connections: STAR_CONNECTIONS,
-            pace: Pace::Open { rate_per_s: self.star_per_s },
-            ..once
-        };
+        let star_plan = at_rate(once, self.star_per_s);
         let star = self.people.star();
         let stars: Arc<[String]> = Arc::new([star.clone()]);
         let (mut alone, mut beside_star) = (Windows::default(), Windows::default());
@@ -86,8 +79,8 @@ impl Celebrity {
         }
         Ok(CelebrityReport {
             followers: self.followers,
-            alone: alone.report("the star being silent", &plan),
-            beside_star: beside_star.report("beside the star", &plan),
+            alone: alone.report("the star being silent", plan, self.posts_per_s),
+            beside_star: beside_star.report("beside the star", plan, self.posts_per_s),
             star: Report::new("the star's posts".to_owned(), &star_plan, stars_runs),
             seen,
         })
@@ -116,9 +109,12 @@ impl Windows {
         self.posts.extend(posts.runs);
     }
 
-    fn report(self, when: &str, plan: &Plan) -> Beside {
-        let of = |what: &str, runs| Report::new(format!("others' {what}, {when}"), plan, runs);
-        Beside { posts: of("posts", self.posts), reads: of("timelines", self.reads) }
+    fn report(self, when: &str, plan: Plan, posts_per_s: f64) -> Beside {
+        let posts = format!("others' posts, {when}");
+        Beside {
+            posts: Report::new(posts, &at_rate(plan, posts_per_s), self.posts),
+            reads: Report::new(format!("others' timelines, {when}"), &plan, self.reads),
+        }
     }
 }
 

@@ -132,7 +132,13 @@ impl Book {
     fn metrics(&self) -> String {
         match self.is_silent {
             true => "other_total 3\n".to_owned(),
-            false => format!("evenkeel_cache_loads_total {}\n", self.loaded.len()),
+            false => {
+                let loads = self.loaded.len();
+                let of = |outcome, count| {
+                    format!("evenkeel_cache_loads_total{{outcome=\"{outcome}\"}} {count}\n")
+                };
+                of("ok", loads) + &of("error", 0)
+            }
         }
     }
 }

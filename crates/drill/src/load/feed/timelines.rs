@@ -84,9 +84,14 @@ pub(super) async fn with_posts(
 ) -> Result<(Report, Option<Report>), FeedBenchError> {
     let reads = drive(Arc::new(timelines), plan);
     let Some((posts, rate_per_s)) = beside else { return Ok((reads.await?, None)) };
-    let plan = Plan { connections: POSTERS, pace: Pace::Open { rate_per_s }, ..plan };
-    let (reads, posts) = tokio::try_join!(reads, drive(Arc::new(posts), plan))?;
+    let posts = drive(Arc::new(posts), at_rate(plan, rate_per_s));
+    let (reads, posts) = tokio::try_join!(reads, posts)?;
     Ok((reads, Some(posts)))
+}
+
+/// How posts come beside what is measured by a plan.
+pub(super) fn at_rate(plan: Plan, rate_per_s: f64) -> Plan {
+    Plan { connections: POSTERS, pace: Pace::Open { rate_per_s }, ..plan }
 }
 
 impl Workload for Timelines {
