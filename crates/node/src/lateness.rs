@@ -216,13 +216,13 @@ mod tests {
 
     #[test]
     fn what_was_told_in_an_earlier_life_may_be_of_any_time() {
-        let mut late = Lateness::default();
+        let late = &mut Lateness::default();
         late.begin(Time(50));
         late.untold(None, Time(50));
-        assert_eq!(late.since(Some(Time(40))), Some(Time(1)), "something from then is on its way");
-        assert_eq!(late.since(Some(Time(60))), Some(Time(60)), "it has arrived");
+        assert_eq!(since(late, Some(40)), Some(Time(1)), "something from then is on its way");
+        assert_eq!(since(late, Some(60)), Some(Time(60)), "it has arrived");
         late.begin(Time(70));
-        assert_eq!(late.since(None), None, "nothing was on its way");
+        assert_eq!(since(late, None), None, "nothing was on its way");
     }
 
     #[test]

@@ -90,11 +90,15 @@ impl World {
         }
     }
 
-    /// Since when something of this node's partition is not in timelines elsewhere.
-    fn behind(&mut self, node: usize) -> Option<Time> {
+    /// Since when something of this node's partition is not in timelines of another's.
+    fn behind(&mut self, node: usize, of: usize) -> Option<Time> {
+        let to = self.machines.nodes[of].partition.as_ref().map(SimPartition::id);
         let Some(partition) = &self.machines.nodes[node].partition else { return Some(Time(1)) };
         let (outbox, leads) = (partition.outbox_stats(), partition.role() == Role::Owner);
-        self.views(node).lateness.behind(&outbox, leads)
+        let there = to.map_or(outbox, |to| partition.outbox_stats_to(to));
+        let lateness = &mut self.views(node).lateness;
+        lateness.settle(&outbox, leads);
+        lateness.behind(&there, leads)
     }
 
     /// A read has come to a node; if it is up.
@@ -149,7 +153,7 @@ impl World {
         }
         let place = reading.asked % usize::from(PARTITIONS);
         let asked = self.machines.nodes_of(place).start;
-        let behind = self.behind(asked);
+        let behind = self.behind(asked, reading.node);
         reading.survey.hear(behind);
         reading.asked += 1;
         if reading.asked < SURVEY_ROUNDS * usize::from(PARTITIONS) {
@@ -184,34 +188,55 @@ impl World {
     }
 
     /// Reads a timeline as it is at a node.
-    pub(super) fn look(&mut self, reading: Reading) {
-        let Reading { whom, node, life, found, .. } = reading;
+    pub(super) fn look(&mut self, mut reading: Reading) {
+        let (node, life) = (reading.node, reading.life);
         let there = &self.machines.nodes[node];
         let Some(partition) = there.partition.as_ref().filter(|_| there.life == life) else {
             return;
         };
         let offset = partition.tail().offset;
-        let may_read = match &whom {
+        let may_read = match &reading.whom {
             Whom::Asker { operation, client } => self.may_read(partition, *operation, *client),
             Whom::Cache(_) => partition.role() == Role::Owner,
         };
         if !may_read {
-            return self.fail(whom, "it does not lead, or has not come so far".to_owned());
+            let why = "it does not lead, or has not come so far".to_owned();
+            return self.fail(reading.whom, why);
         }
-        match whom {
+        let timeline = match &reading.whom {
+            Whom::Cache(loading) => self.timeline(node, &loading.of, None, super::kept::LIMIT),
+            Whom::Asker { operation, .. } => match self.history.operations[*operation]
+                .request
+                .clone()
+            {
+                Request::Read { of, before, limit, .. } => self.timeline(node, &of, before, limit),
+                _ => return,
+            },
+        };
+        // What comes meanwhile may be missing, and what a follow has yet to bring.
+        if let (Some(_), Some((_, _, filling_since))) = (reading.found, &timeline) {
+            let now = Time(self.machines.now_ms);
+            reading.survey.hear(*filling_since);
+            match reading.wanted.judge_at(&reading.survey, now) {
+                Surveyed::Fresh { late_ms } => reading.found = Some((now, late_ms)),
+                Surveyed::NotYet => {
+                    reading.asked = 0;
+                    return self.machines.later(LOOK_AGAIN_MS, Event::Survey(reading));
+                }
+                Surveyed::TooLate { late_ms } => {
+                    return self.fail(reading.whom, format!("the view is {late_ms} ms late"));
+                }
+            }
+        }
+        let found = reading.found;
+        match reading.whom {
             Whom::Cache(loading) => {
-                let timeline = self.timeline(node, &loading.of, None, super::kept::LIMIT);
                 let late_ms = found.map_or(0, |(_, late_ms)| late_ms);
-                let kept = timeline.map(|timeline| (timeline, offset, late_ms));
+                let kept = timeline.map(|(items, next, _)| ((items, next), offset, late_ms));
                 self.loaded(loading, kept.ok_or_else(|| "it cannot be read".to_owned()));
             }
             Whom::Asker { operation, .. } => {
-                let Request::Read { of, before, limit, .. } =
-                    self.history.operations[operation].request.clone()
-                else {
-                    return;
-                };
-                let Some((items, next)) = self.timeline(node, &of, before, limit) else { return };
+                let Some((items, next, _)) = timeline else { return };
                 let complete_to_ms =
                     found.map(|(at, late_ms)| at.0.saturating_sub(late_ms + BEGIN_MS));
                 let (is_last, offset_) = (next.is_none(), Some(offset.0));
@@ -237,17 +262,18 @@ impl World {
         !in_session || offset >= self.clients[client].session[place]
     }
 
-    /// A page of a timeline, as a node has it, and where it goes on.
+    /// A page of a timeline, as a node has it, where it goes on, and since when some of it has yet to come.
     pub(super) fn timeline(
         &self,
         node: usize,
         user: &str,
         before: Option<Place>,
         limit: usize,
-    ) -> Option<(Vec<Item>, Option<Place>)> {
+    ) -> Option<(Vec<Item>, Option<Place>, Option<Time>)> {
         match self.find(node, user, What::Timeline { before, limit })? {
-            feed::Found::Timeline(items, next) => {
-                Some((items.into_iter().map(asking::timeline_item).collect(), next))
+            feed::Found::Timeline(page) => {
+                let items = page.items.into_iter().map(asking::timeline_item).collect();
+                Some((items, page.next, page.filling_since))
             }
             _ => unreachable!("a timeline is answered"),
         }
