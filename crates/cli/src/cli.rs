@@ -11,7 +11,7 @@ use crate::{
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Reservations, durable and distributed, whose every path says what it promises.
+/// Reservations, rate limits, jobs, chat and feeds, durable, whose every path says what it promises.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, propagate_version = true, max_term_width = 100)]
 struct Cli {

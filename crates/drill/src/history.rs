@@ -8,6 +8,7 @@
 //! As text a history is NDJSON: one line a resource, then one line an operation.
 
 pub mod chat;
+pub mod feed;
 pub mod jobs;
 pub mod limits;
 

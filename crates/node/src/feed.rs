@@ -1,6 +1,9 @@
 //! Feeds, whose views are fed by the outbox.
 
-use crate::{Called, Node, NodeError, ReadOptions, Tenant, lateness::View};
+use crate::{
+    Called, Node, NodeError, ReadOptions, Tenant,
+    lateness::{SURVEY_ROUNDS, Survey, Surveyed, View, Wanted},
+};
 use evenkeel_contract::Level;
 use evenkeel_domains::{
     Found, Query,
@@ -49,18 +52,19 @@ impl<F: Files> Node<F> {
         let deadline = began.plus_ms(self.deadline_ms(path, options.deadline));
         // Where nothing may be stale, what happened before is in it.
         let bound_ms = self.may_be_stale_ms(path, options).unwrap_or(0);
+        let wanted = Wanted { began, bound_ms, deadline };
         loop {
-            let now = self.now();
-            let behind = self.0.owners.values().filter_map(|owner| owner.gauges.behind(view));
-            let behind = behind.min().unwrap_or(now).min(now);
-            let late_ms = now.0 - behind.0;
-            if late_ms <= bound_ms || behind > began {
-                return Ok(late_ms);
+            let mut survey = Survey::new(self.now());
+            for _ in 0..SURVEY_ROUNDS {
+                for owner in self.0.owners.values() {
+                    survey.hear(owner.gauges.behind(view));
+                }
             }
-            if now >= deadline {
-                return Err(NodeError::NotUpToBound { late_ms });
+            match wanted.judge(&survey) {
+                Surveyed::Fresh { late_ms } => return Ok(late_ms),
+                Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
+                Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 

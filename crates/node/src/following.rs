@@ -3,7 +3,7 @@
 
 use crate::{lateness::View, live::FollowTicket, owner::Owner};
 use evenkeel_domains::{Found, Query, chat, feed, is_view};
-use evenkeel_engine::{Entity, Failure, OutboxStats, Role, Time};
+use evenkeel_engine::{Entity, Failure, Role};
 use evenkeel_log::Log;
 use tokio::sync::{oneshot, watch};
 
@@ -79,13 +79,9 @@ impl<L: Log> Owner<L> {
 
     /// Says how far views elsewhere are behind what happened here.
     pub(crate) fn publish_lateness(&mut self) {
-        let OutboxStats { rows, oldest, is_known, .. } = self.partition.outbox_stats();
-        // Who does not lead knows nothing of what is on its way; it may be of any time.
-        let is_known = is_known && self.partition.role() == Role::Owner;
-        let is_on_its_way = rows > 0 || !is_known;
-        let sent = is_on_its_way.then(|| oldest.filter(|_| is_known).unwrap_or(Time(1)));
+        let (outbox, leads) = (self.partition.outbox_stats(), self.partition.role() == Role::Owner);
         for view in View::ALL {
-            self.gauges.set_behind(view, self.lateness[view as usize].since(sent));
+            self.gauges.set_behind(view, self.lateness[view as usize].behind(&outbox, leads));
         }
     }
 }

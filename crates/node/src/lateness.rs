@@ -1,7 +1,9 @@
 //! How far views elsewhere, which the outbox feeds, are behind what happened in a partition: what is yet to be
 //! told, or is on its way. It may say too much, never too little.
+//!
+//! Plain code: the simulator drives it as a node does.
 
-use evenkeel_engine::Time;
+use evenkeel_engine::{OutboxStats, Time};
 use std::collections::VecDeque;
 
 /// What partitions make of what others tell them.
@@ -20,9 +22,9 @@ impl View {
 /// Steps that are remembered until what they told has arrived.
 const TOLD_MAX: usize = 64;
 
-/// What is known of it.
+/// What a partition knows of it.
 #[derive(Debug, Default)]
-pub(crate) struct Lateness {
+pub struct Lateness {
     /// Since when there is something to tell.
     untold_since: Option<Time>,
     /// What they have told and may be on its way: when it was sent, and since when it had happened.
@@ -31,7 +33,7 @@ pub(crate) struct Lateness {
 
 impl Lateness {
     /// At `now`, there has been something to tell since `since`.
-    pub(crate) fn untold(&mut self, since: Option<Time>, now: Time) {
+    pub fn untold(&mut self, since: Option<Time>, now: Time) {
         if self.untold_since == since {
             return;
         }
@@ -47,14 +49,90 @@ impl Lateness {
         }
     }
 
-    /// Since when something is not in the views, if the oldest that is on its way was sent at `sent`.
-    pub(crate) fn since(&mut self, sent: Option<Time>) -> Option<Time> {
+    /// Since when something is not in the views, of a partition that leads or does not, and whose outbox
+    /// stands so.
+    pub fn behind(&mut self, outbox: &OutboxStats, leads: bool) -> Option<Time> {
+        // Who does not lead knows nothing of what is on its way; it may be of any time.
+        let is_known = outbox.is_known && leads;
+        let is_on_its_way = outbox.rows > 0 || !is_known;
+        self.since(is_on_its_way.then(|| outbox.oldest.filter(|_| is_known).unwrap_or(Time(1))))
+    }
+
+    /// The same, if the oldest that is on its way was sent at `sent`.
+    fn since(&mut self, sent: Option<Time>) -> Option<Time> {
         // What was told before that has arrived.
         while self.told.front().is_some_and(|(at, _)| sent.is_none_or(|sent| sent > *at)) {
             self.told.pop_front();
         }
         let told = self.told.iter().map(|(_, since)| *since).min();
         [self.untold_since, told, sent].into_iter().flatten().min()
+    }
+}
+
+/// How often a survey asks each partition. What one hands on to another, which has yet to tell it, is with
+/// one of them at every moment, but may be with neither when that one is asked: when it is asked again, it is there.
+pub const SURVEY_ROUNDS: usize = 2;
+
+/// How late a view is over all partitions, which are asked one after the other while they go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey {
+    now: Time,
+    behind: Time,
+}
+
+impl Survey {
+    /// Begins: nobody was asked before `now`.
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self { now, behind: now }
+    }
+
+    /// A partition has said since when something of it is not in the view.
+    pub fn hear(&mut self, behind: Option<Time>) {
+        self.behind = behind.map_or(self.behind, |behind| behind.min(self.behind));
+    }
+}
+
+/// How fresh a view is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// When it was asked for: what happened before that is fresh enough for everybody.
+    pub began: Time,
+    /// How late it may be.
+    pub bound_ms: u64,
+    /// When it is given up.
+    pub deadline: Time,
+}
+
+/// What a survey comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surveyed {
+    /// It is fresh enough, and so late.
+    Fresh {
+        /// By so much.
+        late_ms: u64,
+    },
+    /// It may be, a moment later.
+    NotYet,
+    /// It is not, and nobody waits any longer.
+    TooLate {
+        /// By so much.
+        late_ms: u64,
+    },
+}
+
+impl Wanted {
+    /// Whether what a survey found will do.
+    #[must_use]
+    pub fn judge(&self, survey: &Survey) -> Surveyed {
+        let late_ms = survey.now.0 - survey.behind.0;
+        if late_ms <= self.bound_ms || survey.behind > self.began {
+            Surveyed::Fresh { late_ms }
+        } else if survey.now >= self.deadline {
+            Surveyed::TooLate { late_ms }
+        } else {
+            Surveyed::NotYet
+        }
     }
 }
 
@@ -84,5 +162,22 @@ mod tests {
             let since = late.since(Some(Time(now - 100))).unwrap();
             assert!(now - since.0 <= 3 * 160 + 100, "{since:?} at {now}");
         }
+    }
+
+    #[test]
+    fn what_is_handed_on_meanwhile_is_not_missed() {
+        // The second has something for the first, which has it, and has it to tell, once it was asked.
+        let rounds = [[None, None], [Some(Time(10)), None]];
+        let mut survey = Survey::new(Time(50));
+        for behind in rounds.into_iter().take(SURVEY_ROUNDS).flatten() {
+            survey.hear(behind);
+        }
+        let wanted =
+            |bound_ms, deadline| Wanted { began: Time(50), bound_ms, deadline: Time(deadline) };
+        assert_eq!(wanted(40, 90).judge(&survey), Surveyed::Fresh { late_ms: 40 });
+        assert_eq!(wanted(39, 90).judge(&survey), Surveyed::NotYet);
+        assert_eq!(wanted(39, 50).judge(&survey), Surveyed::TooLate { late_ms: 40 });
+        let wanted = Wanted { began: Time(9), ..wanted(0, 90) };
+        assert_eq!(wanted.judge(&survey), Surveyed::Fresh { late_ms: 40 }, "it is as of later");
     }
 }

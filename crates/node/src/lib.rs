@@ -37,6 +37,7 @@ pub use jobs::{
     Given, JobsOf, JobsPage, LeaseRequest, QueueEvents, QueueReport, QueueState, Replay,
     ReplayPage, ReplayPlace, Taken, Told,
 };
+pub use lateness::{Lateness, SURVEY_ROUNDS, Survey, Surveyed, Wanted};
 pub use limits::{Answered, Ask, CheckFailure, Checked, Verdict};
 pub use live::{
     Answered as AnsweredSend, Follow, FollowTicket, Followed, Live, LiveEvent, NoticeKind,

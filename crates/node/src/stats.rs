@@ -122,11 +122,12 @@ impl Gauges {
 
     /// Since when a view elsewhere may not know what happened here.
     pub(crate) fn set_behind(&self, view: View, since: Option<Time>) {
-        self.views_since[view as usize].store(since.map_or(0, |at| at.0), Ordering::Relaxed);
+        // Who reads of one partition that all has arrived reads what was said before that by the one it went to.
+        self.views_since[view as usize].store(since.map_or(0, |at| at.0), Ordering::Release);
     }
 
     pub(crate) fn behind(&self, view: View) -> Option<Time> {
-        let since = self.views_since[view as usize].load(Ordering::Relaxed);
+        let since = self.views_since[view as usize].load(Ordering::Acquire);
         (since > 0).then_some(Time(since))
     }
 

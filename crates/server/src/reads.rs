@@ -34,13 +34,16 @@ const AGE_MS_MAX: u64 = 5_000;
 const ENTRY_BYTES: u64 = 256;
 
 /// The answers that are kept.
-pub(crate) struct Reads(Cache<Key, Arc<Kept>, NodeError>);
+pub(crate) struct Reads(Cache<Key, Arc<Labelled>, NodeError>);
+
+/// Whose it is, and what of.
+type Label = (TenantId, Arc<str>);
 
 /// Which answer: that of one view. Whose and of what is for people.
 #[derive(Clone)]
 struct Key {
     view: Entity,
-    label: Option<(TenantId, Arc<str>)>,
+    label: Option<Label>,
 }
 
 impl PartialEq for Key {
@@ -55,6 +58,12 @@ impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.view.hash(state);
     }
+}
+
+/// An answer, and of what it is: names that somebody chose may have one view.
+struct Labelled {
+    label: Label,
+    kept: Kept,
 }
 
 /// What was answered: a body or, as it rests on something too, a no.
@@ -155,7 +164,7 @@ impl Written {
 
 /// A body that may be answered, and what it rests on.
 pub(crate) struct Found {
-    kept: Arc<Kept>,
+    kept: Arc<Labelled>,
     delivered: Delivered,
 }
 
@@ -172,7 +181,7 @@ impl Found {
 
     fn of(self, body: impl FnOnce(&Written) -> Bytes) -> Result<Answer, Problem> {
         let Self { kept, delivered } = self;
-        match &kept.answer {
+        match &kept.kept.answer {
             Ok(written) => Ok(Answer::written(body(written)).delivered(delivered)),
             Err(error) => Err(failure::problem(error.clone())),
         }
@@ -182,7 +191,7 @@ impl Found {
 impl Reads {
     /// So many bytes of answers.
     pub(crate) fn new(capacity_bytes: u64) -> Self {
-        let weigh = |_: &Key, kept: &Arc<Kept>| kept.bytes();
+        let weigh = |_: &Key, labelled: &Arc<Labelled>| labelled.kept.bytes();
         Self(Cache::new(&Options {
             fresh_ms: FRESH_MS,
             absent_ms: 0,
@@ -203,10 +212,9 @@ impl Reads {
     }
 
     /// What most is read of: whose, what, and its share of all reads.
-    pub(crate) fn hot(&self) -> Vec<(TenantId, Arc<str>, f64)> {
+    pub(crate) fn hot(&self) -> Vec<(Label, f64)> {
         let hot = self.0.hot().into_iter();
-        hot.filter_map(|hot| hot.key.label.map(|(tenant, name)| (tenant, name, hot.share)))
-            .collect()
+        hot.filter_map(|hot| Some((hot.key.label?, hot.share))).collect()
     }
 }
 
@@ -229,13 +237,15 @@ where
         edge.node.check_session(&options.session).map_err(failure::problem)?;
     }
     let tenant = &call.caller.tenant;
-    let key = Key { view: view_of(domain, tenant.id, name), label: Some((tenant.id, name.into())) };
+    let label: Label = (tenant.id, name.into());
+    let key = Key { view: view_of(domain, tenant.id, name), label: Some(label.clone()) };
     let deadline = Duration::from_millis(edge.node.deadline_ms(path, options.deadline));
     let any_age = ReadOptions { level: Some(Level::Eventual), ..ReadOptions::default() };
     let load = || {
-        let kept = load(any_age);
+        let (kept, label) = (load(any_age), label.clone());
         async {
-            kept.await.map(|kept| Loaded { as_of: kept.offset(), value: Some(Arc::new(kept)) })
+            let kept = kept.await?;
+            Ok(Loaded { as_of: kept.offset(), value: Some(Arc::new(Labelled { label, kept })) })
         }
     };
     let found = tokio::time::timeout(deadline, edge.reads.0.get(&key, bound_ms, load)).await;
@@ -246,13 +256,16 @@ where
         LoadError::TimedOut => late(),
         LoadError::Lost => Problem::new(Code::Internal, error.to_string()),
     })?;
-    let Some(kept) = found.value else { return Ok(None) };
+    let Some(labelled) = found.value.filter(|labelled| labelled.label == label) else {
+        return Ok(None);
+    };
+    let kept = &labelled.kept;
     let staleness_ms = kept.staleness_ms + found.age_ms;
     if staleness_ms > bound_ms || !is_eventual && !kept.has_seen(&options.session) {
         return Ok(None);
     }
     let delivered = Delivered { as_of: kept.as_of.clone(), staleness_ms, replayed: false };
-    Ok(Some(Found { kept, delivered }))
+    Ok(Some(Found { kept: labelled, delivered }))
 }
 
 /// The life of the log that an answer is of.

@@ -97,7 +97,7 @@ pub(crate) fn top(call: &Call) -> Result<Answer, Problem> {
     let names = shown_to(&call.caller.tenant, &meta.meta.tenants);
     let partitions =
         stats.partitions.iter().map(|partition| of_partition(partition, &names, now)).collect();
-    let reads = call.edge.reads.hot().into_iter().filter_map(|(tenant, key, share)| {
+    let reads = call.edge.reads.hot().into_iter().filter_map(|((tenant, key), share)| {
         Some(TopRead { tenant: (*names.get(&tenant)?).to_owned(), key: key.to_string(), share })
     });
     let reads = reads.collect();

@@ -6,7 +6,7 @@ use crate::{
     output,
 };
 use evenkeel_contract::Summary;
-use evenkeel_server::{Top, TopHitter, TopPartition};
+use evenkeel_server::{Top, TopHitter, TopPartition, TopRead};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write as _, io::IsTerminal, pin::pin, time::Duration};
 
@@ -80,6 +80,7 @@ fn page(before: &Look, now: &Look) -> String {
     let window_s = now.top.window_ms as f64 / 1e3;
     hitters(&mut page, "TENANT", &merged(&now.top, |partition| &partition.tenants), window_s);
     hitters(&mut page, "KEY", &merged(&now.top, |partition| &partition.keys), window_s);
+    reads(&mut page, &now.top.reads);
     page
 }
 
@@ -182,6 +183,15 @@ fn merged(top: &Top, of: fn(&TopPartition) -> &Vec<TopHitter>) -> Vec<TopHitter>
     all
 }
 
+/// What is read most of what the server keeps for a moment.
+fn reads(page: &mut String, reads: &[TopRead]) {
+    let _ = writeln!(page, "\n{:<48}{:>10}", "READ", "SHARE");
+    for TopRead { tenant, key, share } in reads.iter().take(LINES_MAX) {
+        let name = format!("{tenant} {}", key.escape_debug());
+        let _ = writeln!(page, "{name:<48}{:>8.1} %", share * 100.0);
+    }
+}
+
 fn hitters(page: &mut String, head: &str, hitters: &[TopHitter], window_s: f64) {
     let _ = writeln!(page, "\n{head:<48}{:>10}{:>10}", "RATE/S", "± AT MOST");
     for hitter in hitters.iter().take(LINES_MAX) {
@@ -221,7 +231,7 @@ mod tests {
             window_ms: 10_000,
             log,
             partitions: vec![partition(0, commands), partition(1, 3 * commands)],
-            reads: Vec::new(),
+            reads: vec![TopRead { tenant: "acme".into(), key: "star".into(), share: 0.25 }],
         }
     }
 
@@ -250,5 +260,6 @@ mod tests {
         // The sum of both partitions, with what may be others'.
         assert!(has(&["acme", "160.0", "2.0"]), "{page}");
         assert!(has(&["acme", "logins", "\\n", "100.0", "2.0"]), "{page}");
+        assert!(has(&["acme", "star", "25.0", "%"]), "{page}");
     }
 }

@@ -429,7 +429,7 @@ mod tests {
         } = settings.server;
         let counts = [body_bytes_max, head_bytes_max, headers_max, connections_max, streams_max];
         assert_eq!(counts, [1_025, 8_193, 17, 2, 2]);
-        assert_eq!((realtime_max, read_cache_bytes), (2, MIB + 1));
+        assert_eq!((realtime_max, read_cache_bytes), (2, (1 << 20) + 1));
         let timeouts = [refused_timeout, head_timeout, body_timeout, idle_timeout, heartbeat];
         assert_eq!(timeouts, [Duration::from_millis(11); 5]);
         let realtime = [auth_timeout, ping_every, pong_timeout, slow_timeout];

@@ -1,6 +1,7 @@
 //! A counterexample in plain words: which promise broke, for whom, and the history that shows it.
 
 mod chat;
+mod feed;
 mod jobs;
 mod limits;
 
@@ -46,6 +47,7 @@ impl Counterexample {
                 }
                 Told::Limits(told) => limits::describe(told),
                 Told::Chat(told) => chat::describe(told, run.verdict.violations.first()),
+                Told::Feed(told) => feed::describe(told, run.verdict.violations.first()),
                 Told::Jobs(told) => jobs::describe(told, run.verdict.violations.first()),
             },
             violations: run.verdict.violations,

@@ -9,6 +9,7 @@
 //! - [`check_limits`]: limits admitted no more than they say (I8), which has a history of its own.
 //! - [`check_jobs`]: no job is lost, and leases are one at a time (I9), which has one too.
 //! - [`check_chat`]: conversations have one order (I6) and readers miss nothing (I7), which has one too.
+//! - [`check_feed`]: timelines are what asking every author would give (I13), which has one too.
 //!
 //! A [`Violation`] says which promise broke, for whom, and shows the few operations and events
 //! that prove it. A check that spends its budget says so: undecided is not valid.
@@ -17,6 +18,7 @@
 
 mod answers;
 mod chat;
+mod feed;
 mod invariants;
 mod jobs;
 mod limits;
@@ -30,6 +32,7 @@ mod violation;
 
 pub use answers::{Answers, STEPS_MAX_DEFAULT, check_answers};
 pub use chat::{ChatReport, check_chat};
+pub use feed::{FeedReport, check_feed};
 pub use invariants::{check_keys, check_observed};
 pub use jobs::{Duplicates, JobsReport, check_jobs};
 pub use limits::{LimitReport, Measured, check_limits};

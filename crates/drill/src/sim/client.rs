@@ -76,7 +76,8 @@ impl Client {
             | Intent::Enqueue(_)
             | Intent::CancelJob
             | Intent::Work { .. }
-            | Intent::Talk(_) => return None,
+            | Intent::Talk(_)
+            | Intent::Feed(_) => return None,
         })
     }
 

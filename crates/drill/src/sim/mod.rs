@@ -12,6 +12,7 @@
 
 mod chat;
 mod client;
+mod feed;
 mod jobs;
 mod judge;
 mod limits;

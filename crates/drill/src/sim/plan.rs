@@ -2,9 +2,11 @@
 //! seed, and any part of it can be left out, which is how a counterexample is made short.
 
 pub(super) mod chat;
+pub(super) mod feed;
 pub(super) mod jobs;
 
 pub use chat::Talk;
+pub use feed::Social;
 pub use jobs::{NewWork, Way};
 
 use super::limits::SUBJECTS;
@@ -35,6 +37,8 @@ pub enum Product {
     Jobs,
     /// Conversations.
     Chat,
+    /// Feeds.
+    Feed,
 }
 
 impl Product {
@@ -46,6 +50,7 @@ impl Product {
             Self::Limits => "limits",
             Self::Jobs => "jobs",
             Self::Chat => "chat",
+            Self::Feed => "feed",
         }
     }
 }
@@ -104,7 +109,9 @@ impl Step {
     fn len(&self) -> usize {
         match &self.intent {
             Intent::Enqueue(jobs) => jobs.len(),
-            Intent::Talk(Talk::Chatter(times)) => usize::from(*times),
+            Intent::Talk(Talk::Chatter(times)) | Intent::Feed(Social::Burst(times)) => {
+                usize::from(*times)
+            }
             _ => 1,
         }
     }
@@ -156,6 +163,8 @@ pub enum Intent {
     },
     /// Take part in a conversation.
     Talk(Talk),
+    /// Have a feed.
+    Feed(Social),
 }
 
 /// How much of a limit a check wants.
@@ -219,6 +228,7 @@ impl Plan {
             Product::Limits => Self::limits(seed, scene, size),
             Product::Jobs => Self::jobs(seed, scene, size),
             Product::Chat => Self::chat(seed, scene, size),
+            Product::Feed => Self::feed(seed, scene, size),
         }
     }
 
@@ -256,6 +266,19 @@ impl Plan {
         let mut rng = Rng::with_seed(seed ^ 0xc4a7);
         let clients = (0..size.clients).map(|_| chat::steps(&mut rng, size.steps)).collect();
         Self::with(rng, seed, (scene, Product::Chat), size, clients)
+    }
+
+    /// The plan of `seed` about feeds.
+    #[must_use]
+    pub fn feed(seed: u64, scene: Scene, size: Size) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0xfeed);
+        // One more: who reads, who posts, and who comes between them.
+        let steps = |client| feed::steps(&mut rng, client, size.steps);
+        let mut clients: Vec<_> = (0..=size.clients).map(steps).collect();
+        if rng.bool() {
+            feed::quarrel(&mut rng, &mut clients);
+        }
+        Self::with(rng, seed, (scene, Product::Feed), size, clients)
     }
 
     fn with(

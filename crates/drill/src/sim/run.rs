@@ -1,11 +1,13 @@
 //! A run: what is switched off for it, and what it left behind.
 
 use super::{
-    chat, jobs, judge, limits,
+    chat, feed, jobs, judge, limits,
     plan::{Plan, Product},
     world,
 };
-use crate::history::{History, chat::ChatHistory, jobs::JobHistory, limits::LimitHistory};
+use crate::history::{
+    History, chat::ChatHistory, feed::FeedHistory, jobs::JobHistory, limits::LimitHistory,
+};
 use evenkeel_domains::Switches as DomainSwitches;
 use evenkeel_engine::Switches;
 
@@ -72,6 +74,8 @@ pub enum Told {
     Jobs(JobHistory),
     /// About conversations.
     Chat(ChatHistory),
+    /// About feeds.
+    Feed(FeedHistory),
 }
 
 impl Told {
@@ -83,6 +87,7 @@ impl Told {
             Self::Limits(history) => history.operations.len(),
             Self::Jobs(history) => history.operations.len(),
             Self::Chat(history) => history.operations.len(),
+            Self::Feed(history) => history.operations.len(),
         }
     }
 }
@@ -107,5 +112,6 @@ pub fn run(plan: &Plan, broken: Broken) -> Run {
         Product::Limits => limits::run(plan, broken),
         Product::Jobs => jobs::run(plan, broken),
         Product::Chat => chat::run(plan, broken),
+        Product::Feed => feed::run(plan, broken),
     }
 }

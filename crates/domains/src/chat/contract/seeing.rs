@@ -10,7 +10,13 @@ pub(super) static CONVERSATION: Path = Path {
     user_action: "An app opens a conversation.",
     promise: "How many members and messages it has and where its sequence begins and ends, as of one \
               moment.",
-    hot_read: "One row.",
+    hot_read: "One row; or what was read a moment ago, for whoever accepts that.",
+    moves: "From the committed state of the conversation's partition; kept for a moment where it was asked for, until \
+            something happens in the conversation.",
+    blast_radius: BlastRadius {
+        what: "The counts and the end of the sequence, by as much as the answer says.",
+        who: "A back end that looks. End users, and whoever follows from there, ask the partition itself.",
+    },
     curl: "curl http://127.0.0.1:7480/v1/conversations/general",
     defaults: Settings::read(Level::Bounded),
     facts: facts::READ,

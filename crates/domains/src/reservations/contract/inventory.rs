@@ -52,15 +52,16 @@ pub(super) static RESOURCE: Path = Path {
     user_action: "Someone opens the page of an event and sees how much is left.",
     promise: "The counts belong together: they are of one moment, never half of a hold, and not \
               older than the answer says.",
-    hot_read: "One row, however many holds there are: the counts are kept, not computed.",
+    hot_read: "One row, however many holds there are: the counts are kept, not computed; or what was read a moment \
+               ago, for whoever accepts that.",
     first_bottleneck: "Decoding requests: the row is in memory. One partition's reads share its \
                        turn with its writes.",
     kept: "Cheap answers for the many who look, so that the coordination is left for the few who \
            buy.",
     given_up: "Certainty that what is shown can still be had a moment later.",
     blast_radius: BlastRadius {
-        what: "held, confirmed and available. On one machine they are those of the newest \
-               committed state.",
+        what: "held, confirmed and available, by as much as the answer says. On one machine a change \
+               takes what was kept away before it is answered.",
         who: "People who look. The worst is \"3 left\" and then sold_out; a hold asks the owner \
               and never trusts this answer.",
     },

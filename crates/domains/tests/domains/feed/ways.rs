@@ -240,3 +240,16 @@ fn what_comes_is_told_once_and_in_order() {
     let late = Position { incarnation: Incarnation(1), sequence: 99 };
     assert!(town.arrivals("bob", Start::After(late), 9).reset);
 }
+
+#[test]
+fn who_was_never_heard_of_is_not_made_up_by_ending_what_never_was() {
+    let mut town = Town::of(1);
+    let records = town.drivers[0].log.len();
+    for action in
+        [follow("ada", false), tie("ada", Tie::Block, false), tie("ada", Tie::Mute, false)]
+    {
+        assert_eq!(town.ask("nobody", action), Ok(feed::Reply::Set(false)));
+    }
+    assert_eq!(town.ask("nobody", follow("nobody", false)), Err(Refusal::Oneself));
+    assert_eq!(town.drivers[0].log.len(), records, "nothing is written");
+}
