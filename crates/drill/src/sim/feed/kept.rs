@@ -9,7 +9,7 @@ use crate::{
     history::feed::{Item, Load, Outcome, Page, Place, Request},
     sim::{machines::BEGIN_MS, run::BrokenKept},
 };
-use evenkeel_cache::{Core, Loaded, Look, Options, Switches, Ticket, Wait};
+use evenkeel_cache::{self as cache, Core, Look, Options, Switches, Ticket, Wait};
 use evenkeel_domains::{feed, view_of};
 use evenkeel_engine::{Entity, TenantId};
 use evenkeel_log::Offset;
@@ -30,15 +30,17 @@ pub(super) struct Kept {
 }
 
 /// What a read came to: a timeline, how far its partition was, and how late it was.
-pub(super) type Read = ((Vec<Item>, Option<Place>), Offset, u64);
+pub(in crate::sim) type Loaded = ((Vec<Item>, Option<Place>), Offset, u64);
 
 /// A read that is to be kept.
-pub(super) struct Loading {
+pub(in crate::sim) struct Loading {
     pub(super) of: String,
     ticket: Ticket<Entity>,
     /// In the history.
     number: usize,
     node: usize,
+    /// In which life of its process.
+    life: u64,
 }
 
 struct Waiter {
@@ -135,18 +137,22 @@ impl World {
     fn load(&mut self, node: usize, of: String, ticket: Ticket<Entity>, operation: usize) {
         let (number, began_ms) = (self.history.loads.len(), self.now_ms());
         self.history.loads.push(Load { of: of.clone(), operation, began_ms, ended_ms: None });
-        self.begin(node, Whom::Cache(Loading { of, ticket, number, node }), u64::MAX);
+        let life = self.machines.nodes[node].life;
+        self.begin(node, Whom::Cache(Loading { of, ticket, number, node, life }), u64::MAX);
     }
 
     /// A read has come to its end: those who wait for it are answered.
-    pub(super) fn loaded(&mut self, loading: Loading, read: Result<Read, String>) {
-        let Loading { ticket, number, node, .. } = loading;
+    pub(super) fn loaded(&mut self, loading: Loading, read: Result<Loaded, String>) {
+        let Loading { ticket, number, node, life, .. } = loading;
+        if self.machines.nodes[node].life != life {
+            return;
+        }
         self.history.loads[number].ended_ms = Some(self.now_ms());
         let (now_ms, began_ms, load, key) =
             (self.machines.now_ms, ticket.began_ms(), ticket.load(), *ticket.key());
         let loaded = read.map(|((items, next), offset, late_ms)| {
             let kept = Kept { items, is_whole: next.is_none(), offset, late_ms };
-            Loaded { value: Some(Rc::new(kept)), as_of: offset.0 }
+            cache::Loaded { value: Some(Rc::new(kept)), as_of: offset.0 }
         });
         let cache = self.cache();
         cache.core.finish(ticket, loaded.as_ref(), now_ms);
@@ -156,7 +162,7 @@ impl World {
                 continue;
             }
             match &loaded {
-                Ok(Loaded { value, as_of }) => {
+                Ok(cache::Loaded { value, as_of }) => {
                     if wait.is_some_and(|wait| !wait.admits(*as_of)) {
                         self.look_up(node, operation, client, true);
                     } else {

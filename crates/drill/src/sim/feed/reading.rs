@@ -233,7 +233,10 @@ impl World {
             Whom::Cache(loading) => {
                 let late_ms = found.map_or(0, |(_, late_ms)| late_ms);
                 let kept = timeline.map(|(items, next, _)| ((items, next), offset, late_ms));
-                self.loaded(loading, kept.ok_or_else(|| "it cannot be read".to_owned()));
+                let read = kept.ok_or_else(|| "it cannot be read".to_owned());
+                // It is written down before it is kept, and others write meanwhile.
+                let pause = self.machines.rng.u64(1..25);
+                self.machines.later(pause, Event::Loaded(loading, read));
             }
             Whom::Asker { operation, .. } => {
                 let Some((items, next, _)) = timeline else { return };

@@ -116,7 +116,7 @@ pub(super) fn crowd(rng: &mut Rng, clients: &mut [Vec<Step>]) {
         let social = |rng: &mut Rng| match client {
             STAR => Social::Post,
             _ => {
-                let bound_ms = [None, Some(rng.u64(50..400))][rng.usize(0..2)];
+                let bound_ms = [None, Some(0), Some(rng.u64(50..400))][rng.usize(0..3)];
                 Social::Read { own: false, bound_ms, limit: 5, pages: 1 }
             }
         };
