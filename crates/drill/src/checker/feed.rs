@@ -34,6 +34,8 @@ pub struct FeedReport {
     pub pages: u64,
     /// Posts of others that had to be in those, as old as they were.
     pub due: u64,
+    /// Of those, posts with reactions that had to be counted.
+    pub counted: u64,
     /// Times that a node read a timeline to keep it.
     pub loads: u64,
     /// Arrivals that subscribers were sent.

@@ -241,7 +241,7 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
         }
         report.due += 1;
         let item = read.item(&place);
-        if let Some(wrong) = item.and_then(|item| is_miscounted(book, read, complete_to_ms, item)) {
+        if let Some(wrong) = item.and_then(|item| is_miscounted(book, read, item, report)) {
             report.violations.push(wrong);
             return;
         }
@@ -260,11 +260,12 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
 fn is_miscounted(
     book: &Book<'_>,
     read: &Read<'_>,
-    complete_to_ms: u64,
     item: &Item,
+    report: &mut FeedReport,
 ) -> Option<Violation> {
-    let from_ms = complete_to_ms.checked_sub(COUNTED_WITHIN_MS + 1)?;
+    let from_ms = read.page.complete_to_ms?.checked_sub(COUNTED_WITHIN_MS + 1)?;
     let counts = book.reactions.counts(&item.author, item.post, from_ms, read.returned_ms)?;
+    report.counted += u64::from(!counts.is_empty());
     (counts != item.reactions).then(|| {
         let promise = format!(
             "reactions that are {COUNTED_WITHIN_MS} ms older than the answer says are counted, but those to \
