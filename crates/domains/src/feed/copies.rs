@@ -91,6 +91,13 @@ pub enum Item {
         /// For those who follow since then, or before.
         since: Time,
     },
+    /// To where followers are: nothing comes any more, as none there is known to follow.
+    Ended {
+        /// The author.
+        author: String,
+        /// Since when.
+        since: Time,
+    },
 }
 
 /// A post on its way.
@@ -150,6 +157,17 @@ pub(super) fn one_less(
     Ok(())
 }
 
+/// Nothing of an author comes any more since then. Whoever still follows them here has said so, and all comes
+/// anew once that has arrived.
+fn end(ctx: &mut Context<'_, '_>, key: &(TenantId, String), since: Time) -> Result<(), StateError> {
+    if let Some(Author { id, .. }) = ctx.tx.get::<Authors>(key)? {
+        let head = ctx.tx.get::<AuthorHeads>(&id)?.unwrap_or_default();
+        let filling_since = Some(head.filling_since.map_or(since, |filling| filling.min(since)));
+        ctx.tx.put::<AuthorHeads>(&id, &Head { filling_since, ..head });
+    }
+    Ok(())
+}
+
 fn forget(ctx: &mut Context<'_, '_>, author: u64) {
     ctx.tx.delete::<AuthorHeads>(&author);
     ctx.tx.drop_prefix::<Copies>(&(author,));
@@ -196,6 +214,7 @@ pub(crate) fn deliver(
                 ctx.tx.put::<AuthorHeads>(&id, &head);
             }
         }
+        Item::Ended { author, since } => end(ctx, &(tenant, author.clone()), *since)?,
         Item::Posts { author, posts, oldest, is_new } => {
             let key = (tenant, author.clone());
             let Some(Author { id, .. }) = ctx.tx.get::<Authors>(&key)? else { return Ok(()) };

@@ -115,11 +115,15 @@ pub(super) fn tie(
             }
         }
         Tie::Block => {
-            if on {
+            let was_last = on && {
                 unfollow(subject, domains, other)?;
-                lose_follower(subject, domains, other)?;
-            }
+                lose_follower(subject, domains, other)?
+            };
             tell_blocked(subject, domains, other, on)?;
+            if was_last {
+                let author = subject.key.1.clone();
+                send(subject, domains, other, Item::Ended { author, since: now })?;
+            }
         }
     }
     Ok(Reply::Set(true))
@@ -189,15 +193,15 @@ pub(super) fn gain_follower(
     Ok(())
 }
 
-/// `follower` follows this user no more, if they did.
+/// `follower` follows this user no more, if they did. Answers whether they were the last of their partition of whom it knew.
 pub(super) fn lose_follower(
     subject: &mut Subject<'_, '_, '_>,
     domains: &Domains,
     follower: &str,
-) -> Result<(), StateError> {
+) -> Result<bool, StateError> {
     let key = (subject.row.id, follower.to_owned());
     if !subject.ctx.tx.contains::<Followers>(&key)? {
-        return Ok(());
+        return Ok(false);
     }
     subject.ctx.tx.delete::<Followers>(&key);
     subject.row.followers -= 1;
@@ -207,10 +211,13 @@ pub(super) fn lose_follower(
         Some(listeners) if listeners.count > 1 => {
             let listeners = Listeners { count: listeners.count - 1, ..listeners };
             subject.ctx.tx.put::<Audience>(&there, &listeners);
+            Ok(false)
         }
-        _ => subject.ctx.tx.delete::<Audience>(&there),
+        _ => {
+            subject.ctx.tx.delete::<Audience>(&there);
+            Ok(true)
+        }
     }
-    Ok(())
 }
 
 /// `by` has blocked this user, or does not any more.

@@ -402,3 +402,27 @@ fn nothing_is_left_of_who_has_nothing() {
     let left: Vec<_> = tables.filter(|table| of_users.contains(table)).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// Word of a block has come, and word of another's follow has not: what was there for the one is not kept up.
+#[test]
+fn whoever_follows_where_the_last_was_blocked_knows_that_something_may_be_missing() {
+    let mut town = Town::of(3);
+    let users = ["bob", "dan", "eve", "fay", "kim", "cyd"];
+    let there = users.iter().find(|user| town.place(user) != town.place("ada")).unwrap();
+    let mut same = users.iter().filter(|user| town.place(user) == town.place(there));
+    let (one, other) = (same.next().unwrap(), same.next().unwrap());
+    town.follow(one, "ada");
+    let post = town.post("ada", "1", "\"hi\"");
+    town.quiet();
+    town.ask("ada", tie(one, Tie::Block, true)).unwrap();
+    town.ask("ada", Action::Delete { post }).unwrap();
+    town.carry(0);
+    town.follow(other, "ada");
+    town.carry(1);
+    assert!(!town.people(one, Listed::Following, Order::Ascending).contains(&"ada".into()));
+    assert_eq!(town.said(other), ["\"hi\""], "it was taken back, and nobody has told");
+    assert!(town.is_filling(other), "but it is known that somebody may have to");
+    town.quiet();
+    assert!(!town.is_filling(other));
+    assert!(town.said(other).is_empty());
+}
