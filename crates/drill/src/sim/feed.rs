@@ -30,7 +30,7 @@ use crate::{
 use evenkeel_domains::{Command, feed, is_view, user_partition};
 use evenkeel_engine::TenantId;
 use evenkeel_log::Offset;
-use kept::Cache;
+use kept::{Cache, Loading, Read};
 use reading::{Reading, Views};
 use std::collections::BTreeMap;
 use subscribers::Subscriber;
@@ -58,6 +58,8 @@ pub(super) enum Event {
     Survey(Reading),
     /// A node reads a timeline.
     Look(Reading),
+    /// What was read to be kept comes to who keeps it.
+    Loaded(Loading, Result<Read, String>),
     Reply {
         operation: usize,
         outcome: Outcome,
@@ -142,6 +144,7 @@ impl Workload for World {
             Event::Arrive { node, operation } => self.arrive(node, operation),
             Event::Survey(reading) => self.survey(reading),
             Event::Look(reading) => self.look(reading),
+            Event::Loaded(loading, read) => self.loaded(loading, read),
             Event::Reply { operation, outcome, offset } => {
                 self.hear_answer(operation, outcome, offset);
             }

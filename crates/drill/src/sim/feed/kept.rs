@@ -30,15 +30,16 @@ pub(super) struct Kept {
 }
 
 /// What a read came to: a timeline, how far its partition was, and how late it was.
-pub(super) type Read = ((Vec<Item>, Option<Place>), Offset, u64);
+pub(in crate::sim) type Read = ((Vec<Item>, Option<Place>), Offset, u64);
 
 /// A read that is to be kept.
-pub(super) struct Loading {
+pub(in crate::sim) struct Loading {
     pub(super) of: String,
     ticket: Ticket<Entity>,
     /// In the history.
     number: usize,
     node: usize,
+    life: u64,
 }
 
 struct Waiter {
@@ -134,13 +135,17 @@ impl World {
 
     fn load(&mut self, node: usize, of: String, ticket: Ticket<Entity>, operation: usize) {
         let (number, began_ms) = (self.history.loads.len(), self.now_ms());
+        let life = self.machines.nodes[node].life;
         self.history.loads.push(Load { of: of.clone(), operation, began_ms, ended_ms: None });
-        self.begin(node, Whom::Cache(Loading { of, ticket, number, node }), u64::MAX);
+        self.begin(node, Whom::Cache(Loading { of, ticket, number, node, life }), u64::MAX);
     }
 
     /// A read has come to its end: those who wait for it are answered.
     pub(super) fn loaded(&mut self, loading: Loading, read: Result<Read, String>) {
-        let Loading { ticket, number, node, .. } = loading;
+        let Loading { ticket, number, node, life, .. } = loading;
+        if self.machines.nodes[node].life != life {
+            return;
+        }
         self.history.loads[number].ended_ms = Some(self.now_ms());
         let (now_ms, began_ms, load, key) =
             (self.machines.now_ms, ticket.began_ms(), ticket.load(), *ticket.key());

@@ -233,7 +233,9 @@ impl World {
             Whom::Cache(loading) => {
                 let late_ms = found.map_or(0, |(_, late_ms)| late_ms);
                 let kept = timeline.map(|(items, next, _)| ((items, next), offset, late_ms));
-                self.loaded(loading, kept.ok_or_else(|| "it cannot be read".to_owned()));
+                let kept = kept.ok_or_else(|| "it cannot be read".to_owned());
+                let pause = self.machines.rng.u64(0..4);
+                self.machines.later(pause, Event::Loaded(loading, kept));
             }
             Whom::Asker { operation, .. } => {
                 let Some((items, next, _)) = timeline else { return };
