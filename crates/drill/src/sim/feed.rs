@@ -30,7 +30,7 @@ use crate::{
 use evenkeel_domains::{Command, feed, is_view, user_partition};
 use evenkeel_engine::TenantId;
 use evenkeel_log::Offset;
-use kept::{Cache, Loaded, Loading};
+use kept::{Cache, Loading, Read};
 use reading::{Reading, Views};
 use std::collections::BTreeMap;
 use subscribers::Subscriber;
@@ -58,8 +58,8 @@ pub(super) enum Event {
     Survey(Reading),
     /// A node reads a timeline.
     Look(Reading),
-    /// What a node has read is there, to be kept.
-    Loaded(Loading, Result<Loaded, String>),
+    /// What was read to be kept comes to who keeps it.
+    Loaded(Loading, Result<Read, String>),
     Reply {
         operation: usize,
         outcome: Outcome,

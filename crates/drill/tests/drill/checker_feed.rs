@@ -141,7 +141,7 @@ fn finds(invariant: &str, words: &str, spoil: impl FnOnce(&mut FeedHistory)) {
 }
 
 fn kept<'h>(history: &'h mut FeedHistory, user: &str) -> &'h mut Kept {
-    history.end.as_mut().unwrap().get_mut(user).unwrap()
+    history.end.as_mut().expect("it has an end").get_mut(user).expect("everybody is in it")
 }
 
 fn page(history: &mut FeedHistory, operation: usize) -> &mut Page {

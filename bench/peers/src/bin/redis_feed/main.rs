@@ -46,7 +46,9 @@ fn run(words: &[&str]) -> Result<(), AnyError> {
         ["lists", address, redis, name, readers, bytes] => {
             serve::lists(address, redis, name, readers.parse()?, bytes.parse()?)
         }
-        ["push", redis, followers, posts] => push::measure(redis, followers.parse()?, posts.parse()?),
+        ["push", redis, followers, posts] => {
+            push::measure(redis, followers.parse()?, posts.parse()?)
+        }
         _ => Err("usage: redis_feed constant|lists|push …; see the head of main.rs".into()),
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Book {
     pub(super) keys: BTreeSet<String>,
     /// Turn this many away first.
     pub(super) busy: u64,
-    /// This many timelines show only what is older than the last post.
+    /// This many timelines that are read at the level `eventual` show only what is older than the last post.
     pub(super) late: u64,
     /// Does not say that it has a cache.
     pub(super) is_silent: bool,
@@ -93,9 +93,11 @@ impl Book {
             ("GET", [user, "timeline"]) => {
                 let level = header(head, "Evenkeel-Consistency").to_owned();
                 let asked = self.pages.entry((*user).to_owned()).or_default();
+                let late = u64::from(self.late > 0 && level == "eventual");
                 asked.push((query.to_owned(), level));
+                self.late -= late;
                 self.loaded.insert((*user).to_owned());
-                (200, json!({"items": self.timeline(user), "cursor": null}))
+                (200, json!({"items": self.timeline(user, late as usize), "cursor": null}))
             }
             ("GET", [user]) => {
                 let followers = self.follows.iter().filter(|(_, author)| author == user).count();
@@ -116,12 +118,11 @@ impl Book {
         (201, json!({"post": posts.len(), "duplicate": duplicate}))
     }
 
-    fn timeline(&mut self, user: &str) -> Vec<Value> {
+    /// Without so many of the newest of each author.
+    fn timeline(&self, user: &str, late: usize) -> Vec<Value> {
         let mut items = Vec::new();
         for (author, posts) in &self.posts {
             if self.follows.contains(&(user.to_owned(), author.clone())) {
-                let late = usize::from(self.late > 0);
-                self.late = self.late.saturating_sub(1);
                 let newest = posts.iter().rev().skip(late).take(10);
                 items.extend(newest.map(|(_, body)| json!({"post": 1, "body": body})));
             }

@@ -61,10 +61,11 @@ async fn a_graph_is_put_there_once_however_often_and_whatever_is_turned_away() {
         let counts: Vec<u64> = report.steps.iter().map(|step| step.count).collect();
         assert_eq!(counts, [40 * 10 + 3 * 15, 40 * 2, 1]);
         assert!(report.workload.contains("power law, seed 1"), "{}", report.workload);
+        let book = server.book.lock().unwrap();
+        assert_eq!((book.busy, book.follows.len()), (0, 40 * 10 + 3 * 15));
+        assert!(book.posts.len() == 40 && book.posts.values().all(|posts| posts.len() == 2));
     }
     let book = server.book.lock().unwrap();
-    assert_eq!(book.follows.len(), 40 * 10 + 3 * 15);
-    assert!(book.posts.len() == 40 && book.posts.values().all(|posts| posts.len() == 2));
     let body = book.posts["b-u0"][0].1.to_string();
     assert!((175..=210).contains(&body.len()), "{body}");
     assert_eq!(book.keys, BTreeSet::from(["Bearer ek_a_b".to_owned()]));
@@ -169,8 +170,8 @@ async fn who_has_not_seen_a_post_is_asked_again() {
     server.book.lock().unwrap().late = 500;
     let report = celebrity(&server, 1).await;
     assert!(report.seen[0].errors == 0 && report.seen[0].posts > 0, "{report}");
-    let book = server.book.lock().unwrap();
-    assert_eq!(book.late, 0);
+    // More than are looked at once for all posts that there is time for.
+    assert_eq!(server.book.lock().unwrap().late, 0);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
     history::feed::{Item, Load, Outcome, Page, Place, Request},
     sim::{machines::BEGIN_MS, run::BrokenKept},
 };
-use evenkeel_cache::{self as cache, Core, Look, Options, Switches, Ticket, Wait};
+use evenkeel_cache::{Core, Loaded, Look, Options, Switches, Ticket, Wait};
 use evenkeel_domains::{feed, view_of};
 use evenkeel_engine::{Entity, TenantId};
 use evenkeel_log::Offset;
@@ -30,7 +30,7 @@ pub(super) struct Kept {
 }
 
 /// What a read came to: a timeline, how far its partition was, and how late it was.
-pub(in crate::sim) type Loaded = ((Vec<Item>, Option<Place>), Offset, u64);
+pub(in crate::sim) type Read = ((Vec<Item>, Option<Place>), Offset, u64);
 
 /// A read that is to be kept.
 pub(in crate::sim) struct Loading {
@@ -39,7 +39,6 @@ pub(in crate::sim) struct Loading {
     /// In the history.
     number: usize,
     node: usize,
-    /// In which life of its process.
     life: u64,
 }
 
@@ -136,13 +135,13 @@ impl World {
 
     fn load(&mut self, node: usize, of: String, ticket: Ticket<Entity>, operation: usize) {
         let (number, began_ms) = (self.history.loads.len(), self.now_ms());
-        self.history.loads.push(Load { of: of.clone(), operation, began_ms, ended_ms: None });
         let life = self.machines.nodes[node].life;
+        self.history.loads.push(Load { of: of.clone(), operation, began_ms, ended_ms: None });
         self.begin(node, Whom::Cache(Loading { of, ticket, number, node, life }), u64::MAX);
     }
 
     /// A read has come to its end: those who wait for it are answered.
-    pub(super) fn loaded(&mut self, loading: Loading, read: Result<Loaded, String>) {
+    pub(super) fn loaded(&mut self, loading: Loading, read: Result<Read, String>) {
         let Loading { ticket, number, node, life, .. } = loading;
         if self.machines.nodes[node].life != life {
             return;
@@ -152,7 +151,7 @@ impl World {
             (self.machines.now_ms, ticket.began_ms(), ticket.load(), *ticket.key());
         let loaded = read.map(|((items, next), offset, late_ms)| {
             let kept = Kept { items, is_whole: next.is_none(), offset, late_ms };
-            cache::Loaded { value: Some(Rc::new(kept)), as_of: offset.0 }
+            Loaded { value: Some(Rc::new(kept)), as_of: offset.0 }
         });
         let cache = self.cache();
         cache.core.finish(ticket, loaded.as_ref(), now_ms);
@@ -162,7 +161,7 @@ impl World {
                 continue;
             }
             match &loaded {
-                Ok(cache::Loaded { value, as_of }) => {
+                Ok(Loaded { value, as_of }) => {
                     if wait.is_some_and(|wait| !wait.admits(*as_of)) {
                         self.look_up(node, operation, client, true);
                     } else {

@@ -233,10 +233,10 @@ impl World {
             Whom::Cache(loading) => {
                 let late_ms = found.map_or(0, |(_, late_ms)| late_ms);
                 let kept = timeline.map(|(items, next, _)| ((items, next), offset, late_ms));
-                let read = kept.ok_or_else(|| "it cannot be read".to_owned());
+                let kept = kept.ok_or_else(|| "it cannot be read".to_owned());
                 // It is written down before it is kept, and others write meanwhile.
                 let pause = self.machines.rng.u64(1..25);
-                self.machines.later(pause, Event::Loaded(loading, read));
+                self.machines.later(pause, Event::Loaded(loading, kept));
             }
             Whom::Asker { operation, .. } => {
                 let Some((items, next, _)) = timeline else { return };
