@@ -5,8 +5,8 @@
 //! in a shared log, with appends that are delayed, lost or late; and one node over a real
 //! write-ahead log on a disk that tears and forgets when the power goes. In each, clients of one
 //! product: of reservations, of limits with the edges that admit from leased tokens, of jobs with the
-//! workers that do them and what those write to, or of conversations with the devices that follow them. After some time the faults stop, and everything that
-//! was begun must complete.
+//! workers that do them and what those write to, of conversations with the devices that follow them, or of feeds
+//! with what is kept of timelines. After some time the faults stop, and everything that was begun must complete.
 //!
 //! It does not simulate edges, HTTP or threads: the crash drill runs the real binary for those.
 
