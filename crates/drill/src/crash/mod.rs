@@ -8,6 +8,7 @@
 mod answers;
 mod chat;
 mod clock;
+mod feed;
 mod jobs;
 mod limits;
 mod observe;
@@ -21,6 +22,7 @@ use crate::{
 };
 pub use chat::DrilledChat;
 use fastrand::Rng;
+pub use feed::DrilledFeeds;
 pub use jobs::DrilledQueue;
 use serde::Serialize;
 use server::Server;
@@ -123,6 +125,8 @@ pub struct CrashReport {
     pub queues: Vec<DrilledQueue>,
     /// What became of conversations.
     pub chat: DrilledChat,
+    /// What became of feeds.
+    pub feeds: DrilledFeeds,
     /// The most memory that the server had resident in its last life, in MiB; none if the system does
     /// not say.
     pub memory_mib: Option<u64>,
@@ -159,6 +163,7 @@ impl fmt::Display for CrashReport {
             writeln!(f, "{queue}")?;
         }
         writeln!(f, "{}", self.chat)?;
+        writeln!(f, "{}", self.feeds)?;
         if let Some(mib) = self.memory_mib {
             writeln!(f, "at most {mib} MiB of memory were resident; {MEMORY_MIB_MAX} may be")?;
         }
@@ -176,8 +181,9 @@ impl fmt::Display for CrashReport {
                  admitted more than it says, no job was lost or had by two workers at once, no \
                  stale lease changed anything, no message was lost or there twice, everybody read \
                  the same conversations and missed nothing on resuming, who was removed heard no \
-                 more, inboxes were exact, answers about conversations came in time, memory was \
-                 bounded"
+                 more, inboxes were exact, no post was lost or there twice, timelines were what asking \
+                 every author gives and as fresh as they said, whoever follows one was sent all of \
+                 it once, answers came in time, memory was bounded"
             )?;
         }
         Ok(())
@@ -261,6 +267,7 @@ async fn drill(
         .collect();
     let jobs = jobs::Jobs::begin(&server, options.seed).await?;
     let chat = chat::Chat::begin(&server, options.seed).await?;
+    let feeds = feed::Feeds::begin(&server, options.seed).await?;
     let mut rng = Rng::with_seed(options.seed);
     for kill in 0..options.cycles {
         cycle.store(kill, Ordering::Relaxed);
@@ -275,7 +282,7 @@ async fn drill(
         for client in clients {
             client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
         }
-        let (told_of_jobs, told_of_chat) = tokio::join!(jobs.end(), chat.end());
+        let (jobs, chat, feeds) = tokio::join!(jobs.end(), chat.end(), feeds.end());
         let mut observed = observe::read_back(&endpoint, &names).await?;
         for (name, subscriber) in names.iter().zip(subscribers) {
             let events = observed.events.iter();
@@ -283,12 +290,12 @@ async fn drill(
             let received = observe::finish(subscriber, &endpoint, name, until).await?;
             observed.subscriptions.push(received);
         }
-        Ok::<_, CrashError>((told_of_jobs?, told_of_chat?, observed))
+        Ok::<_, CrashError>(((jobs?, chat?, feeds?), observed))
     };
     let Ok(ended) = tokio::time::timeout(ENDS_WITHIN, ends).await else {
         return Err(CrashError::Hangs(ENDS_WITHIN, server.end_of_log()));
     };
-    let (told_of_jobs, told_of_chat, observed) = ended?;
+    let ((told_of_jobs, told_of_chat, told_of_feeds), observed) = ended?;
     let memory_mib = server.memory_mib();
     server.kill().await?;
     let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -296,6 +303,7 @@ async fn drill(
     let drilled = Drilled {
         jobs: jobs::judge(&told_of_jobs),
         chat: chat::judge(told_of_chat),
+        feeds: feed::judge(told_of_feeds),
         unused: told.unused(),
     };
     let life = Life { ready_ms_max, memory_mib };
@@ -324,6 +332,7 @@ struct Life {
 struct Drilled {
     jobs: jobs::Drilled,
     chat: chat::Drilled,
+    feeds: feed::Drilled,
     /// Limits that refused nothing.
     unused: Vec<&'static str>,
 }
@@ -333,7 +342,7 @@ fn report(
     life: &Life,
     (history, observed): (&History, &Observed),
     limited: LimitReport,
-    Drilled { jobs, chat, unused }: Drilled,
+    Drilled { jobs, chat, feeds, unused }: Drilled,
 ) -> CrashReport {
     let mut judged = checker::check(history, Some(observed), STEPS_MAX_DEFAULT);
     let mut answers = BTreeMap::new();
@@ -350,9 +359,11 @@ fn report(
     judged.violations.extend(limited.violations);
     judged.violations.extend(jobs.violations);
     judged.violations.extend(chat.violations);
+    judged.violations.extend(feeds.violations);
     judged.violations.extend(life.memory_mib.and_then(too_much));
     judged.undecided.extend(jobs.undecided);
     judged.undecided.extend(chat.undecided);
+    judged.undecided.extend(feeds.undecided);
     judged
         .undecided
         .extend(unused.iter().map(|name| format!("limit {name} had nothing to refuse")));
@@ -365,6 +376,7 @@ fn report(
         limits: limited.measured,
         queues: jobs.queues,
         chat: chat.chat,
+        feeds: feeds.feeds,
         memory_mib: life.memory_mib,
         violations: judged.violations,
         undecided: judged.undecided,

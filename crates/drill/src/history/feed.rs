@@ -265,6 +265,8 @@ pub struct FeedHistory {
     pub settled: Vec<Settled>,
     /// What was read to be kept, as far as that is known.
     pub loads: Vec<Load>,
+    /// Everybody is to be answered within this; none if nothing was said of it.
+    pub answers_within_ms: Option<u64>,
     /// By user. None if the end was never reached.
     pub end: Option<BTreeMap<String, Kept>>,
 }

@@ -126,6 +126,7 @@ fn good() -> FeedHistory {
         ],
         settled: vec![Settled { follower: "bob".into(), author: "ada".into(), at_ms: 50 }],
         loads: vec![load(400, 405), load(405, 420)],
+        answers_within_ms: Some(50),
         end: Some(end),
     }
 }
@@ -363,6 +364,9 @@ fn what_comes_comes_once_and_all_of_it() {
 fn what_many_ask_for_is_read_once() {
     finds("I14", "from 400 ms on for one, and from 404 ms on for another", |history| {
         history.loads[1].began_ms = 404;
+    });
+    finds("I14", "somebody waited for 51 ms", |history| {
+        history.operations[7].returned = Some((551, Outcome::Unknown));
     });
     let mut history = good();
     history.loads[0].ended_ms = None;
