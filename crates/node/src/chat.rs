@@ -155,7 +155,7 @@ impl<F: Files> Node<F> {
             replayed: false,
             as_of: called.as_of,
             // What came since then may be missing.
-            staleness_ms: survey.late_ms(called.at),
+            staleness_ms: survey.late_ms(self.now()),
             at: called.at,
         })
     }

@@ -41,7 +41,7 @@ impl<F: Files> Node<F> {
             if let feed::Found::Timeline(TimelinePage { filling_since, .. }) = &called.answer {
                 survey.hear(*filling_since);
             }
-            match wanted.judge_at(&survey, called.at) {
+            match wanted.judge_at(&survey, self.now()) {
                 Surveyed::Fresh { late_ms } => {
                     return Ok(Called { staleness_ms: late_ms, ..called });
                 }

@@ -39,13 +39,13 @@ impl Subscriber {
         let mut writer = self.endpoint.writer();
         let path = format!("/v1/feeds/{}/timeline/stream", self.user);
         let bytes = match &self.last_id {
-            Some(id) => {
-                self.told.resumes();
-                writer.write("GET", &path, &[("Last-Event-ID", id)], None)
-            }
+            Some(id) => writer.write("GET", &path, &[("Last-Event-ID", id)], None),
             None => writer.get(&format!("{path}?since=start")),
         };
         let mut stream = self.endpoint.connect().await?.subscribe(bytes).await?;
+        if self.last_id.is_some() {
+            self.told.resumes();
+        }
         stream.set_quiet_max(QUIET);
         loop {
             match stream.next().await {
