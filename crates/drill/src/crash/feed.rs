@@ -164,7 +164,6 @@ pub(super) fn judge(ended: Ended) -> Drilled {
     let Ended { history, resumed, undecided } = ended;
     let FeedReport { violations, posts, compared, pages, due, delivered, .. } =
         checker::check_feed(&history);
-    if !violations.is_empty() { std::fs::write("/tmp/sf/hist.json", serde_json::to_vec(&history).unwrap()).unwrap(); } // DEBUG
     let feeds = DrilledFeeds {
         users: USERS.len(),
         posts,
