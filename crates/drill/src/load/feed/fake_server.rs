@@ -22,7 +22,7 @@ pub(super) struct Book {
     /// Requests for timelines of each user: the query, and the level.
     pub(super) pages: BTreeMap<String, Vec<(String, String)>>,
     pub(super) keys: BTreeSet<String>,
-    /// Turn this many away first.
+    /// Turn this many away first, or leave them in doubt.
     pub(super) busy: u64,
     /// This many timelines that are read at the level `eventual` show only what is older than the last post.
     pub(super) late: u64,
@@ -78,7 +78,8 @@ impl Book {
         let place = parts[0].bytes().map(usize::from).sum::<usize>() % PARTITIONS;
         if method != "GET" && self.busy > 0 {
             self.busy -= 1;
-            return (429, place, json!({"code": "overloaded"}).to_string());
+            let status = if self.busy.is_multiple_of(2) { 429 } else { 504 };
+            return (status, place, json!({"code": "overloaded"}).to_string());
         }
         let (status, reply) = match (method, parts.as_slice()) {
             ("GET", ["", "metrics"]) => return (200, 0, self.metrics()),

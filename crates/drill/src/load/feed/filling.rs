@@ -8,20 +8,22 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::super::driver::Outcome;
+use super::super::client::Reply;
 use super::super::endpoint::Endpoint;
-use super::super::outcome::outcome;
 use super::super::request::RequestWriter;
 use super::options::FeedBenchError;
 use super::people::People;
 use super::posts::{follow_path, post_path, push_post};
 
-/// How long one waits who was turned away, and how often it is looked whether all has arrived.
+/// What is asked again: who was turned away, or was not told what happened. Nothing is put there twice.
+const AGAIN: [u16; 3] = [429, 503, 504];
+/// How long one waits before that, and how often it is looked whether all has arrived.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long it may take from the last answer until all has arrived.
+/// How long it may take until it is done, and from the last answer until all has arrived.
 const SETTLE_MAX: Duration = Duration::from_secs(600);
 /// Posts of the star that are there before anything is measured.
 const STAR_POSTS: u64 = 5;
+const QUOTE_BYTES_MAX: usize = 300;
 
 /// What was put in.
 #[derive(Debug, Clone, Serialize)]
@@ -181,11 +183,9 @@ impl Filling {
             if reply.status == 200 && wanted(reply.body) {
                 return Ok(());
             }
-            let is_final = ![200, 429, 503].contains(&reply.status);
+            let is_final = reply.status != 200 && !AGAIN.contains(&reply.status);
             if is_final || begun.elapsed() > SETTLE_MAX {
-                let body = String::from_utf8_lossy(reply.body);
-                let what = format!("{path} is not as it should be: {} {body}", reply.status);
-                return Err(FeedBenchError::Server(what));
+                return Err(refused(&format!("{path} is not as it should be"), &reply));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -206,14 +206,25 @@ async fn send_some(
             return Ok(());
         }
         request(number, &mut writer);
+        let begun = Instant::now();
         loop {
-            match outcome(&mut client, writer.bytes(), b"").await {
-                Outcome::Ok | Outcome::Refused => break,
-                Outcome::Shed => tokio::time::sleep(PAUSE).await,
-                Outcome::Error(error) => return Err(FeedBenchError::Server(error.into())),
+            let reply = client.call(writer.bytes()).await?;
+            if reply.is_success() {
+                break;
             }
+            if !AGAIN.contains(&reply.status) || begun.elapsed() > SETTLE_MAX {
+                return Err(refused("it cannot be put there", &reply));
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// Says what the server answered instead.
+pub(super) fn refused(what: &str, reply: &Reply<'_>) -> FeedBenchError {
+    let body = &reply.body[..reply.body.len().min(QUOTE_BYTES_MAX)];
+    let body = String::from_utf8_lossy(body);
+    FeedBenchError::Server(format!("{what}: status {}: {body}", reply.status))
 }
 
 fn follow(writer: &mut RequestWriter, follower: &str, author: &str) {

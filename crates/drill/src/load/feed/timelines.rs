@@ -11,6 +11,7 @@ use super::super::endpoint::Endpoint;
 use super::super::outcome::{holds, outcome};
 use super::super::report::Report;
 use super::super::request::RequestWriter;
+use super::filling::refused;
 use super::options::FeedBenchError;
 use super::posts::{Posts, connect};
 
@@ -54,12 +55,10 @@ impl Timelines {
         let user = self.users.first().map_or("", String::as_str);
         let reply = client.call(self.write(&mut writer, user)).await?;
         if reply.status != 200 || !holds(reply.body, POST) {
-            let body = String::from_utf8_lossy(reply.body);
             let what = format!(
-                "the timeline of {user} has no posts: put them there first (graph, followers); {} {body}",
-                reply.status
+                "the timeline of {user} has no posts: put them there first (graph, followers)"
             );
-            return Err(FeedBenchError::Server(what));
+            return Err(refused(&what, &reply));
         }
         Ok(reply.body.len() as u64)
     }
