@@ -24,6 +24,8 @@ const SETTLE_MAX: Duration = Duration::from_secs(600);
 /// Posts of the star that are there before anything is measured.
 const STAR_POSTS: u64 = 5;
 const QUOTE_BYTES_MAX: usize = 300;
+/// Waits for all that was acknowledged before.
+pub(super) const FRESH: (&str, &str) = ("Evenkeel-Consistency", "session");
 
 /// What was put in.
 #[derive(Debug, Clone, Serialize)]
@@ -154,9 +156,7 @@ impl Filling {
     async fn settle(&self, user: &str) -> Result<Step, FeedBenchError> {
         let begun = Instant::now();
         let path = format!("/v1/feeds/{user}/timeline?limit=1");
-        let fresh = [("Evenkeel-Consistency", "session")];
-        let is_there = |body: &[u8]| !body.is_empty();
-        self.await_answer(&path, &fresh, is_there).await?;
+        await_answer(&self.endpoint, &path, &[FRESH], |_| true).await?;
         Ok(step("until all have arrived", 1, begun))
     }
 
@@ -165,30 +165,30 @@ impl Filling {
         let is_there = |body: &[u8]| {
             serde_json::from_slice::<User>(body).is_ok_and(|user| user.followers >= followers)
         };
-        self.await_answer(&path, &[], is_there).await
+        await_answer(&self.endpoint, &path, &[], is_there).await
     }
+}
 
-    /// Asks until the answer is as wanted.
-    async fn await_answer(
-        &self,
-        path: &str,
-        headers: &[(&str, &str)],
-        wanted: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), FeedBenchError> {
-        let mut client = self.endpoint.connect().await?;
-        let mut writer = self.endpoint.writer();
-        let begun = Instant::now();
-        loop {
-            let reply = client.call(writer.write("GET", path, headers, None)).await?;
-            if reply.status == 200 && wanted(reply.body) {
-                return Ok(());
-            }
-            let is_final = reply.status != 200 && !AGAIN.contains(&reply.status);
-            if is_final || begun.elapsed() > SETTLE_MAX {
-                return Err(refused(&format!("{path} is not as it should be"), &reply));
-            }
-            tokio::time::sleep(PAUSE).await;
+/// Asks until the answer is as wanted.
+pub(super) async fn await_answer(
+    endpoint: &Endpoint,
+    path: &str,
+    headers: &[(&str, &str)],
+    mut wanted: impl FnMut(&[u8]) -> bool,
+) -> Result<(), FeedBenchError> {
+    let mut client = endpoint.connect().await?;
+    let mut writer = endpoint.writer();
+    let begun = Instant::now();
+    loop {
+        let reply = client.call(writer.write("GET", path, headers, None)).await?;
+        if reply.status == 200 && wanted(reply.body) {
+            return Ok(());
         }
+        let is_final = reply.status != 200 && !AGAIN.contains(&reply.status);
+        if is_final || begun.elapsed() > SETTLE_MAX {
+            return Err(refused(&format!("{path} is not as it should be"), &reply));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -221,7 +221,7 @@ async fn send_some(
 }
 
 /// Says what the server answered instead.
-pub(super) fn refused(what: &str, reply: &Reply<'_>) -> FeedBenchError {
+fn refused(what: &str, reply: &Reply<'_>) -> FeedBenchError {
     let body = &reply.body[..reply.body.len().min(QUOTE_BYTES_MAX)];
     let body = String::from_utf8_lossy(body);
     FeedBenchError::Server(format!("{what}: status {}: {body}", reply.status))
