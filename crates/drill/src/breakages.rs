@@ -10,7 +10,7 @@ mod shrink;
 pub use counterexample::Counterexample;
 pub use naive::{DoubleSales, check_then_act};
 
-use crate::sim::{Broken, BrokenChat, BrokenJobs, Plan, Product, Scene, Size, run};
+use crate::sim::{Broken, BrokenChat, BrokenJobs, BrokenKept, Plan, Product, Scene, Size, run};
 use evenkeel_domains::Switches as DomainSwitches;
 use evenkeel_engine::Switches;
 
@@ -55,7 +55,10 @@ const INTACT: Broken = Broken {
     refund_twice: false,
     jobs: WELL,
     chat: FOLLOWED,
+    kept: KEPT,
 };
+const KEPT: BrokenKept =
+    BrokenKept { fill_after_invalidate: false, no_coalescing: false, ignore_session: false };
 const FOLLOWED: BrokenChat =
     BrokenChat { off_by_one: false, by_wall_clock: false, unbounded_buffer: false };
 const WELL: BrokenJobs = BrokenJobs {
@@ -198,6 +201,24 @@ pub const BREAKAGES: &[Breakage] = &[
         kind: chat(Scene::Local, BrokenChat { unbounded_buffer: true, ..FOLLOWED }),
     },
     Breakage {
+        name: "cache-fill-after-invalidate",
+        takes_away: "what is read is kept though it was written meanwhile",
+        protects: "one's own posts are in one's timeline at once, for everybody who looks then (I10)",
+        kind: kept(BrokenKept { fill_after_invalidate: true, ..KEPT }),
+    },
+    Breakage {
+        name: "no-coalescing",
+        takes_away: "whoever finds nothing kept reads, also while somebody else does",
+        protects: "what many ask for at once is read once: a crowd is no stampede (I14)",
+        kind: kept(BrokenKept { no_coalescing: true, ..KEPT }),
+    },
+    Breakage {
+        name: "ignore-session-token",
+        takes_away: "what is kept is given to everybody, whatever they have seen",
+        protects: "reads in a session never go back (I10)",
+        kind: kept(BrokenKept { ignore_session: true, ..KEPT }),
+    },
+    Breakage {
         name: "check-then-act",
         takes_away: "clients read what is free and then write, without holding anything",
         protects: "a seat is sold once (I3)",
@@ -223,6 +244,12 @@ const fn jobs(scene: Scene, jobs: BrokenJobs) -> Kind {
 
 const fn chat(scene: Scene, chat: BrokenChat) -> Kind {
     Kind::Simulated { product: Product::Chat, scene, broken: Broken { chat, ..INTACT } }
+}
+
+/// What is kept is kept by the one process that has all partitions.
+const fn kept(kept: BrokenKept) -> Kind {
+    let (product, scene) = (Product::Feed, Scene::Local);
+    Kind::Simulated { product, scene, broken: Broken { kept, ..INTACT } }
 }
 
 /// What a search found.

@@ -5,6 +5,8 @@
 mod checker;
 #[path = "drill/checker_chat.rs"]
 mod checker_chat;
+#[path = "drill/checker_feed.rs"]
+mod checker_feed;
 #[path = "drill/checker_jobs.rs"]
 mod checker_jobs;
 #[path = "drill/checker_limits.rs"]

@@ -156,9 +156,8 @@ impl Context<'_, '_> {
         tenant: TenantId,
         item: &impl Serialize,
     ) -> Result<(), StateError> {
+        self.mail.is_full |= !self.has_room(to)?;
         let mut head = self.tx.get::<OutboxHeads>(&to.0)?.unwrap_or_default();
-        let (rows_max, bytes_max) = self.outbox_max;
-        self.mail.is_full |= head.rows() >= rows_max || head.bytes >= bytes_max;
         let item = postcard::to_stdvec(item).expect("an item is plain data: it encodes");
         head.last = (self.incarnation.0, head.last.1 + 1);
         head.bytes += item.len() as u64;
@@ -167,6 +166,13 @@ impl Context<'_, '_> {
         self.tx.put::<OutboxHeads>(&to.0, &head);
         self.changes_outbox(to.0);
         Ok(())
+    }
+
+    /// Whether a command may send to `to`: what sends without one, and can wait, waits until it may.
+    pub fn has_room(&self, to: PartitionId) -> Result<bool, StateError> {
+        let head = self.tx.get::<OutboxHeads>(&to.0)?.unwrap_or_default();
+        let (rows_max, bytes_max) = self.outbox_max;
+        Ok(head.rows() < rows_max && head.bytes < bytes_max)
     }
 
     fn changes_outbox(&mut self, to: u16) {
@@ -332,6 +338,18 @@ impl<A: App, T, R> Partition<A, T, R> {
         OutboxStats {
             rows: lanes().map(Lane::unacknowledged).sum(),
             oldest: lanes().filter_map(|lane| lane.oldest).min(),
+            is_known: !self.lanes.is_unread,
+            dead: self.dead,
+        }
+    }
+
+    /// The same of what is for one partition.
+    #[must_use]
+    pub fn outbox_stats_to(&self, to: PartitionId) -> OutboxStats {
+        let lane = self.lanes.lanes.get(&to.0);
+        OutboxStats {
+            rows: lane.map_or(0, Lane::unacknowledged),
+            oldest: lane.and_then(|lane| lane.oldest),
             is_known: !self.lanes.is_unread,
             dead: self.dead,
         }

@@ -158,6 +158,12 @@ impl<A: App, T, R> Partition<A, T, R> {
         self.id
     }
 
+    /// What it decides with.
+    #[must_use]
+    pub fn app(&self) -> &A {
+        &self.app
+    }
+
     /// What decides: for what it is to know of the world outside from now on.
     pub fn app_mut(&mut self) -> &mut A {
         &mut self.app

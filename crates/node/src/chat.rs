@@ -115,7 +115,9 @@ impl<F: Files> Node<F> {
         limit: usize,
         options: ReadOptions,
     ) -> Result<Called<InboxPage>, NodeError> {
-        let staleness_ms = self.wait_for(View::Inboxes, INBOX, &options).await?;
+        let there = self.partition_of(tenant, Scope::User(user));
+        let wanted = self.wanted(INBOX, &options);
+        let survey = self.survey(View::Inboxes, there, &wanted).await?;
         let query = |query| self.query(tenant, Query::Chat(query), options.clone());
         let page = chat::Query::Inbox { user: user.to_owned(), after: after.clone(), limit };
         let mut called = query(page).await?;
@@ -152,7 +154,8 @@ impl<F: Files> Node<F> {
             answer: InboxPage { items, next },
             replayed: false,
             as_of: called.as_of,
-            staleness_ms,
+            // What came since then may be missing.
+            staleness_ms: survey.late_ms(called.at),
             at: called.at,
         })
     }

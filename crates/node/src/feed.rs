@@ -7,9 +7,9 @@ use crate::{
 use evenkeel_contract::Level;
 use evenkeel_domains::{
     Found, Query,
-    feed::{self, Listed, What},
+    feed::{self, Listed, TimelinePage, What},
 };
-use evenkeel_log::Files;
+use evenkeel_log::{Files, PartitionId};
 use std::time::Duration;
 
 /// How often whoever waits for a view to be fresher looks whether it is.
@@ -29,39 +29,53 @@ impl<F: Files> Node<F> {
             What::User | What::Timeline { .. } | What::People { listed: Listed::Followers, .. }
         );
         let query = Query::Feed(query);
-        let staleness_ms = match is_told {
-            true => self.wait_for(View::Feeds, query.path(), &options).await?,
-            false => 0,
-        };
-        let called = self.query(tenant, query, options).await?;
-        let called = Called { staleness_ms, ..called };
-        Ok(called.map(|found| {
-            let Found::Feed(found) = found else { unreachable!("a feed is answered") };
-            found
-        }))
+        if !is_told {
+            return self.query(tenant, query, options).await.map(of_feed);
+        }
+        let place = self.partition_of(tenant, query.scope());
+        let wanted = self.wanted(query.path(), &options);
+        loop {
+            let mut survey = self.survey(View::Feeds, place, &wanted).await?;
+            let called = of_feed(self.query(tenant, query.clone(), options.clone()).await?);
+            // What comes meanwhile may be missing, and what a follow has yet to bring.
+            if let feed::Found::Timeline(TimelinePage { filling_since, .. }) = &called.answer {
+                survey.hear(*filling_since);
+            }
+            match wanted.judge_at(&survey, called.at) {
+                Surveyed::Fresh { late_ms } => {
+                    return Ok(Called { staleness_ms: late_ms, ..called });
+                }
+                Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
+                Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
     }
 
-    /// Waits until a view is as fresh as is asked for on a path. Answers how late it may be.
-    pub(crate) async fn wait_for(
-        &self,
-        view: View,
-        path: &str,
-        options: &ReadOptions,
-    ) -> Result<u64, NodeError> {
+    /// How fresh a view is to be that is read on a path.
+    pub(crate) fn wanted(&self, path: &str, options: &ReadOptions) -> Wanted {
         let began = self.now();
         let deadline = began.plus_ms(self.deadline_ms(path, options.deadline));
         // Where nothing may be stale, what happened before is in it.
         let bound_ms = self.may_be_stale_ms(path, options).unwrap_or(0);
-        let wanted = Wanted { began, bound_ms, deadline };
+        Wanted { began, bound_ms, deadline }
+    }
+
+    /// Waits until a view of a partition is as fresh as is wanted. Answers how late it may be.
+    pub(crate) async fn survey(
+        &self,
+        view: View,
+        of: PartitionId,
+        wanted: &Wanted,
+    ) -> Result<Survey, NodeError> {
         loop {
             let mut survey = Survey::new(self.now());
             for _ in 0..SURVEY_ROUNDS {
                 for owner in self.0.owners.values() {
-                    survey.hear(owner.gauges.behind(view));
+                    survey.hear(owner.gauges.behind(view, of));
                 }
             }
             match wanted.judge(&survey) {
-                Surveyed::Fresh { late_ms } => return Ok(late_ms),
+                Surveyed::Fresh { .. } => return Ok(survey),
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
                 Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
             }
@@ -81,4 +95,11 @@ impl<F: Files> Node<F> {
             Level::Session | Level::Linearizable => None,
         }
     }
+}
+
+fn of_feed(called: Called<Found>) -> Called<feed::Found> {
+    called.map(|found| {
+        let Found::Feed(found) = found else { unreachable!("a feed is answered") };
+        found
+    })
 }

@@ -4,7 +4,7 @@
 use crate::{lateness::View, live::FollowTicket, owner::Owner};
 use evenkeel_domains::{Found, Query, chat, feed, is_view};
 use evenkeel_engine::{Entity, Failure, Role};
-use evenkeel_log::Log;
+use evenkeel_log::{Log, PartitionId};
 use tokio::sync::{oneshot, watch};
 
 /// Watchers are looked through for those whose watchers are gone once there are so many, or twice
@@ -79,10 +79,23 @@ impl<L: Log> Owner<L> {
 
     /// Says how far views elsewhere are behind what happened here.
     pub(crate) fn publish_lateness(&mut self) {
-        let (outbox, leads) = (self.partition.outbox_stats(), self.partition.role() == Role::Owner);
+        let leads = self.partition.role() == Role::Owner;
+        let outbox = self.partition.outbox_stats();
         for view in View::ALL {
-            self.gauges.set_behind(view, self.lateness[view as usize].behind(&outbox, leads));
+            self.lateness[view as usize].settle(&outbox, leads);
         }
+        for to in self.partitions() {
+            let outbox = self.partition.outbox_stats_to(to);
+            for view in View::ALL {
+                let since = self.lateness[view as usize].behind(&outbox, leads);
+                self.gauges.set_behind(view, to, since);
+            }
+        }
+    }
+
+    /// All data partitions.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = PartitionId> + use<L> {
+        (0..self.partition.app().partitions).map(PartitionId)
     }
 }
 

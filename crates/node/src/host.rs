@@ -132,9 +132,11 @@ impl<L: Log> Slot<L> {
             tracing::error!(partition = %owner.partition.id(), "{PANICKED}");
             owner.give_up_ready();
             // What was on its way from here stays so: views are as late as it was, and later.
-            for view in View::ALL {
-                let since = self.gauges.behind(view).unwrap_or(owner.clock.now());
-                self.gauges.set_behind(view, Some(since));
+            for (view, to) in
+                View::ALL.into_iter().flat_map(|view| owner.partitions().map(move |to| (view, to)))
+            {
+                let since = self.gauges.behind(view, to).unwrap_or(owner.clock.now());
+                self.gauges.set_behind(view, to, Some(since));
             }
             // Whoever waits is told by their tickets' end.
             drop(owner);

@@ -32,6 +32,12 @@ pub struct Lateness {
 }
 
 impl Lateness {
+    /// At `now`, it begins to lead. What is on its way then was told in an earlier life: nobody knows since when
+    /// it had happened.
+    pub fn begin(&mut self, now: Time) {
+        self.told.push_back((now, Time(1)));
+    }
+
     /// At `now`, there has been something to tell since `since`.
     pub fn untold(&mut self, since: Option<Time>, now: Time) {
         if self.untold_since == since {
@@ -49,24 +55,31 @@ impl Lateness {
         }
     }
 
-    /// Since when something is not in the views, of a partition that leads or does not, and whose outbox
-    /// stands so.
-    pub fn behind(&mut self, outbox: &OutboxStats, leads: bool) -> Option<Time> {
-        // Who does not lead knows nothing of what is on its way; it may be of any time.
-        let is_known = outbox.is_known && leads;
-        let is_on_its_way = outbox.rows > 0 || !is_known;
-        self.since(is_on_its_way.then(|| outbox.oldest.filter(|_| is_known).unwrap_or(Time(1))))
-    }
-
-    /// The same, if the oldest that is on its way was sent at `sent`.
-    fn since(&mut self, sent: Option<Time>) -> Option<Time> {
-        // What was told before that has arrived.
+    /// Forgets what has arrived everywhere, of a partition whose outbox stands so.
+    pub fn settle(&mut self, outbox: &OutboxStats, leads: bool) {
+        let sent = sent(outbox, leads);
         while self.told.front().is_some_and(|(at, _)| sent.is_none_or(|sent| sent > *at)) {
             self.told.pop_front();
         }
-        let told = self.told.iter().map(|(_, since)| *since).min();
+    }
+
+    /// Since when something is not in the views of one partition, of one that leads or does not, and whose outbox
+    /// for that stands so.
+    pub fn behind(&self, outbox: &OutboxStats, leads: bool) -> Option<Time> {
+        let sent = sent(outbox, leads);
+        // What was told before what is on its way has arrived.
+        let told = self.told.iter().filter(|(at, _)| sent.is_some_and(|sent| sent <= *at));
+        let told = told.map(|(_, since)| *since).min();
         [self.untold_since, told, sent].into_iter().flatten().min()
     }
+}
+
+/// When the oldest was sent that is on its way.
+fn sent(outbox: &OutboxStats, leads: bool) -> Option<Time> {
+    // Who does not lead knows nothing of what is on its way; it may be of any time.
+    let is_known = outbox.is_known && leads;
+    let is_on_its_way = outbox.rows > 0 || !is_known;
+    is_on_its_way.then(|| outbox.oldest.filter(|_| is_known).unwrap_or(Time(1)))
 }
 
 /// How often a survey asks each partition. What one hands on to another, which has yet to tell it, is with
@@ -77,19 +90,29 @@ pub const SURVEY_ROUNDS: usize = 2;
 #[derive(Debug, Clone, Copy)]
 pub struct Survey {
     now: Time,
-    behind: Time,
+    behind: Option<Time>,
 }
 
 impl Survey {
     /// Begins: nobody was asked before `now`.
     #[must_use]
     pub fn new(now: Time) -> Self {
-        Self { now, behind: now }
+        Self { now, behind: None }
     }
 
     /// A partition has said since when something of it is not in the view.
     pub fn hear(&mut self, behind: Option<Time>) {
-        self.behind = behind.map_or(self.behind, |behind| behind.min(self.behind));
+        self.behind = [self.behind, behind].into_iter().flatten().min();
+    }
+
+    /// How late it is at `now`, which may be after the survey: what has happened since then may be missing too.
+    #[must_use]
+    pub fn late_ms(&self, now: Time) -> u64 {
+        match self.behind {
+            // What happened within that millisecond may be missing.
+            Some(behind) => (now.0 + 1).saturating_sub(behind.0),
+            None => now.0.saturating_sub(self.now.0),
+        }
     }
 }
 
@@ -125,10 +148,16 @@ impl Wanted {
     /// Whether what a survey found will do.
     #[must_use]
     pub fn judge(&self, survey: &Survey) -> Surveyed {
-        let late_ms = survey.now.0 - survey.behind.0;
-        if late_ms <= self.bound_ms || survey.behind > self.began {
+        self.judge_at(survey, survey.now)
+    }
+
+    /// The same of what was read at `now`, after the survey.
+    #[must_use]
+    pub fn judge_at(&self, survey: &Survey, now: Time) -> Surveyed {
+        let late_ms = survey.late_ms(now);
+        if late_ms <= self.bound_ms || survey.behind.is_none_or(|behind| behind > self.began) {
             Surveyed::Fresh { late_ms }
-        } else if survey.now >= self.deadline {
+        } else if now >= self.deadline {
             Surveyed::TooLate { late_ms }
         } else {
             Surveyed::NotYet
@@ -140,28 +169,60 @@ impl Wanted {
 mod tests {
     use super::*;
 
+    /// The oldest that is on its way was sent then.
+    fn sent(oldest: Option<u64>) -> OutboxStats {
+        OutboxStats {
+            rows: oldest.map_or(0, |_| 1),
+            oldest: oldest.map(Time),
+            is_known: true,
+            dead: 0,
+        }
+    }
+
+    fn since(late: &mut Lateness, oldest: Option<u64>) -> Option<Time> {
+        late.settle(&sent(oldest), true);
+        late.behind(&sent(oldest), true)
+    }
+
     #[test]
     fn what_was_told_is_late_until_it_has_arrived() {
-        let mut late = Lateness::default();
+        let late = &mut Lateness::default();
         late.untold(Some(Time(10)), Time(12));
-        assert_eq!(late.since(None), Some(Time(10)));
+        assert_eq!(since(late, None), Some(Time(10)));
         late.untold(None, Time(50));
-        assert_eq!(late.since(Some(Time(50))), Some(Time(10)), "it is on its way");
-        assert_eq!(late.since(Some(Time(51))), Some(Time(51)), "only what was sent later is");
-        assert_eq!(late.since(None), None);
+        assert_eq!(since(late, Some(50)), Some(Time(10)), "it is on its way");
+        assert_eq!(late.behind(&sent(None), true), None, "to where it is not, it is not late");
+        assert_eq!(since(late, Some(51)), Some(Time(51)), "only what was sent later is");
+        assert_eq!(since(late, None), None);
+        assert_eq!(
+            late.behind(&sent(None), false),
+            Some(Time(1)),
+            "who does not lead knows nothing"
+        );
     }
 
     /// Something is always on its way, and conversations begin to have something to tell all the time.
     #[test]
     fn under_load_it_is_as_late_as_it_is_and_no_later() {
-        let mut late = Lateness::default();
+        let late = &mut Lateness::default();
         for now in 1_000..200_000_u64 {
             // A step every 160 ms; and what is on its way was sent in the last 100.
             let step = now / 160 * 160;
             late.untold(Some(Time(step - 160)), Time(now));
-            let since = late.since(Some(Time(now - 100))).unwrap();
+            let since = since(late, Some(now - 100)).unwrap();
             assert!(now - since.0 <= 3 * 160 + 100, "{since:?} at {now}");
         }
+    }
+
+    #[test]
+    fn what_was_told_in_an_earlier_life_may_be_of_any_time() {
+        let late = &mut Lateness::default();
+        late.begin(Time(50));
+        late.untold(None, Time(50));
+        assert_eq!(since(late, Some(40)), Some(Time(1)), "something from then is on its way");
+        assert_eq!(since(late, Some(60)), Some(Time(60)), "it has arrived");
+        late.begin(Time(70));
+        assert_eq!(since(late, None), None, "nothing was on its way");
     }
 
     #[test]
@@ -174,10 +235,20 @@ mod tests {
         }
         let wanted =
             |bound_ms, deadline| Wanted { began: Time(50), bound_ms, deadline: Time(deadline) };
-        assert_eq!(wanted(40, 90).judge(&survey), Surveyed::Fresh { late_ms: 40 });
-        assert_eq!(wanted(39, 90).judge(&survey), Surveyed::NotYet);
-        assert_eq!(wanted(39, 50).judge(&survey), Surveyed::TooLate { late_ms: 40 });
+        assert_eq!(wanted(41, 90).judge(&survey), Surveyed::Fresh { late_ms: 41 });
+        assert_eq!(wanted(40, 90).judge(&survey), Surveyed::NotYet);
+        assert_eq!(wanted(40, 50).judge(&survey), Surveyed::TooLate { late_ms: 41 });
         let wanted = Wanted { began: Time(9), ..wanted(0, 90) };
-        assert_eq!(wanted.judge(&survey), Surveyed::Fresh { late_ms: 40 }, "it is as of later");
+        assert_eq!(wanted.judge(&survey), Surveyed::Fresh { late_ms: 41 }, "it is as of later");
+        assert_eq!(survey.late_ms(Time(60)), 51, "what happens meanwhile may be missing too");
+    }
+
+    #[test]
+    fn nothing_behind_is_not_late_and_something_of_this_millisecond_is() {
+        let wanted = Wanted { began: Time(50), bound_ms: 0, deadline: Time(90) };
+        let mut survey = Survey::new(Time(50));
+        assert_eq!(wanted.judge(&survey), Surveyed::Fresh { late_ms: 0 });
+        survey.hear(Some(Time(50)));
+        assert_eq!(wanted.judge(&survey), Surveyed::NotYet, "it may have been answered before");
     }
 }

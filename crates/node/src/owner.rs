@@ -156,8 +156,8 @@ impl<L: Log> Owner<L> {
             decisive: meta.decisive(),
             couriers: couriers.clone(),
             on_change: Arc::clone(on_change),
+            gauges: Arc::new(Gauges::of_one_of(partition.app().partitions)),
             partition,
-            gauges: Arc::default(),
             log: Arc::clone(log),
             clock: *clock,
             flusher,
@@ -416,6 +416,7 @@ impl<L: Log> Owner<L> {
                 self.ready_told = true;
                 let (id, now) = (self.partition.id(), self.clock.now());
                 queues.into_iter().for_each(|queue| self.ready.begin(id, queue, now));
+                self.lateness.iter_mut().for_each(|lateness| lateness.begin(now));
                 View::ALL.into_iter().for_each(|view| self.untold_changed(view));
                 self.publish_lateness();
             }

@@ -77,7 +77,8 @@ pub(crate) struct Gauges {
     outbox_rows: AtomicU64,
     /// When the oldest was sent; 0 if there is none.
     outbox_oldest: AtomicU64,
-    views_since: [AtomicU64; View::ALL.len()],
+    /// Of each view, by the partition that it is of.
+    views_since: [Box<[AtomicU64]>; View::ALL.len()],
     dead_deliveries: AtomicU64,
     commands: AtomicU64,
     batch_sizes: [AtomicU64; BATCH_BUCKETS],
@@ -120,14 +121,23 @@ impl Gauges {
         self.dead_deliveries.swap(stats.dead, Ordering::Relaxed)
     }
 
-    /// Since when a view elsewhere may not know what happened here.
-    pub(crate) fn set_behind(&self, view: View, since: Option<Time>) {
-        // Who reads of one partition that all has arrived reads what was said before that by the one it went to.
-        self.views_since[view as usize].store(since.map_or(0, |at| at.0), Ordering::Release);
+    /// Those of one of so many data partitions.
+    pub(crate) fn of_one_of(partitions: u16) -> Self {
+        let views_since = View::ALL.map(|_| (0..partitions).map(|_| AtomicU64::new(0)).collect());
+        Self { views_since, ..Self::default() }
     }
 
-    pub(crate) fn behind(&self, view: View) -> Option<Time> {
-        let since = self.views_since[view as usize].load(Ordering::Acquire);
+    /// Since when a view of the partition `to` may not know what happened here.
+    pub(crate) fn set_behind(&self, view: View, to: PartitionId, since: Option<Time>) {
+        if let Some(cell) = self.views_since[view as usize].get(usize::from(to.0)) {
+            // Who reads of one partition that all has arrived reads what was said before that by the one it
+            // went to.
+            cell.store(since.map_or(0, |at| at.0), Ordering::Release);
+        }
+    }
+
+    pub(crate) fn behind(&self, view: View, to: PartitionId) -> Option<Time> {
+        let since = self.views_since[view as usize].get(usize::from(to.0))?.load(Ordering::Acquire);
         (since > 0).then_some(Time(since))
     }
 

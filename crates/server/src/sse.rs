@@ -192,7 +192,12 @@ impl<S: Source> Follower<S> {
                 () = sleep(self.edge.options.heartbeat) => true,
             };
             if quiet {
-                return Some((Bytes::from_static(b": still here\n\n"), self));
+                // With where the reader is: what passed it by meanwhile it need not come back for.
+                let mut piece = String::from(": still here\n\n");
+                if let Some(after) = self.after {
+                    piece.insert_str(0, &format!("id: {after}\n"));
+                }
+                return Some((piece.into(), self));
             }
         }
         None

@@ -42,6 +42,15 @@ pub struct Layer {
     effects_bytes: usize,
 }
 
+/// What a layer said of keys that it forgot.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    rows: Vec<(KeyBytes, Option<Value>)>,
+    /// The prefix, unless a shorter one hid them already; and the longer ones that it took the place of.
+    prefix: Option<KeyBytes>,
+    narrower: Vec<KeyBytes>,
+}
+
 impl Layer {
     /// Whether it has no effect at all.
     #[must_use]
@@ -148,35 +157,64 @@ impl Layer {
 
     /// Undoes a [`Layer::write`] of `key`, given what it answered.
     pub(crate) fn restore(&mut self, key: &[u8], before: Option<Option<Value>>) {
-        if let Some(value) = before {
-            self.write(KeyBytes::from_slice(key), value);
-        } else if let Some(undone) = self.rows.remove(&KeyBytes::from_slice(key)) {
-            self.effects_bytes -= effects::row_bytes(key.len(), undone.as_deref());
+        let key = KeyBytes::from_slice(key);
+        match before {
+            Some(value) => {
+                self.write(key, value);
+            }
+            None => {
+                self.remove(&key);
+            }
         }
     }
 
-    /// Forgets what it says of keys that start with `prefix`, and hides them in what lies beneath.
-    pub(crate) fn drop_prefix(&mut self, prefix: KeyBytes) {
+    /// Forgets what it says of keys that start with `prefix`, and hides them in what lies beneath. Answers what
+    /// it said of them.
+    pub(crate) fn drop_prefix(&mut self, prefix: KeyBytes) -> Dropped {
         let after = after_prefix(&prefix);
         let end = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = (Bound::Included(prefix.as_slice()), end);
         let gone: Vec<KeyBytes> = self.range(range).map(|(key, _)| key.clone()).collect();
+        let mut dropped = Dropped::default();
         for key in gone {
-            self.restore(&key, None);
+            if let Some(value) = self.remove(&key) {
+                dropped.rows.push((key, value));
+            }
         }
         if self.drops_cover(&prefix) {
-            return;
+            return dropped;
         }
-        let mut freed_bytes = 0;
-        self.drops.retain(|narrower| {
-            let covered = narrower.starts_with(&prefix);
-            freed_bytes += if covered { effects::drop_bytes(narrower.len()) } else { 0 };
-            !covered
-        });
+        dropped.narrower = self.drops.extract_if(.., |other| other.starts_with(&prefix)).collect();
+        let freed = dropped.narrower.iter().map(|narrower| effects::drop_bytes(narrower.len()));
+        self.effects_bytes -= freed.sum::<usize>();
+        dropped.prefix = Some(prefix.clone());
+        self.insert_drop(prefix);
+        dropped
+    }
+
+    /// Undoes a [`Layer::drop_prefix`], given what it answered.
+    pub(crate) fn undrop(&mut self, dropped: Dropped) {
+        if let Some(prefix) = dropped.prefix {
+            self.drops.retain(|other| *other != prefix);
+            self.effects_bytes -= effects::drop_bytes(prefix.len());
+        }
+        dropped.narrower.into_iter().for_each(|narrower| self.insert_drop(narrower));
+        for (key, value) in dropped.rows {
+            self.write(key, value);
+        }
+    }
+
+    fn insert_drop(&mut self, prefix: KeyBytes) {
         self.effects_bytes += effects::drop_bytes(prefix.len());
-        self.effects_bytes -= freed_bytes;
         let at = self.drops.partition_point(|other| *other < prefix);
         self.drops.insert(at, prefix);
+    }
+
+    /// Says nothing of `key` any more. Answers what it said.
+    fn remove(&mut self, key: &KeyBytes) -> Option<Option<Value>> {
+        let undone = self.rows.remove(key)?;
+        self.effects_bytes -= effects::row_bytes(key.len(), undone.as_deref());
+        Some(undone)
     }
 
     /// Takes over everything that `newer` says.

@@ -1,6 +1,6 @@
 //! A transaction: commands decide on it, and what they wrote becomes one record.
 
-use crate::layer::Layer;
+use crate::layer::{Dropped, Layer};
 use crate::levels::Levels;
 use crate::{Found, KeyBytes, KeyCodec, Order, Read, Row, StateError, Table};
 use std::ops::RangeBounds;
@@ -17,8 +17,6 @@ pub struct Tx<'a> {
     /// The keys of `undo`, one after the other.
     undo_keys: Vec<u8>,
     written: Written,
-    /// Counts what cannot be undone; a savepoint from before cannot be returned to.
-    generation: u32,
     row: Vec<u8>,
 }
 
@@ -28,7 +26,6 @@ pub struct Tx<'a> {
 pub struct Savepoint {
     undo: usize,
     written: Written,
-    generation: u32,
 }
 
 /// All writes so far, whatever they replaced: so that what a command may write does not depend on
@@ -39,11 +36,16 @@ struct Written {
     bytes: usize,
 }
 
-/// What the layer said of a key before it was written.
-struct Undo {
-    /// Where the key starts in `undo_keys`; it ends where that ends.
-    key_start: usize,
-    before: Option<Option<Box<[u8]>>>,
+/// What the layer said before a write.
+enum Undo {
+    /// Of a key that was written.
+    Row {
+        /// Where the key starts in `undo_keys`; it ends where that ends.
+        key_start: usize,
+        before: Option<Option<Box<[u8]>>>,
+    },
+    /// Of the keys that were dropped.
+    Drop(Dropped),
 }
 
 impl<'a> Tx<'a> {
@@ -55,7 +57,6 @@ impl<'a> Tx<'a> {
             undo: Vec::new(),
             undo_keys: Vec::new(),
             written: Written::default(),
-            generation: 0,
             row: Vec::new(),
         }
     }
@@ -79,39 +80,43 @@ impl<'a> Tx<'a> {
         let key_start = self.undo_keys.len();
         self.undo_keys.extend_from_slice(&key);
         let before = self.top.write(key, value);
-        self.undo.push(Undo { key_start, before });
+        self.undo.push(Undo::Row { key_start, before });
     }
 
     /// Deletes all rows whose key starts with `prefix` (the key's first parts; `&()` is the whole
-    /// table). It cannot be undone: maintenance only, never within a command.
+    /// table).
     pub fn drop_prefix<T: Table>(&mut self, prefix: &impl KeyCodec) {
         let mut bytes = KeyBytes::from_slice(&[T::ID]);
         prefix.encode(&mut bytes);
         self.written.rows += 1;
         self.written.bytes += crate::effects::drop_bytes(bytes.len());
-        self.top.drop_prefix(bytes);
-        self.generation += 1;
-        self.undo.clear();
-        self.undo_keys.clear();
+        let dropped = self.top.drop_prefix(bytes);
+        self.undo.push(Undo::Drop(dropped));
     }
 
     /// Where [`Tx::rollback`] can return to.
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint { undo: self.undo.len(), written: self.written, generation: self.generation }
+        Savepoint { undo: self.undo.len(), written: self.written }
     }
 
     /// Undoes every write since `savepoint`, as if it had never been.
     ///
     /// # Panics
-    /// If the transaction was rolled back beyond `savepoint` already, or dropped a prefix since.
+    /// If the transaction was rolled back beyond `savepoint` already.
     pub fn rollback(&mut self, savepoint: Savepoint) {
-        let reachable =
-            savepoint.generation == self.generation && savepoint.undo <= self.undo.len();
-        assert!(reachable, "a savepoint is left once, by a rollback to it or to an earlier one");
+        assert!(
+            savepoint.undo <= self.undo.len(),
+            "a savepoint is left once, by a rollback to it or to an earlier one"
+        );
         while self.undo.len() > savepoint.undo {
-            let Some(undo) = self.undo.pop() else { break };
-            self.top.restore(&self.undo_keys[undo.key_start..], undo.before);
-            self.undo_keys.truncate(undo.key_start);
+            match self.undo.pop() {
+                Some(Undo::Row { key_start, before }) => {
+                    self.top.restore(&self.undo_keys[key_start..], before);
+                    self.undo_keys.truncate(key_start);
+                }
+                Some(Undo::Drop(dropped)) => self.top.undrop(dropped),
+                None => break,
+            }
         }
         self.written = savepoint.written;
     }

@@ -55,7 +55,7 @@ fn every_group_lists_its_own() {
             ],
         ),
         ("log", &["inspect", "verify", "help"]),
-        ("bench", &["reservations", "limits", "jobs", "chat", "help"]),
+        ("bench", &["reservations", "limits", "jobs", "chat", "feed", "help"]),
         ("drill", &["list", "sim", "crash", "breakages", "price", "neighbours", "plot", "help"]),
     ] {
         assert_eq!(commands(&run(&[group, "--help"]).succeeds().out), expected, "{group}");

@@ -35,14 +35,15 @@ async function ask(method, address, body) {
 
 /// Until what moves of each product, and its rates, have changed twice.
 async function all_five_move(page) {
-  const parts = PRODUCTS.flatMap((id) => [`#${id} ~ .live`, `#${id} ~ table tbody`]);
+  const parts = PRODUCTS.flatMap((id) => [`#${id} ~ .live ul`, `#${id} ~ table tbody`]);
   await page.waitForFunction((parts) => {
     window.seen ??= parts.map(() => new Set());
     parts.forEach((part, at) => {
-      const text = document.querySelector(part)?.textContent;
-      if (text) window.seen[at].add(text);
+      // Of seats it is the class that changes.
+      const shown = document.querySelector(part)?.innerHTML;
+      if (shown) window.seen[at].add(shown);
     });
-    return window.seen.every((texts) => texts.size > 2);
+    return window.seen.every((all) => all.size > 2);
   }, WAIT, parts);
   await page.waitForFunction(() => document.querySelectorAll(".seats .confirmed").length > 2, WAIT);
   assert.equal(await page.$eval("#status", (status) => status.textContent), "Live.");

@@ -9,7 +9,7 @@ pub const POST_BYTES_MAX: usize = 32 * 1_024;
 pub const POSTS_MAX: u64 = 2_000;
 /// Users that one user can follow.
 pub const FOLLOWING_MAX: u64 = 10_000;
-/// Users that one user can have blocked or muted, or be blocked by, without following them.
+/// Users that one user can have blocked or muted.
 pub const TIES_MAX: u64 = 10_000;
 /// Kinds of reactions that one post can have at once.
 pub const REACTION_KINDS_MAX: usize = 32;

@@ -59,6 +59,8 @@ pub enum Item {
         author: String,
         /// No post before this one is kept.
         oldest: u64,
+        /// Since when somebody there follows them.
+        since: Time,
     },
     /// To where followers are: posts of one author.
     Posts {
@@ -82,6 +84,20 @@ pub enum Item {
     },
     /// To where followers are: how many reactions posts have.
     Counts(Vec<Counted>),
+    /// To where followers are: all posts from before have come.
+    Filled {
+        /// The author.
+        author: String,
+        /// For those who follow since then, or before.
+        since: Time,
+    },
+    /// To where followers are: nothing comes any more, as none there is known to follow.
+    Ended {
+        /// The author.
+        author: String,
+        /// Since when.
+        since: Time,
+    },
 }
 
 /// A post on its way.
@@ -113,7 +129,12 @@ pub(super) fn one_more(
 ) -> Result<u64, StateError> {
     let mut author = match ctx.tx.get::<Authors>(key)? {
         Some(author) => author,
-        None => Author { id: next_number(ctx)?, followers: 0 },
+        None => {
+            let id = next_number(ctx)?;
+            let filling_since = Some(ctx.now());
+            ctx.tx.put::<AuthorHeads>(&id, &Head { filling_since, ..Head::default() });
+            Author { id, followers: 0 }
+        }
     };
     author.followers += 1;
     ctx.tx.put::<Authors>(key, &author);
@@ -133,6 +154,17 @@ pub(super) fn one_less(
     }
     ctx.tx.delete::<Authors>(key);
     forget(ctx, author.id);
+    Ok(())
+}
+
+/// Nothing of an author comes any more since then. Whoever still follows them here has said so, and all comes
+/// anew once that has arrived.
+fn end(ctx: &mut Context<'_, '_>, key: &(TenantId, String), since: Time) -> Result<(), StateError> {
+    if let Some(Author { id, .. }) = ctx.tx.get::<Authors>(key)? {
+        let head = ctx.tx.get::<AuthorHeads>(&id)?.unwrap_or_default();
+        let filling_since = Some(head.filling_since.map_or(since, |filling| filling.min(since)));
+        ctx.tx.put::<AuthorHeads>(&id, &Head { filling_since, ..head });
+    }
     Ok(())
 }
 
@@ -166,13 +198,23 @@ pub(crate) fn deliver(
             ties::be_blocked(&mut subject, domains, by, *is_blocked)?;
             subject.save();
         }
-        Item::Begin { author, oldest } => {
+        Item::Begin { author, oldest, since } => {
             if let Some(Author { id, .. }) = ctx.tx.get::<Authors>(&(tenant, author.clone()))? {
                 forget(ctx, id);
-                let (newest, oldest) = (0, *oldest);
-                ctx.tx.put::<AuthorHeads>(&id, &Head { newest, oldest });
+                let (newest, oldest, filling_since) = (0, *oldest, Some(*since));
+                ctx.tx.put::<AuthorHeads>(&id, &Head { newest, oldest, filling_since });
             }
         }
+        Item::Filled { author, since } => {
+            if let Some(Author { id, .. }) = ctx.tx.get::<Authors>(&(tenant, author.clone()))?
+                && let Some(mut head) = ctx.tx.get::<AuthorHeads>(&id)?
+                && head.filling_since.is_some_and(|filling| filling <= *since)
+            {
+                head.filling_since = None;
+                ctx.tx.put::<AuthorHeads>(&id, &head);
+            }
+        }
+        Item::Ended { author, since } => end(ctx, &(tenant, author.clone()), *since)?,
         Item::Posts { author, posts, oldest, is_new } => {
             let key = (tenant, author.clone());
             let Some(Author { id, .. }) = ctx.tx.get::<Authors>(&key)? else { return Ok(()) };

@@ -37,7 +37,7 @@ pub use posts::at as post_at;
 pub(crate) use queries::query;
 pub use queries::{
     ArrivalView, ArrivalsPage, Found, Listed, Order, PersonView, PostView, Query, Start,
-    TimelineItem, UserView, What,
+    TimelineItem, TimelinePage, UserView, What,
 };
 pub use spread::{COUNTS_EVERY_MS, WORK, behind_since};
 pub(crate) use tables::table_name;

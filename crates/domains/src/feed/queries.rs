@@ -107,8 +107,8 @@ pub enum Found {
     Reactors(Vec<(String, String)>, Option<(String, String)>),
     /// Users, and the last name looked at if there may be more.
     People(Vec<PersonView>, Option<String>),
-    /// A timeline, and the last place if there may be more.
-    Timeline(Vec<TimelineItem>, Option<(u64, String)>),
+    /// A timeline.
+    Timeline(TimelinePage),
     /// What came.
     Arrivals(ArrivalsPage),
 }
@@ -150,6 +150,17 @@ pub struct TimelineItem {
     pub author: String,
     /// The post.
     pub post: PostView,
+}
+
+/// A page of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelinePage {
+    /// Newest first.
+    pub items: Vec<TimelineItem>,
+    /// The last of them, if there may be more.
+    pub next: Option<(u64, String)>,
+    /// Since when the user follows somebody of whom not all posts from before have come; none if all have.
+    pub filling_since: Option<Time>,
 }
 
 /// Somebody in a list.
@@ -220,8 +231,9 @@ pub(crate) fn query(
             Ok(Found::People(people, next))
         }
         What::Timeline { before, limit } => {
-            let (items, next) = timeline::page(read, name, &user, before.as_ref(), *limit)?;
-            Ok(Found::Timeline(items, next))
+            let (items, next, filling_since) =
+                timeline::page(read, name, &user, before.as_ref(), *limit)?;
+            Ok(Found::Timeline(TimelinePage { items, next, filling_since }))
         }
         What::Arrivals { after, limit } => {
             let whose = (tenant, name.as_str(), user.id);
@@ -263,7 +275,9 @@ fn nothing(
         What::Posts { .. } => Found::Posts(Vec::new(), None),
         What::Post { .. } | What::Reactors { .. } => return Err(Stop::Refused(Refusal::NoPost)),
         What::People { .. } => Found::People(Vec::new(), None),
-        What::Timeline { .. } => Found::Timeline(Vec::new(), None),
+        What::Timeline { .. } => {
+            Found::Timeline(TimelinePage { items: Vec::new(), next: None, filling_since: None })
+        }
         What::Arrivals { after, limit } => {
             // No user has this name or this number: what came is passed by.
             let nobody = (TenantId::default(), "", 0);

@@ -6,6 +6,7 @@ use super::{
     tables::{CountsDue, PostCounts, PostReactions},
     ties,
 };
+use crate::view_of;
 use evenkeel_engine::{Context, Stop};
 use evenkeel_state::{Read, StateError};
 
@@ -46,6 +47,8 @@ pub(super) fn react(
     }
     spread::counted(subject.ctx, (id, post), &mut counts);
     subject.ctx.tx.put::<PostCounts>(&(id, post), &counts);
+    let view = view_of(super::DOMAIN, subject.key.0, &subject.key.1);
+    subject.ctx.touch(view);
     Ok(Reply::Set(true))
 }
 

@@ -19,14 +19,22 @@ use super::{
 use evenkeel_engine::{Context, Entity, TenantId, Time};
 use evenkeel_log::PartitionId;
 use evenkeel_state::{Order, Read, StateError};
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, Range},
+};
 
 /// Counts of a post that others see are no older than this, and what the outbox needs.
 pub const COUNTS_EVERY_MS: u64 = 500;
 /// Posts whose counts change within so long are told together.
 const COUNTS_TOGETHER_MS: u64 = COUNTS_EVERY_MS / 2;
-/// Bytes that one step sends.
+/// Bytes that go with the record of a post.
 const STEP_BYTES: usize = 96 * 1_024;
+/// Bytes that one step sends of posts that are new, and of those from before.
+const SPREAD_BYTES: usize = 64 * 1_024;
+const REFILL_BYTES: usize = 48 * 1_024;
+/// How long what waits for a destination without room waits.
+const HELD_UP_MS: u64 = 100;
 /// Items that one step sends.
 const STEP_ITEMS: usize = 128;
 /// Posts that one item carries.
@@ -42,15 +50,30 @@ pub(super) const COUNTS_TIMER: u64 = 2;
 /// What is told when there is work, or less of it.
 pub const WORK: Entity = Entity { domain: super::DOMAIN, id: WORK_TIMER };
 
+/// Kinds of work: posts that are new go before those from before, which must not wait for ever either.
+const SPREADS: u8 = 0;
+const REFILLS: u8 = 1;
+
 /// What a step may still send.
 struct Room {
     bytes: usize,
     items: usize,
+    /// Whether a destination that has no room is waited for: a command is refused instead.
+    may_wait: bool,
+    /// Something waits for one.
+    is_held_up: bool,
 }
 
 impl Room {
-    const fn of_a_step() -> Self {
-        Self { bytes: STEP_BYTES, items: STEP_ITEMS }
+    const fn of(bytes: usize) -> Self {
+        Self { bytes, items: STEP_ITEMS, may_wait: true, is_held_up: false }
+    }
+
+    /// Whether it must wait until `to` has room.
+    fn waits_for(&mut self, ctx: &Context<'_, '_>, to: u16) -> Result<bool, StateError> {
+        let waits = self.may_wait && !ctx.has_room(PartitionId(to))?;
+        self.is_held_up |= waits;
+        Ok(waits)
     }
 
     fn is_spent(&self) -> bool {
@@ -66,10 +89,12 @@ impl Room {
 /// Has the audience know how a post stands: what fits of it now.
 pub(super) fn begin(subject: &mut Subject<'_, '_, '_>, post: u64) -> Result<(), StateError> {
     let now = subject.ctx.now();
-    let room = &mut Room::of_a_step();
+    let room = &mut Room { may_wait: false, ..Room::of(STEP_BYTES) };
     match spread(subject.ctx, &subject.key, &subject.row, (post, None), room)? {
         Some(after) => {
-            put_work(subject.ctx, now, &Work::Spread { user: subject.row.id, post, after })
+            let number = next_number(subject.ctx)?;
+            let work = Work::Spread { user: subject.row.id, post, after };
+            put_work(subject.ctx, (SPREADS, now.0, number), &work)
         }
         None => Ok(()),
     }
@@ -94,18 +119,19 @@ fn spread(
         return Ok(None);
     }
     let row = ctx.tx.get::<Posts>(&(user.id, post))?.filter(|row| !row.is_deleted);
-    let bytes = row.as_ref().map_or(0, |row| row.body.len());
+    let counts = ctx.tx.get::<PostCounts>(&(user.id, post))?.unwrap_or_default().kinds;
+    let bytes = row.as_ref().map_or(0, |row| row.body.len() + counts_bytes(&counts));
     let (author, oldest) = (author.clone(), user.oldest);
     let item = crate::Item::Feed(match row {
         Some(row) => {
-            let posts = vec![Copied { post, body: row.body, counts: Vec::new() }];
+            let posts = vec![Copied { post, body: row.body, counts }];
             Item::Posts { author, posts, oldest, is_new: true }
         }
         None => Item::Gone { author, post, oldest },
     });
     let mut last = after;
     for ((_, place), _) in &audience {
-        if room.is_spent() {
+        if room.is_spent() || room.waits_for(ctx, *place)? {
             return Ok(Some(last.unwrap_or_default()));
         }
         ctx.send(PartitionId(*place), *tenant, &item)?;
@@ -115,113 +141,136 @@ fn spread(
     Ok(last.filter(|_| audience.len() == STEP_ITEMS))
 }
 
-/// A partition has its first follower, since then: begins anew there. All of it is work, so that timelines
-/// there say how long it takes.
+/// A partition has its first follower, since then: begins anew there. Answers the number of what brings the
+/// posts from before; timelines there know that they have not come yet.
 pub(super) fn begin_refill(
     subject: &mut Subject<'_, '_, '_>,
     to: PartitionId,
     since: Time,
-) -> Result<(), StateError> {
-    let item = Item::Begin { author: subject.key.1.clone(), oldest: subject.row.oldest };
-    subject.ctx.send(to, subject.key.0, &crate::Item::Feed(item))?;
-    if subject.row.posts == 0 {
-        return Ok(());
-    }
+) -> Result<u64, StateError> {
+    let (author, oldest) = (subject.key.1.clone(), subject.row.oldest);
+    let item = crate::Item::Feed(Item::Begin { author, oldest, since });
+    subject.ctx.send(to, subject.key.0, &item)?;
+    let number = next_number(subject.ctx)?;
     let before = subject.row.newest + 1;
-    put_work(subject.ctx, since, &Work::Refill { user: subject.row.id, to: to.0, before })
+    let work = Work::Refill { user: subject.row.id, to: to.0, before, number };
+    let now = subject.ctx.now();
+    put_work(subject.ctx, (REFILLS, now.0, number), &work)?;
+    Ok(number)
 }
 
-/// Sends posts before one, the newest first. Answers the last that was sent, if there may be more.
+/// Sends posts before one, the newest first, and in the end that these were all. Answers the last that was
+/// sent, if there may be more.
 fn refill(
     ctx: &mut Context<'_, '_>,
     (tenant, author): &(TenantId, String),
     user: &User,
-    (to, mut before): (u16, u64),
+    (to, number, mut before): (u16, u64, u64),
     room: &mut Room,
 ) -> Result<Option<u64>, StateError> {
-    while ctx.tx.contains::<Audience>(&(user.id, to))? {
-        if room.is_spent() {
+    let listeners = ctx.tx.get::<Audience>(&(user.id, to))?;
+    let Some(listeners) = listeners.filter(|listeners| listeners.refill == number) else {
+        return Ok(None);
+    };
+    loop {
+        if room.is_spent() || room.waits_for(ctx, to)? {
             return Ok(Some(before));
         }
-        let range = (user.id, user.oldest)..(user.id, before);
+        let range = (user.id, user.oldest)..(user.id, before.max(user.oldest));
         let rows = ctx.tx.scan::<Posts>(range, Order::Descending, ITEM_POSTS)?;
         let (mut posts, mut bytes, mut is_last) = (Vec::new(), 0, rows.len() < ITEM_POSTS);
         for ((_, post), row) in rows {
-            if bytes > 0 && bytes + row.body.len() > room.bytes {
+            let counts = ctx.tx.get::<PostCounts>(&(user.id, post))?.unwrap_or_default().kinds;
+            let more = row.body.len() + counts_bytes(&counts) + ITEM_BYTES;
+            if bytes > 0 && bytes + more > room.bytes {
                 is_last = false;
                 break;
             }
             before = post;
             if !row.is_deleted {
-                bytes += row.body.len() + ITEM_BYTES;
-                let counts = ctx.tx.get::<PostCounts>(&(user.id, post))?.unwrap_or_default();
-                posts.push(Copied { post, body: row.body, counts: counts.kinds });
+                bytes += more;
+                posts.push(Copied { post, body: row.body, counts });
             }
         }
+        let (author, oldest) = (author.clone(), user.oldest);
         if !posts.is_empty() {
-            let (author, oldest) = (author.clone(), user.oldest);
-            let item = Item::Posts { author, posts, oldest, is_new: false };
+            let item = Item::Posts { author: author.clone(), posts, oldest, is_new: false };
             ctx.send(PartitionId(to), *tenant, &crate::Item::Feed(item))?;
             room.spend(bytes);
         }
         if is_last {
-            break;
+            let item = Item::Filled { author, since: listeners.since };
+            ctx.send(PartitionId(to), *tenant, &crate::Item::Feed(item))?;
+            return Ok(None);
         }
     }
-    Ok(None)
 }
 
-/// Has the partition's timer go on with `work`, for something that happened then.
-fn put_work(ctx: &mut Context<'_, '_>, since: Time, work: &Work) -> Result<(), StateError> {
-    let number = next_number(ctx)?;
-    ctx.tx.put::<FeedWork>(&(since.0, number), work);
+fn counts_bytes(counts: &[(String, u64)]) -> usize {
+    counts.iter().map(|(kind, _)| kind.len() + 10).sum()
+}
+
+/// Has the partition's timer go on with `work`.
+fn put_work(ctx: &mut Context<'_, '_>, key: (u8, u64, u64), work: &Work) -> Result<(), StateError> {
+    ctx.tx.put::<FeedWork>(&key, work);
     let mut pace = ctx.tx.get::<FeedPace>(&())?.unwrap_or_default();
-    if since < pace.work_from {
-        pace.work_from = since;
+    let from = &mut pace.work_from[usize::from(key.0)];
+    if Time(key.1) < *from {
+        *from = Time(key.1);
         ctx.tx.put::<FeedPace>(&(), &pace);
     }
-    go_on(ctx);
+    go_on(ctx, 1);
     Ok(())
 }
 
 /// Sets the timer for the next step. Several that are due at once are one.
-fn go_on(ctx: &mut Context<'_, '_>) {
+fn go_on(ctx: &mut Context<'_, '_>, after_ms: u64) {
     ctx.touch(WORK);
-    ctx.set_timer(ctx.now().plus_ms(1), super::DOMAIN, WORK_TIMER);
+    ctx.set_timer(ctx.now().plus_ms(after_ms), super::DOMAIN, WORK_TIMER);
 }
 
 /// Since when timelines of other partitions may not know what was posted in this one; none if they know all
-/// that is not in the outbox.
+/// that is not in the outbox, but for posts from before somebody's first follower, of which they know themselves.
 pub fn behind_since(read: &impl Read) -> Result<Option<Time>, StateError> {
     let pace = read.get::<FeedPace>(&())?.unwrap_or_default();
-    oldest(read, pace)
+    oldest(read, &pace, SPREADS)
 }
 
-fn oldest(read: &impl Read, pace: Pace) -> Result<Option<Time>, StateError> {
-    let first = read.scan::<FeedWork>((pace.work_from.0, 0).., Order::Ascending, 1)?;
-    Ok(first.first().map(|((since, _), _)| Time(*since)))
+fn oldest(read: &impl Read, pace: &Pace, kind: u8) -> Result<Option<Time>, StateError> {
+    let first = read.scan::<FeedWork>(works(pace, kind), Order::Ascending, 1)?;
+    Ok(first.first().map(|((_, since, _), _)| Time(*since)))
 }
 
-/// The timer is due: goes on with the works that wait longest.
+/// The keys of one kind of work.
+fn works(pace: &Pace, kind: u8) -> Range<(u8, u64, u64)> {
+    (kind, pace.work_from[usize::from(kind)].0, 0)..(kind + 1, 0, 0)
+}
+
+/// The timer is due: goes on with the works of each kind that wait longest.
 pub(super) fn step(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
     let mut pace = ctx.tx.get::<FeedPace>(&())?.unwrap_or_default();
-    let works = ctx.tx.scan::<FeedWork>((pace.work_from.0, 0).., Order::Ascending, STEP_ROWS)?;
-    let room = &mut Room::of_a_step();
-    for (key, work) in works {
-        if room.is_spent() {
-            break;
+    let (mut is_left, mut is_held_up) = (false, false);
+    for (kind, bytes) in [(SPREADS, SPREAD_BYTES), (REFILLS, REFILL_BYTES)] {
+        let rows = ctx.tx.scan::<FeedWork>(works(&pace, kind), Order::Ascending, STEP_ROWS)?;
+        let room = &mut Room::of(bytes);
+        for (key, work) in rows {
+            if room.is_spent() {
+                break;
+            }
+            match do_some(ctx, work, room)? {
+                Some(rest) => ctx.tx.put::<FeedWork>(&key, &rest),
+                None => ctx.tx.delete::<FeedWork>(&key),
+            }
         }
-        match do_some(ctx, work, room)? {
-            Some(rest) => ctx.tx.put::<FeedWork>(&key, &rest),
-            None => ctx.tx.delete::<FeedWork>(&key),
-        }
+        let first = oldest(&*ctx.tx, &pace, kind)?;
+        pace.work_from[usize::from(kind)] = first.unwrap_or(ctx.now());
+        is_left |= first.is_some();
+        is_held_up |= room.is_held_up;
     }
-    let first = oldest(&*ctx.tx, pace)?;
-    pace.work_from = first.unwrap_or(ctx.now());
     ctx.tx.put::<FeedPace>(&(), &pace);
     ctx.touch(WORK);
-    if first.is_some() {
-        go_on(ctx);
+    if is_left {
+        go_on(ctx, if is_held_up { HELD_UP_MS } else { 1 });
     }
     Ok(())
 }
@@ -239,9 +288,9 @@ fn do_some(
             let rest = spread(ctx, &key, &row, (post, Some(after)), room)?;
             rest.map(|after| Work::Spread { user, post, after })
         }
-        Work::Refill { to, before, .. } => {
-            let rest = refill(ctx, &key, &row, (to, before), room)?;
-            rest.map(|before| Work::Refill { user, to, before })
+        Work::Refill { to, before, number, .. } => {
+            let rest = refill(ctx, &key, &row, (to, number, before), room)?;
+            rest.map(|before| Work::Refill { user, to, before, number })
         }
     })
 }
@@ -270,20 +319,21 @@ pub(super) fn tell_counts(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
         STEP_ROWS,
     )?;
     let (room, mut telling) =
-        (&mut Room { items: usize::MAX, ..Room::of_a_step() }, Telling::new());
+        (&mut Room { items: usize::MAX, ..Room::of(STEP_BYTES) }, Telling::new());
     for ((due, user, post), Number(next)) in rows {
         if room.is_spent() {
             break;
         }
         let key = (due, user, post);
+        room.is_held_up = false;
         match tell_count(ctx, (user, post), next, room, &mut telling)? {
             Some(next) => ctx.tx.put::<CountsDue>(&key, &Number(next)),
             None => {
                 ctx.tx.delete::<CountsDue>(&key);
                 if let Some(mut counts) = ctx.tx.get::<PostCounts>(&(user, post))? {
                     counts.due = None;
-                    if next > 0 {
-                        // Those who were told first were told less.
+                    if next > 0 || room.is_held_up {
+                        // Those who were told first were told less, and some had no room to be told.
                         counted(ctx, (user, post), &mut counts);
                     }
                     ctx.tx.put::<PostCounts>(&(user, post), &counts);
@@ -323,10 +373,13 @@ fn tell_count(
     let from = u16::try_from(next).unwrap_or(u16::MAX);
     let range = (user, from)..(user + 1, 0);
     let audience = ctx.tx.scan::<Audience>(range, Order::Ascending, STEP_ITEMS)?;
-    let bytes = counts.kinds.iter().map(|(kind, _)| kind.len() + 10).sum();
+    let bytes = counts_bytes(&counts.kinds);
     for ((_, place), _) in &audience {
         if room.is_spent() {
             return Ok(Some(u64::from(*place)));
+        }
+        if room.waits_for(ctx, *place)? {
+            continue;
         }
         let counted = Counted { author: author.clone(), post, counts: counts.kinds.clone() };
         telling.entry((tenant, *place)).or_default().push(counted);

@@ -40,8 +40,7 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
             return Ok(Self { ctx, key, row, changed: false });
         }
         let id = next_number(ctx)?;
-        let (newest, oldest, kept, posts, followers, following, ties) = (0, 0, 0, 0, 0, 0, 0);
-        let row = User { id, newest, oldest, kept, posts, followers, following, ties };
+        let row = User { id, ..User::default() };
         let name = UserName { tenant: key.0, name: key.1.clone() };
         ctx.tx.put::<UserNames>(&id, &name);
         Ok(Self { ctx, key, row, changed: true })
@@ -58,7 +57,12 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
 
 impl Subject<'_, '_, '_> {
     pub(super) fn save(self) {
-        if self.changed {
+        if self.changed && self.row == (User { id: self.row.id, ..User::default() }) {
+            // There is nothing about them any more.
+            self.ctx.tx.delete::<Users>(&self.key);
+            self.ctx.tx.delete::<UserNames>(&self.row.id);
+            self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
+        } else if self.changed {
             self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
             self.ctx.tx.put::<Users>(&self.key, &self.row);
         }

@@ -12,12 +12,13 @@
 //! | 0x75 | `Follows` | user id, author | `Follow` |
 //! | 0x76 | `Ties` | user id, other | `Tied` |
 //! | 0x77 | `Followers` | user id, follower | since when |
-//! | 0x78 | `Audience` | user id, partition | how many followers are there |
+//! | 0x78 | `Audience` | user id, partition | `Listeners`: the followers who are there |
 //! | 0x79 | `PostReactions` | user id, post, kind, user | — |
 //! | 0x7a | `PostCounts` | user id, post | `Counts` |
-//! | 0x7b | `FeedWork` | since, number | `Work`: posts are to be carried to partitions |
+//! | 0x7b | `FeedWork` | kind, since, number | `Work`: posts are to be carried to partitions |
 //! | 0x7c | `CountsDue` | due, user id, post | the next partition that is to be told the counts |
 //! | 0x7d | `FeedPace` | — | `Pace` |
+//! | 0x84 | `Blockers` | user id, who has blocked them | — |
 //!
 //! In the partition of those who follow:
 //!
@@ -39,7 +40,7 @@ use evenkeel_state::row;
 use serde::{Deserialize, Serialize};
 
 /// A user, as far as it is theirs to decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct User {
     pub(super) id: u64,
     /// The newest post that there ever was; 0 if there was none.
@@ -52,6 +53,8 @@ pub(super) struct User {
     pub(super) followers: u64,
     pub(super) following: u64,
     pub(super) ties: u64,
+    /// Users who have blocked them.
+    pub(super) blockers: u64,
 }
 row!(User, version = 1);
 
@@ -97,13 +100,11 @@ pub(super) struct Follow {
 }
 row!(Follow, version = 1);
 
-/// What there is between two users beside following.
+/// What a user has with another beside following them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tied {
     pub(super) blocked_at: Option<Time>,
     pub(super) muted_at: Option<Time>,
-    /// Whether the other has blocked this one.
-    pub(super) is_blocked: bool,
 }
 row!(Tied, version = 1);
 
@@ -111,6 +112,17 @@ row!(Tied, version = 1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Since(pub(super) Time);
 row!(Since, version = 1);
+
+/// The followers in one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Listeners {
+    pub(super) count: u64,
+    /// Since when the first of them follows: what brings earlier posts there is for that alone.
+    pub(super) since: Time,
+    /// The number of what brings them.
+    pub(super) refill: u64,
+}
+row!(Listeners, version = 1);
 
 /// How many reactions of each kind a post has, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,16 +138,17 @@ row!(Counts, version = 1);
 pub(super) enum Work {
     /// How a post stands, to those partitions of the audience that come after one.
     Spread { user: u64, post: u64, after: u16 },
-    /// A user's posts before one, the newest first, to a partition that has its first follower.
-    Refill { user: u64, to: u16, before: u64 },
+    /// A user's posts before one, the newest first, to a partition that has its first follower: for as long
+    /// as this is the number of what brings them.
+    Refill { user: u64, to: u16, before: u64, number: u64 },
 }
 row!(Work, version = 1);
 
 /// Where the partition's work begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pace {
-    /// No work is older: a scan that began before would look through all rows that are gone.
-    pub(super) work_from: Time,
+    /// No work is older, of either kind: a scan that began before would look through all rows that are gone.
+    pub(super) work_from: [Time; 2],
     /// No counts are due before.
     pub(super) counts_from: Time,
 }
@@ -157,6 +170,8 @@ pub(super) struct Head {
     pub(super) newest: u64,
     /// None is older.
     pub(super) oldest: u64,
+    /// Since when somebody here follows them, if not all of their earlier posts have come since.
+    pub(super) filling_since: Option<Time>,
 }
 row!(Head, version = 1);
 
@@ -189,10 +204,10 @@ tables! {
     Follows, 0x75, "follows", (u64, String), Follow;
     Ties, 0x76, "ties", (u64, String), Tied;
     Followers, 0x77, "followers", (u64, String), Since;
-    Audience, 0x78, "audience", (u64, u16), Number;
+    Audience, 0x78, "audience", (u64, u16), Listeners;
     PostReactions, 0x79, "post_reactions", (u64, u64, String, String), ();
     PostCounts, 0x7a, "post_counts", (u64, u64), Counts;
-    FeedWork, 0x7b, "feed_work", (u64, u64), Work;
+    FeedWork, 0x7b, "feed_work", (u8, u64, u64), Work;
     CountsDue, 0x7c, "counts_due", (u64, u64, u64), Number;
     FeedPace, 0x7d, "feed_pace", (), Pace;
     Authors, 0x7e, "authors", (TenantId, String), Author;
@@ -201,4 +216,5 @@ tables! {
     CopiedCounts, 0x81, "copied_counts", (u64, u64), Counts;
     Arrivals, 0x82, "arrivals", (u64, u64), Arrival;
     ArrivalCounter, 0x83, "arrival_counter", (), Number;
+    Blockers, 0x84, "blockers", (u64, String), ();
 }

@@ -8,7 +8,7 @@ use super::{
     copies::{self, Item},
     spread,
     subject::Subject,
-    tables::{Audience, Follow, Followers, Follows, Number, Since, Tied, Ties},
+    tables::{Audience, Blockers, Follow, Followers, Follows, Listeners, Since, Tied, Ties},
 };
 use crate::{Domains, route::user_partition};
 use evenkeel_engine::{Stop, Time};
@@ -18,8 +18,9 @@ type Decided = Result<Reply, Stop<Refusal>>;
 
 /// Whether one of the two has blocked the other.
 pub(super) fn are_apart(read: &impl Read, user: u64, other: &str) -> Result<bool, StateError> {
-    let tied = read.get::<Ties>(&(user, other.to_owned()))?.unwrap_or_default();
-    Ok(tied.blocked_at.is_some() || tied.is_blocked)
+    let key = (user, other.to_owned());
+    let has_blocked = read.get::<Ties>(&key)?.is_some_and(|tied| tied.blocked_at.is_some());
+    Ok(has_blocked || read.contains::<Blockers>(&key)?)
 }
 
 /// Follows `author`, or does not any more.
@@ -39,8 +40,7 @@ pub(super) fn follow(
     if subject.ctx.tx.contains::<Follows>(&key)? {
         return Ok(Reply::Set(false));
     }
-    let tied = subject.ctx.tx.get::<Ties>(&key)?.unwrap_or_default();
-    if tied.blocked_at.is_some() || tied.is_blocked {
+    if are_apart(&*subject.ctx.tx, subject.row.id, author)? {
         return Err(Stop::Refused(Refusal::Blocked));
     }
     if subject.row.following >= FOLLOWING_MAX {
@@ -48,6 +48,7 @@ pub(super) fn follow(
     }
     let at = subject.ctx.now();
     let id = copies::one_more(subject.ctx, &(subject.key.0, author.to_owned()))?;
+    let tied = tied_to(subject, author)?;
     let follow = Follow { at, author: id, is_muted: tied.muted_at.is_some() };
     subject.ctx.tx.put::<Follows>(&key, &follow);
     subject.row.following += 1;
@@ -99,10 +100,11 @@ pub(super) fn tie(
         return Ok(Reply::Set(false));
     }
     *since = on.then_some(now);
-    if !is_own(&was) && subject.row.ties >= TIES_MAX {
+    let (none, is_first) = (Tied::default(), was == Tied::default());
+    if is_first && subject.row.ties >= TIES_MAX {
         return Err(Stop::Refused(Refusal::TooManyTies));
     }
-    subject.row.ties = subject.row.ties + u64::from(is_own(&tied)) - u64::from(is_own(&was));
+    subject.row.ties = subject.row.ties + u64::from(is_first) - u64::from(tied == none);
     put_tied(subject, other, &tied);
     match tie {
         Tie::Mute => {
@@ -113,18 +115,18 @@ pub(super) fn tie(
             }
         }
         Tie::Block => {
-            if on {
+            let was_last = on && {
                 unfollow(subject, domains, other)?;
-                lose_follower(subject, domains, other)?;
-            }
+                lose_follower(subject, domains, other)?
+            };
             tell_blocked(subject, domains, other, on)?;
+            if was_last {
+                let author = subject.key.1.clone();
+                send(subject, domains, other, Item::Ended { author, since: now })?;
+            }
         }
     }
     Ok(Reply::Set(true))
-}
-
-fn is_own(tied: &Tied) -> bool {
-    tied.blocked_at.is_some() || tied.muted_at.is_some()
 }
 
 fn tied_to(subject: &Subject<'_, '_, '_>, other: &str) -> Result<Tied, StateError> {
@@ -183,35 +185,39 @@ pub(super) fn gain_follower(
     subject.changed = true;
     let place = user_partition(subject.key.0, follower, domains.partitions);
     let there = (subject.row.id, place.0);
-    let Number(before) = subject.ctx.tx.get::<Audience>(&there)?.unwrap_or_default();
-    subject.ctx.tx.put::<Audience>(&there, &Number(before + 1));
-    if before == 0 {
-        spread::begin_refill(subject, place, since)?;
-    }
+    let listeners = match subject.ctx.tx.get::<Audience>(&there)? {
+        Some(listeners) => Listeners { count: listeners.count + 1, ..listeners },
+        None => Listeners { count: 1, since, refill: spread::begin_refill(subject, place, since)? },
+    };
+    subject.ctx.tx.put::<Audience>(&there, &listeners);
     Ok(())
 }
 
-/// `follower` follows this user no more, if they did.
+/// `follower` follows this user no more, if they did. Answers whether they were the last of their partition of whom it knew.
 pub(super) fn lose_follower(
     subject: &mut Subject<'_, '_, '_>,
     domains: &Domains,
     follower: &str,
-) -> Result<(), StateError> {
+) -> Result<bool, StateError> {
     let key = (subject.row.id, follower.to_owned());
     if !subject.ctx.tx.contains::<Followers>(&key)? {
-        return Ok(());
+        return Ok(false);
     }
     subject.ctx.tx.delete::<Followers>(&key);
     subject.row.followers -= 1;
     subject.changed = true;
     let there = (subject.row.id, user_partition(subject.key.0, follower, domains.partitions).0);
     match subject.ctx.tx.get::<Audience>(&there)? {
-        Some(Number(followers)) if followers > 1 => {
-            subject.ctx.tx.put::<Audience>(&there, &Number(followers - 1));
+        Some(listeners) if listeners.count > 1 => {
+            let listeners = Listeners { count: listeners.count - 1, ..listeners };
+            subject.ctx.tx.put::<Audience>(&there, &listeners);
+            Ok(false)
         }
-        _ => subject.ctx.tx.delete::<Audience>(&there),
+        _ => {
+            subject.ctx.tx.delete::<Audience>(&there);
+            Ok(true)
+        }
     }
-    Ok(())
 }
 
 /// `by` has blocked this user, or does not any more.
@@ -221,10 +227,16 @@ pub(super) fn be_blocked(
     by: &str,
     is_blocked: bool,
 ) -> Result<(), StateError> {
-    let mut tied = tied_to(subject, by)?;
-    if tied.is_blocked != is_blocked {
-        tied.is_blocked = is_blocked;
-        put_tied(subject, by, &tied);
+    let key = (subject.row.id, by.to_owned());
+    if subject.ctx.tx.contains::<Blockers>(&key)? != is_blocked {
+        if is_blocked {
+            subject.ctx.tx.put::<Blockers>(&key, &());
+            subject.row.blockers += 1;
+        } else {
+            subject.ctx.tx.delete::<Blockers>(&key);
+            subject.row.blockers -= 1;
+        }
+        subject.changed = true;
     }
     if is_blocked {
         unfollow(subject, domains, by)?;

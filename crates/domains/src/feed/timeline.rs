@@ -8,6 +8,7 @@ use super::{
     tables::{AuthorHeads, CopiedCounts, Copies, Follows, PostCounts, Posts, User},
 };
 use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
+use evenkeel_engine::Time;
 use evenkeel_state::{Order, Read, StateError};
 use std::{
     cmp::Ordering,
@@ -23,16 +24,20 @@ pub(super) const ITEM_BYTES: usize = 512;
 /// A place in a timeline: a post and its author. The greater comes first.
 pub(super) type Place = (u64, String);
 
-/// Up to `limit` items after a place, and the last one's place if there may be more.
+/// A page, the last item's place if there may be more, and since when posts from before somebody was followed
+/// are still to come.
+pub(super) type Page = (Vec<TimelineItem>, Option<Place>, Option<Time>);
+
+/// Up to `limit` items after a place.
 pub(super) fn page(
     read: &impl Read,
     name: &str,
     user: &User,
     before: Option<&Place>,
     limit: usize,
-) -> Result<(Vec<TimelineItem>, Option<Place>), StateError> {
+) -> Result<Page, StateError> {
     let limit = limit.min(PAGE_ROWS_MAX);
-    let mut sources = sources(read, name, user, before)?;
+    let (mut sources, filling_since) = sources(read, name, user, before)?;
     let (mut items, mut bytes) = (Vec::<TimelineItem>::new(), 0);
     while let Some(mut source) = sources.pop() {
         if source.ahead.is_empty() {
@@ -41,7 +46,7 @@ pub(super) fn page(
         } else {
             if items.len() == limit || bytes > PAGE_BYTES_MAX {
                 let last = items.last().map(|item| (item.post.post, item.author.clone()));
-                return Ok((items, last));
+                return Ok((items, last, filling_since));
             }
             let item = source.take(read)?;
             bytes += ITEM_BYTES + item.post.body.len();
@@ -51,16 +56,16 @@ pub(super) fn page(
             sources.push(source);
         }
     }
-    Ok((items, None))
+    Ok((items, None, filling_since))
 }
 
-/// All sources that can have something after a place.
+/// All sources that can have something after a place; and since when some of it may not have come.
 fn sources(
     read: &impl Read,
     name: &str,
     user: &User,
     before: Option<&Place>,
-) -> Result<BinaryHeap<Source>, StateError> {
+) -> Result<(BinaryHeap<Source>, Option<Time>), StateError> {
     // Of an author who comes after the one of that place, the post of the same number is still to come.
     let newest = |newest: u64, author: &str| match before {
         Some((post, last)) if author < last.as_str() => newest.min(*post),
@@ -68,17 +73,19 @@ fn sources(
         None => newest,
     };
     let own = Source::new(name.to_owned(), user.id, true, newest(user.newest, name));
-    let mut sources = vec![own];
+    let (mut sources, mut filling_since) = (vec![own], None::<Time>);
     let follows = (user.id, String::new())..(user.id + 1, String::new());
     for ((_, author), follow) in read.scan::<Follows>(follows, Order::Ascending, usize::MAX)? {
         if !follow.is_muted
             && let Some(head) = read.get::<AuthorHeads>(&follow.author)?
         {
+            // Those who followed before it began to come may have to wait for it too.
+            filling_since = [filling_since, head.filling_since].into_iter().flatten().min();
             let newest = newest(head.newest, &author);
             sources.push(Source::new(author, follow.author, false, newest));
         }
     }
-    Ok(sources.into_iter().filter(|source| !source.is_at_end()).collect())
+    Ok((sources.into_iter().filter(|source| !source.is_at_end()).collect(), filling_since))
 }
 
 /// The posts of one author, newest first.

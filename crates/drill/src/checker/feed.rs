@@ -1,7 +1,7 @@
 //! Once quiet, a timeline is what asking every author would give (I13), both sides of a follow agree, and
 //! nobody follows across a block. A post is there once (I2), and what is acknowledged is so (I1). A timeline
 //! that is read in a session has all that the session has seen (I10), and everything older than it says (I11).
-//! What comes to a timeline comes once, and all of it (I12).
+//! What comes to a timeline comes once, and all of it (I12). What many ask for at once is read once (I14).
 //!
 //! It is judged from what users were told, what subscribers were sent, and what is there in the end.
 
@@ -9,6 +9,7 @@ mod arrivals;
 mod bonds;
 mod book;
 mod changes;
+mod loads;
 mod people;
 mod posts;
 mod reactions;
@@ -33,6 +34,10 @@ pub struct FeedReport {
     pub pages: u64,
     /// Posts of others that had to be in those, as old as they were.
     pub due: u64,
+    /// Of those, posts with reactions that had to be counted.
+    pub counted: u64,
+    /// Times that a node read a timeline to keep it.
+    pub loads: u64,
     /// Arrivals that subscribers were sent.
     pub delivered: u64,
     /// Arrivals that they had to be sent.
@@ -50,6 +55,7 @@ pub fn check_feed(history: &FeedHistory) -> FeedReport {
     timelines::check(&book, &mut report);
     reads::check(&book, &mut report);
     arrivals::check(&book, &mut report);
+    loads::check(&book, &mut report);
     report
 }
 

@@ -78,8 +78,10 @@ pub enum Request {
         /// Whether it is to be there.
         on: bool,
     },
-    /// Read one's own timeline, newest first.
+    /// Read a timeline, newest first. That of somebody else is read for the product's back end.
     Read {
+        /// Whose.
+        of: String,
         /// After this place; none: from the newest on.
         before: Option<Place>,
         /// Items at most.
@@ -216,6 +218,19 @@ pub struct Settled {
     pub at_ms: u64,
 }
 
+/// That a node read a timeline to keep it for others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// Whose.
+    pub of: String,
+    /// For whoever asked first.
+    pub operation: usize,
+    /// From then.
+    pub began_ms: u64,
+    /// Until then; none if it never ended.
+    pub ended_ms: Option<u64>,
+}
+
 /// What there is of a user once nothing happens any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Kept {
@@ -248,6 +263,8 @@ pub struct FeedHistory {
     pub seen: Vec<Seen>,
     /// Who was seen to follow whom.
     pub settled: Vec<Settled>,
+    /// What was read to be kept, as far as that is known.
+    pub loads: Vec<Load>,
     /// By user. None if the end was never reached.
     pub end: Option<BTreeMap<String, Kept>>,
 }

@@ -10,6 +10,7 @@
 
 mod asking;
 mod end;
+mod kept;
 mod reading;
 mod subscribers;
 
@@ -26,9 +27,10 @@ use crate::{
     checker,
     history::feed::{Bond, FeedHistory, Operation, Outcome, Page, Place, Request},
 };
-use evenkeel_domains::{Command, feed, user_partition};
+use evenkeel_domains::{Command, feed, is_view, user_partition};
 use evenkeel_engine::TenantId;
 use evenkeel_log::Offset;
+use kept::{Cache, Loading, Read};
 use reading::{Reading, Views};
 use std::collections::BTreeMap;
 use subscribers::Subscriber;
@@ -56,6 +58,8 @@ pub(super) enum Event {
     Survey(Reading),
     /// A node reads a timeline.
     Look(Reading),
+    /// What was read to be kept comes to who keeps it.
+    Loaded(Loading, Result<Read, String>),
     Reply {
         operation: usize,
         outcome: Outcome,
@@ -101,6 +105,8 @@ pub(super) struct World {
     subscribers: Vec<Subscriber>,
     /// Of each node, what it knows of how late views elsewhere are.
     views: Vec<Views>,
+    /// What the one process keeps of timelines.
+    cache: Cache,
     /// Since when nothing is on its way.
     quiet_since_ms: Option<u64>,
     calls: BTreeMap<usize, usize>,
@@ -137,7 +143,8 @@ impl Workload for World {
             Event::Next(client) => self.ask(client),
             Event::Arrive { node, operation } => self.arrive(node, operation),
             Event::Survey(reading) => self.survey(reading),
-            Event::Look(reading) => self.look(&reading),
+            Event::Look(reading) => self.look(reading),
+            Event::Loaded(loading, read) => self.loaded(loading, read),
             Event::Reply { operation, outcome, offset } => {
                 self.hear_answer(operation, outcome, offset);
             }
@@ -158,6 +165,7 @@ impl Workload for World {
                 self.answer(operation, asking::outcome(answer), offset);
             }
             Answered::Changed { node, entity } if entity == feed::WORK => self.untold(node),
+            Answered::Changed { node, entity } if is_view(entity) => self.forget(node, entity),
             Answered::SteppedDown(node) => self.views(node).step_down(),
             _ => {}
         }
@@ -206,6 +214,7 @@ impl World {
             places,
             clients: plan.clients.iter().map(client).collect(),
             subscribers: Vec::new(),
+            cache: Cache::new(broken.kept, plan.seed),
             quiet_since_ms: None,
             calls: BTreeMap::new(),
             history: FeedHistory::default(),
@@ -229,7 +238,7 @@ impl World {
     /// The partition that is asked.
     fn place_of(&self, user: &str, request: &Request) -> usize {
         let whose = match request {
-            Request::React { author, .. } => author,
+            Request::React { author: whose, .. } | Request::Read { of: whose, .. } => whose,
             _ => user,
         };
         USERS.iter().position(|one| *one == whose).map_or(0, |number| self.places[number])
@@ -347,8 +356,9 @@ impl Client {
                 let (author, kind) = (author.clone(), "heart".to_owned());
                 Request::React { author, post: *post, kind, on }
             }
-            Social::Read { bound_ms, limit, .. } => {
-                Request::Read { before: None, limit, in_session: bound_ms.is_some() }
+            Social::Read { own, bound_ms, limit, .. } => {
+                let of = name(if own { id } else { other });
+                Request::Read { of, before: None, limit, in_session: bound_ms.is_some() }
             }
         })
     }
@@ -379,12 +389,12 @@ impl Client {
                 self.request(id, 0, Social::Post)
             }
             (
-                Request::Read { limit, in_session, .. },
+                Request::Read { of, limit, in_session, .. },
                 Outcome::Page(Page { items, is_last, .. }),
             ) if self.pages > 0 && !is_last => {
                 self.pages -= 1;
-                let before = Some(items.last()?.place());
-                Some(Request::Read { before, limit: *limit, in_session: *in_session })
+                let (of, before) = (of.clone(), Some(items.last()?.place()));
+                Some(Request::Read { of, before, limit: *limit, in_session: *in_session })
             }
             _ => None,
         }

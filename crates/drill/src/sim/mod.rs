@@ -27,5 +27,5 @@ mod world;
 
 pub use judge::Verdict;
 pub use plan::{Plan, Product, Scene, Size};
-pub use run::{Broken, BrokenChat, BrokenJobs, Run, Told, run};
+pub use run::{Broken, BrokenChat, BrokenJobs, BrokenKept, Run, Told, run};
 pub use sweep::{Failure, Sweep, sweep};

@@ -275,8 +275,10 @@ impl Plan {
         // One more: who reads, who posts, and who comes between them.
         let steps = |client| feed::steps(&mut rng, client, size.steps);
         let mut clients: Vec<_> = (0..=size.clients).map(steps).collect();
-        if rng.bool() {
-            feed::quarrel(&mut rng, &mut clients);
+        match rng.u8(0..3) {
+            0 => feed::quarrel(&mut rng, &mut clients),
+            1 => feed::crowd(&mut rng, &mut clients),
+            _ => {}
         }
         Self::with(rng, seed, (scene, Product::Feed), size, clients)
     }

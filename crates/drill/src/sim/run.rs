@@ -35,6 +35,8 @@ pub struct Broken {
     pub jobs: BrokenJobs,
     /// In how conversations are read.
     pub chat: BrokenChat,
+    /// In what is kept of timelines.
+    pub kept: BrokenKept,
 }
 
 /// What is switched off of what clients and workers of jobs, and their queue's settings, do.
@@ -62,6 +64,17 @@ pub struct BrokenChat {
     pub by_wall_clock: bool,
     /// As many events wait for a connection as will.
     pub unbounded_buffer: bool,
+}
+
+/// What is switched off of what a node keeps of what it has read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BrokenKept {
+    /// What is read is kept though a write has overtaken it.
+    pub fill_after_invalidate: bool,
+    /// Whoever finds nothing reads, also while somebody else does.
+    pub no_coalescing: bool,
+    /// What is kept is for everybody, whatever they have seen.
+    pub ignore_session: bool,
 }
 
 /// What clients did and heard.

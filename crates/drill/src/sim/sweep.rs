@@ -18,7 +18,7 @@ const FAILURES_MAX: usize = 10;
 /// What many runs found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Sweep {
-    /// Seeds that were run, each with two products in both scenes and every other with jobs or with chat in one.
+    /// Seeds that were run, each with two products in both scenes and three of four with jobs, chat or feeds in one.
     pub seeds: u64,
     /// Requests of clients in all runs.
     pub operations: u64,
@@ -35,7 +35,7 @@ pub struct Sweep {
 pub struct Failure {
     /// Its seed.
     pub seed: u64,
-    /// Where: `cluster` or `local`; before it `limits`, `jobs` or `chat`, if it was about those.
+    /// Where: `cluster` or `local`; before it `limits`, `jobs`, `chat` or `feed`, if it was about those.
     pub scene: &'static str,
     /// What was wrong.
     pub violations: Vec<String>,
@@ -55,7 +55,7 @@ impl fmt::Display for Sweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} seeds, each with two products in two scenes, every other with jobs or chat: {} requests",
+            "{} seeds, each with two products in two scenes, three of four with jobs, chat or feeds: {} requests",
             self.seeds, self.operations
         )?;
         for failure in &self.failures {
@@ -76,7 +76,7 @@ impl fmt::Display for Sweep {
 }
 
 /// The runs of a seed: reservations and limits in both scenes; of every fourth also jobs, and
-/// of every fourth conversations, which take the most time, in one scene and then the other.
+/// of every fourth conversations or feeds, which take the most time, in one scene and then the other.
 fn plans(seed: u64) -> Vec<(&'static str, Plan)> {
     let size = Size::USUAL;
     let mut plans = vec![
@@ -87,8 +87,10 @@ fn plans(seed: u64) -> Vec<(&'static str, Plan)> {
     ];
     match seed % 8 {
         0 => plans.push(("jobs, cluster", Plan::jobs(seed, Scene::Cluster, size))),
+        1 => plans.push(("feed, cluster", Plan::feed(seed, Scene::Cluster, size))),
         2 => plans.push(("chat, cluster", Plan::chat(seed, Scene::Cluster, size))),
         4 => plans.push(("jobs, local", Plan::jobs(seed, Scene::Local, size))),
+        5 => plans.push(("feed, local", Plan::feed(seed, Scene::Local, size))),
         6 => plans.push(("chat, local", Plan::chat(seed, Scene::Local, size))),
         _ => {}
     }

@@ -3,9 +3,9 @@
 
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found, check_then_act},
-    checker::{check_chat, check_jobs, check_limits},
+    checker::{check_chat, check_feed, check_jobs, check_limits},
     history::{
-        chat,
+        chat, feed,
         jobs::{Outcome, State},
     },
     sim::{Broken, Plan, Scene, Size, Told, run, sweep},
@@ -30,7 +30,7 @@ fn the_same_seed_gives_the_same_log_and_history() {
     for seed in 0..25 {
         for scene in [Scene::Cluster, Scene::Local] {
             let size = Size::USUAL;
-            let plans = [Plan::new, Plan::limits, Plan::jobs, Plan::chat]
+            let plans = [Plan::new, Plan::limits, Plan::jobs, Plan::chat, Plan::feed]
                 .map(|plan| plan(seed, scene, size));
             for plan in plans {
                 let (once, again) = (run(&plan, Broken::default()), run(&plan, Broken::default()));
@@ -174,6 +174,79 @@ fn conversations_meet_all_that_is_in_store_for_them() {
         "ended by a removal",
         "unread",
         "shown others",
+    ] {
+        assert!(met.get(what) > Some(&10), "{what}: {met:#?}");
+    }
+}
+
+#[test]
+fn feeds_meet_all_that_is_in_store_for_them() {
+    let mut met = std::collections::BTreeMap::<String, u64>::new();
+    let mut meet = |what: &str, count: u64| *met.entry(what.to_owned()).or_default() += count;
+    for seed in 0..100 {
+        for scene in [Scene::Cluster, Scene::Local] {
+            let done = run(&Plan::feed(seed, scene, Size::USUAL), Broken::default());
+            assert_eq!(done.verdict.violations, [], "seed {seed}, {scene:?}: {:#?}", done.trace);
+            let Told::Feed(history) = done.told else { panic!("these are about feeds") };
+            let report = check_feed(&history);
+            for (what, count) in [
+                ("compared", report.compared),
+                ("due", report.due),
+                ("counted", report.counted),
+                ("kept", report.loads),
+                ("delivered", report.delivered),
+                ("expected", report.expected),
+            ] {
+                meet(what, count);
+            }
+            for operation in &history.operations {
+                match &operation.returned {
+                    None => panic!("seed {seed}: what is asked is answered or given up"),
+                    Some((_, feed::Outcome::Posted { duplicate: true, .. })) => {
+                        meet("there already", 1);
+                    }
+                    Some((at_ms, feed::Outcome::Page(page))) => {
+                        let complete_to_ms = page.complete_to_ms.unwrap_or(*at_ms);
+                        meet("late", u64::from(complete_to_ms + 50 < operation.called_ms));
+                        meet("more pages", u64::from(!page.is_last));
+                    }
+                    Some((_, outcome)) => {
+                        let text = format!("{outcome:?}");
+                        meet(text.split([' ', '(']).next().unwrap_or_default(), 1);
+                    }
+                }
+            }
+            let taken_back = |one: &&feed::Seen| matches!(one.what, feed::Delivery::Deleted { .. });
+            meet("told that it is gone", history.seen.iter().filter(taken_back).count() as u64);
+            for kept in history.end.expect("it was looked at").values() {
+                meet("blocks", kept.blocks.len() as u64);
+                meet(
+                    "muted though followed",
+                    kept.mutes.intersection(&kept.following).count() as u64,
+                );
+                meet("reactions", kept.reactors.values().map(|all| all.len() as u64).sum());
+            }
+        }
+    }
+    for what in [
+        "compared",
+        "due",
+        "counted",
+        "kept",
+        "delivered",
+        "expected",
+        "there already",
+        "late",
+        "more pages",
+        "Posted",
+        "Done",
+        "Refused",
+        "TurnedAway",
+        "Unknown",
+        "told that it is gone",
+        "blocks",
+        "muted though followed",
+        "reactions",
     ] {
         assert!(met.get(what) > Some(&10), "{what}: {met:#?}");
     }

@@ -114,9 +114,9 @@ pub(crate) async fn timeline(call: Call) -> Answered {
     }
     let before = after.map(|last| place_of(&last)).transpose()?;
     let (found, delivered) = read(&call, What::Timeline { before, limit }).await?;
-    let Found::Timeline(items, next) = found else { unreachable!("a timeline is answered") };
-    let items = items.iter().map(TimelineBody::new).collect();
-    let cursor = next.map(|(post, author)| list.cursor(&place(post, &author)));
+    let Found::Timeline(page) = found else { unreachable!("a timeline is answered") };
+    let items = page.items.iter().map(TimelineBody::new).collect();
+    let cursor = page.next.map(|(post, author)| list.cursor(&place(post, &author)));
     Ok(Answer::json(StatusCode::OK, &TimelineList { items, cursor }).delivered(delivered))
 }
 
@@ -130,14 +130,12 @@ async fn newest(call: &Call, user: &str) -> Result<Option<reads::Found>, Problem
             let user = query.user.clone();
             let list = List(&["timeline", &tenant.name, &user]);
             Kept::of(node.feed(&tenant, query, options).await, |found, _| {
-                let Found::Timeline(items, next) = found else {
-                    unreachable!("a timeline is answered")
-                };
-                let items = items.iter().map(|item| {
+                let Found::Timeline(page) = found else { unreachable!("a timeline is answered") };
+                let items = page.items.iter().map(|item| {
                     let place = place(item.post.post, &item.author);
                     (TimelineBody::new(item), list.cursor(&place))
                 });
-                Written::list(items, next.is_none())
+                Written::list(items, page.next.is_none())
             })
         }
     })

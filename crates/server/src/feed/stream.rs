@@ -59,6 +59,6 @@ impl sse::Source for Timeline {
     }
 
     fn reload(&self) -> (&'static str, String) {
-        ("the timeline", format!("/v1/feeds/{}/timeline", self.user))
+        ("the timeline (at the level session)", format!("/v1/feeds/{}/timeline", self.user))
     }
 }

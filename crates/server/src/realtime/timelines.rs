@@ -152,7 +152,13 @@ impl Session {
         if page.reset {
             self.edge.counters.streams_reset.fetch_add(1, Relaxed);
             let reload = format!("/v1/feeds/{user}/timeline");
-            self.write(frames::reset(&topic, page.next, &reload, "the timeline")).await?;
+            self.write(frames::reset(
+                &topic,
+                page.next,
+                &reload,
+                "the timeline, at the level session,",
+            ))
+            .await?;
             return Err(Why::InsufficientState.into());
         }
         if !was_announced {

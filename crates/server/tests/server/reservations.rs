@@ -99,6 +99,11 @@ fn answers_say_what_they_rest_on() {
     let written = server.put("/v1/resources/gig", "{\"kind\":\"quantity\",\"capacity\":10}");
     let session = written.header("evenkeel-session").unwrap();
     let read = server.send("GET", "/v1/resources/gig", &[("Evenkeel-Session", session)], None);
+    assert_eq!(read.status, 200);
+    let stale_ms: u64 = read.header("evenkeel-staleness-ms").unwrap().parse().unwrap();
+    assert!(stale_ms <= 1_000, "{stale_ms}");
+    let now = [("Evenkeel-Consistency", "session"), ("Evenkeel-Session", session)];
+    let read = server.send("GET", "/v1/resources/gig", &now, None);
     assert_eq!((read.status, read.header("evenkeel-staleness-ms")), (200, Some("0")));
     let parts: Vec<&str> = session.split('.').collect();
     let as_of = format!("{}/{}", parts[0], parts[2]);

@@ -240,9 +240,7 @@ impl Run {
                 }
                 write => {
                     model.write(write);
-                    if write_into(&mut tx, write) {
-                        savepoints.clear();
-                    }
+                    write_into(&mut tx, write);
                 }
             }
             model.check(&tx, query);
@@ -268,8 +266,7 @@ impl Run {
     }
 }
 
-/// Answers whether it cannot be undone.
-fn write_into(tx: &mut Tx<'_>, write: &Write) -> bool {
+fn write_into(tx: &mut Tx<'_>, write: &Write) {
     match write.clone() {
         Write::Put(key, text) => tx.put::<Notes>(&key, &Note { text }),
         Write::Delete(key) => tx.delete::<Notes>(&key),
@@ -280,7 +277,6 @@ fn write_into(tx: &mut Tx<'_>, write: &Write) -> bool {
         Write::DropMarks => tx.drop_prefix::<Marks>(&()),
         Write::Savepoint | Write::Rollback => {}
     }
-    matches!(write, Write::DropNotes | Write::DropNotesOf(_) | Write::DropMarks)
 }
 
 fn check_codec(layer: &Layer, bytes: usize) {

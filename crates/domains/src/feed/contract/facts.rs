@@ -67,6 +67,7 @@ pub(super) const FOLLOW: Facts = write(
         "puts feed_counter",
         "puts follows",
         "puts authors",
+        "puts author_heads",
         "puts outbox",
         "puts outbox_heads",
     ],

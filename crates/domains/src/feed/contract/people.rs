@@ -1,6 +1,6 @@
 //! The paths of following, blocking and muting.
 
-use evenkeel_contract::{BlastRadius, Path};
+use evenkeel_contract::{BlastRadius, Level, Path, Settings};
 
 use super::{READ, WRITE, facts};
 
@@ -111,6 +111,7 @@ pub(super) static FOLLOWERS: Path = Path {
         who: "Whoever looks at the list.",
     },
     curl: "curl 'http://127.0.0.1:7480/v1/feeds/ada/followers?limit=20'",
+    defaults: Settings::read(Level::Bounded),
     facts: facts::PEOPLE,
     ..READ
 };

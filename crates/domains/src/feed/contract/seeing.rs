@@ -61,6 +61,7 @@ pub(super) static USER: Path = Path {
         who: "Whoever looks at the page.",
     },
     curl: "curl http://127.0.0.1:7480/v1/feeds/ada",
+    defaults: Settings::read(Level::Bounded),
     facts: facts::READ,
     ..READ
 };

@@ -57,8 +57,12 @@ pub(crate) struct Town {
 
 impl Town {
     pub(crate) fn of(partitions: u16) -> Self {
+        Self::with(partitions, &Options::default())
+    }
+
+    pub(crate) fn with(partitions: u16, options: &Options) -> Self {
         let domains = Domains { partitions, ..Domains::default() };
-        let driver = |id| Driver::knowing(domains.clone(), PartitionId(id), Options::default());
+        let driver = |id| Driver::knowing(domains.clone(), PartitionId(id), options.clone());
         Self { drivers: (0..partitions).map(driver).collect(), on_its_way: VecDeque::new() }
     }
 
@@ -175,15 +179,16 @@ impl Town {
         let mut all = Vec::new();
         loop {
             let what = What::Timeline { before, limit };
-            let feed::Found::Timeline(items, next) = self.find(user, None, what).unwrap() else {
+            let feed::Found::Timeline(page) = self.find(user, None, what).unwrap() else {
                 panic!()
             };
-            assert!(items.len() == limit || next.is_none(), "a page is full but for the last");
-            all.extend(items);
-            if next.is_none() {
+            let is_full = page.items.len() == limit;
+            assert!(is_full || page.next.is_none(), "a page is full but for the last");
+            all.extend(page.items);
+            if page.next.is_none() {
                 return all;
             }
-            before = next;
+            before = page.next;
         }
     }
 
@@ -233,6 +238,18 @@ impl Town {
             Ok(feed::Found::User(view)) => view,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Whether posts from before the user followed somebody are still to come.
+    pub(crate) fn is_filling(&self, user: &str) -> bool {
+        match self.find(user, None, What::Timeline { before: None, limit: 1 }) {
+            Ok(feed::Found::Timeline(page)) => page.filling_since.is_some(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn dead(&self) -> u64 {
+        self.drivers.iter().map(|driver| driver.partition.outbox_stats().dead).sum()
     }
 
     pub(crate) fn arrivals(&self, user: &str, after: Start, limit: usize) -> ArrivalsPage {

@@ -1,10 +1,11 @@
 //! Ways that feeds go, one by one.
 
-use super::{Town, follow, post, react, tie};
+use super::{Town, command, follow, post, react, tie};
 use evenkeel_domains::feed::{self, Action, Listed, POSTS_MAX, Refusal, Start, Tie, What};
-use evenkeel_engine::Position;
+use evenkeel_engine::{Failure, Options, Position};
 use evenkeel_log::Incarnation;
-use evenkeel_state::Order;
+use evenkeel_state::{Effect, Layer, Order};
+use std::collections::BTreeSet;
 
 #[test]
 fn a_post_comes_to_each_partition_once_however_many_follow() {
@@ -104,7 +105,8 @@ fn a_cursor_goes_on_where_it_was_whatever_happens() {
     }
     town.quiet();
     let what = What::Timeline { before: None, limit: 4 };
-    let Ok(feed::Found::Timeline(first, next)) = town.find("kim", None, what) else { panic!() };
+    let Ok(feed::Found::Timeline(page)) = town.find("kim", None, what) else { panic!() };
+    let (first, next) = (page.items, page.next);
     assert_eq!(first.len(), 4);
     let last = next.clone().unwrap();
     // The post that the cursor names, one after it, an author, and what is new.
@@ -252,4 +254,175 @@ fn who_was_never_heard_of_is_not_made_up_by_ending_what_never_was() {
     }
     assert_eq!(town.ask("nobody", follow("nobody", false)), Err(Refusal::Oneself));
     assert_eq!(town.drivers[0].log.len(), records, "nothing is written");
+}
+
+/// Where a partition takes nothing in, commands that would send to it have no effect, whatever else they would
+/// have done; and what sends by itself waits.
+#[test]
+fn a_full_outbox_refuses_commands_whole_and_is_not_filled_further() {
+    let options = Options { outbox_rows_max: 4, ..Options::default() };
+    let mut town = Town::with(2, &options);
+    let (here, there) = (town.place("ada"), 1 - town.place("ada"));
+    let fan = (0..).map(|n| format!("f{n}")).find(|fan| town.place(fan) == there).unwrap();
+    let star = (0..).map(|n| format!("s{n}")).find(|star| town.place(star) == there).unwrap();
+    town.follow(&fan, "ada");
+    town.quiet();
+    let loved = town.post("ada", "loved", "1");
+    town.ask("ada", react(loved, "x", "bob", true)).unwrap();
+    town.follow("ada", &star);
+    town.quiet();
+    // Nothing is carried from here on.
+    let mut last = 0;
+    let refused = (0..9).any(|nth| {
+        let asked = command("ada", None, post(&nth.to_string(), "1"));
+        match town.drivers[here].ask(asked, None) {
+            Ok(evenkeel_domains::Reply::Feed(feed::Reply::Posted(posted))) => {
+                last = posted.post;
+                false
+            }
+            Err(Failure::Overloaded) => true,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(refused, "the outbox is full");
+    let records = town.drivers[here].log.len();
+    for action in [Action::Delete { post: loved }, follow(&star, false)] {
+        let asked = command("ada", None, action);
+        assert_eq!(town.drivers[here].ask(asked, None), Err(Failure::Overloaded));
+    }
+    assert_eq!(town.drivers[here].log.len(), records, "nothing happened");
+    let still = town.posts("ada");
+    assert!(still.iter().any(|post| post.post == loved && !post.reactions.is_empty()));
+    // Reactions are taken, since they send nothing by themselves; and what they have told waits.
+    for nth in 0..50 {
+        town.ask("ada", react(last, "x", &format!("u{nth}"), true)).unwrap();
+        town.drivers[here].pass(feed::COUNTS_EVERY_MS);
+    }
+    let rows = town.drivers[here].partition.outbox_stats().rows;
+    assert!(rows <= 8, "{rows} rows wait");
+    town.quiet();
+    let read = town.timeline(&fan);
+    let told = read.iter().find(|item| item.post.post == last).unwrap();
+    assert_eq!(told.post.reactions, [("x".to_owned(), 50)]);
+    assert_eq!(town.dead(), 0);
+}
+
+/// Many posts with as many and as long reactions as may be.
+#[test]
+fn posts_with_all_the_reactions_that_there_can_be_come_in_steps_that_fit() {
+    let mut town = Town::of(2);
+    for nth in 0..70 {
+        let post = town.post("ada", &nth.to_string(), "1");
+        for kind in 0..feed::REACTION_KINDS_MAX {
+            let kind = format!("{kind:0>128}");
+            town.ask("ada", react(post, &kind, "bob", true)).unwrap();
+        }
+    }
+    town.quiet();
+    for fan in ["bob", "eve", "dan", "fay"] {
+        town.follow(fan, "ada");
+    }
+    town.quiet();
+    assert_eq!(town.dead(), 0);
+    for fan in ["bob", "eve", "dan", "fay"] {
+        let read: Vec<_> = town.timeline(fan).into_iter().map(|item| item.post).collect();
+        assert_eq!(read, town.posts("ada"), "{fan}");
+    }
+}
+
+#[test]
+fn whoever_begins_and_ends_to_follow_again_and_again_has_posts_carried_once() {
+    let mut town = Town::of(3);
+    assert_ne!(town.place("ada"), town.place("bob"));
+    for nth in 0..40 {
+        town.post("ada", &nth.to_string(), &format!("\"{}\"", "-".repeat(30_000)));
+    }
+    for _ in 0..50 {
+        town.follow("bob", "ada");
+        town.ask("bob", follow("ada", false)).unwrap();
+    }
+    town.follow("bob", "ada");
+    assert!(town.is_filling("bob"), "it is known that they have not come");
+    let place = town.place("ada");
+    let before = town.drivers[place].log.len();
+    town.quiet();
+    assert!(!town.is_filling("bob"));
+    assert_eq!(town.timeline("bob").len(), 40);
+    let carried: usize =
+        town.drivers[place].log[before..].iter().map(|record| record.body().len()).sum();
+    assert!(carried < 5 * 40 * 30_000, "{carried} bytes were written for 1.2 MB of posts");
+}
+
+/// A post that waits to be carried, and is reacted to meanwhile.
+#[test]
+fn counts_are_not_lost_if_they_are_told_before_the_post() {
+    let mut town = Town::of(8);
+    for nth in 0..40 {
+        town.follow(&format!("f{nth}"), "ada");
+    }
+    town.quiet();
+    let body = format!("\"{}\"", "-".repeat(30_000));
+    let number = town.post("ada", "1", &body);
+    town.ask("ada", react(number, "x", "bob", true)).unwrap();
+    let place = town.place("ada");
+    // Time passes where the author is, and all is carried only then.
+    town.drivers[place].pass(2 * feed::COUNTS_EVERY_MS);
+    town.quiet();
+    for nth in 0..40 {
+        let read = town.timeline(&format!("f{nth}"));
+        assert_eq!(read[0].post.reactions, [("x".to_owned(), 1)], "f{nth}");
+    }
+}
+
+#[test]
+fn nothing_is_left_of_who_has_nothing() {
+    let mut town = Town::of(1);
+    for _ in 0..2 {
+        town.follow("bob", "ada");
+        town.ask("bob", tie("eve", Tie::Block, true)).unwrap();
+        town.quiet();
+        town.ask("bob", follow("ada", false)).unwrap();
+        town.ask("bob", tie("eve", Tie::Block, false)).unwrap();
+        town.quiet();
+    }
+    let mut rows = BTreeSet::new();
+    for record in &town.drivers[0].log {
+        let layer = Layer::decode(record.body()).unwrap();
+        for effect in layer.effects() {
+            match effect {
+                Effect::Put { key, .. } => rows.insert(key.to_vec()),
+                Effect::Delete { key } => rows.remove(key),
+                Effect::DropPrefix { .. } => continue,
+            };
+        }
+    }
+    let of_users =
+        ["feed_users", "feed_user_names", "follows", "followers", "audience", "blockers"];
+    let tables = rows.iter().filter_map(|key| evenkeel_domains::table_name(key[0]));
+    let left: Vec<_> = tables.filter(|table| of_users.contains(table)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Word of a block has come, and word of another's follow has not: what was there for the one is not kept up.
+#[test]
+fn whoever_follows_where_the_last_was_blocked_knows_that_something_may_be_missing() {
+    let mut town = Town::of(3);
+    let users = ["bob", "dan", "eve", "fay", "kim", "cyd"];
+    let there = users.iter().find(|user| town.place(user) != town.place("ada")).unwrap();
+    let mut same = users.iter().filter(|user| town.place(user) == town.place(there));
+    let (one, other) = (same.next().unwrap(), same.next().unwrap());
+    town.follow(one, "ada");
+    let post = town.post("ada", "1", "\"hi\"");
+    town.quiet();
+    town.ask("ada", tie(one, Tie::Block, true)).unwrap();
+    town.ask("ada", Action::Delete { post }).unwrap();
+    town.carry(0);
+    town.follow(other, "ada");
+    town.carry(1);
+    assert!(!town.people(one, Listed::Following, Order::Ascending).contains(&"ada".into()));
+    assert_eq!(town.said(other), ["\"hi\""], "it was taken back, and nobody has told");
+    assert!(town.is_filling(other), "but it is known that somebody may have to");
+    town.quiet();
+    assert!(!town.is_filling(other));
+    assert!(town.said(other).is_empty());
 }

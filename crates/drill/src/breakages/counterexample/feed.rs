@@ -61,12 +61,12 @@ fn operation(index: usize, operation: &Operation) -> String {
             let verb = if *on { "reacts" } else { "does not react any more" };
             format!("{verb} with {kind} to {post} of {author}")
         }
-        Request::Read { before, in_session, .. } => {
+        Request::Read { of, before, in_session, .. } => {
             let from = before.as_ref().map_or("the newest".to_owned(), |(post, author)| {
                 format!("what is before {post} of {author}")
             });
             let session = if *in_session { "" } else { ", whatever they have seen" };
-            format!("reads their timeline from {from}{session}")
+            format!("reads the timeline of {of} from {from}{session}")
         }
     };
     let (when, heard) = match returned {

@@ -14,6 +14,8 @@ const COUNTED_WITHIN_MS: u64 = 500;
 struct Read<'h> {
     operation: usize,
     user: &'h str,
+    /// Whose timeline.
+    of: &'h str,
     before: Option<&'h Place>,
     in_session: bool,
     called_ms: u64,
@@ -23,17 +25,23 @@ struct Read<'h> {
 
 impl<'h> Read<'h> {
     fn of(index: usize, operation: &'h Operation) -> Option<Self> {
-        let Request::Read { before, in_session, .. } = &operation.request else { return None };
+        let Request::Read { of, before, in_session, .. } = &operation.request else { return None };
         let (returned_ms, page) = operation.page()?;
         Some(Self {
             operation: index,
             user: &operation.user,
+            of,
             before: before.as_ref(),
             in_session: *in_session,
             called_ms: operation.called_ms,
             returned_ms,
             page,
         })
+    }
+
+    /// Whether it shows at once what its owner did: one machine does, and to a session what was done in it.
+    fn shows_at_once(&self) -> bool {
+        self.page.complete_to_ms.is_some() || self.in_session && self.of == self.user
     }
 
     /// Whether a place is in the part of the timeline that it shows.
@@ -60,20 +68,24 @@ impl<'h> Read<'h> {
 
 pub(super) fn check(book: &Book<'_>, report: &mut FeedReport) {
     let operations = book.history.operations.iter().enumerate();
-    let mut last: BTreeMap<&str, Read<'_>> = BTreeMap::new();
-    let mut offsets: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    // By who reads, and whose timeline.
+    let mut last: BTreeMap<(&str, &str), Read<'_>> = BTreeMap::new();
+    let mut offsets: BTreeMap<(&str, &str), (u64, usize)> = BTreeMap::new();
     for read in operations.filter_map(|(index, one)| Read::of(index, one)) {
         report.pages += 1;
         let found = &mut report.violations;
         found.extend(shape(&read));
         found.extend(read.page.items.iter().find_map(|item| is_wrong(book, &read, item)));
-        if read.in_session {
+        if read.shows_at_once() {
             found.extend(own(book, &read));
-            if let Some(before) = last.get(read.user) {
+        }
+        let session = (read.user, read.of);
+        if read.in_session {
+            if let Some(before) = last.get(&session) {
                 found.extend(went_back(book, before, &read));
             }
             if let (Some(offset), Some((before, other))) =
-                (read.page.offset, offsets.get(read.user).copied())
+                (read.page.offset, offsets.get(&session).copied())
                 && offset < before
             {
                 let promise = format!(
@@ -85,10 +97,10 @@ pub(super) fn check(book: &Book<'_>, report: &mut FeedReport) {
         }
         due(book, &read, report);
         if let Some(offset) = read.page.offset {
-            let most = offsets.entry(read.user).or_insert((offset, read.operation));
+            let most = offsets.entry(session).or_insert((offset, read.operation));
             *most = (*most).max((offset, read.operation));
         }
-        last.insert(read.user, read);
+        last.insert(session, read);
     }
 }
 
@@ -121,24 +133,25 @@ fn is_wrong(book: &Book<'_>, read: &Read<'_>, item: &Item) -> Option<Violation> 
         let promise = format!("a post says what was posted, but {post} of {author} says {body}.");
         return Some(read.wrong("I1", promise, posted.attempts.iter().copied()));
     }
-    if author == read.user {
-        let gone = book.was_gone(author, *post, read.called_ms).filter(|_| read.in_session)?;
+    if author == read.of {
+        let gone = book.was_gone(author, *post, read.called_ms);
+        let gone = gone.filter(|_| read.shows_at_once())?;
         let promise = format!("what one has taken back is gone at once, but {body} is there.");
         return Some(read.wrong("I10", promise, [gone]));
     }
     let bond = |user: &str, other: &str, bond| {
         book.bonds.of_two(user, other, bond).known(read.called_ms, read.returned_ms)
     };
-    if read.in_session {
-        if bond(read.user, author, Bond::Follow) == Known::Off {
-            let unfollowed = book.bonds.of_two(read.user, author, Bond::Follow).last();
+    if read.shows_at_once() {
+        if bond(read.of, author, Bond::Follow) == Known::Off {
+            let unfollowed = book.bonds.of_two(read.of, author, Bond::Follow).last();
             let promise = format!(
                 "only those are in a timeline who are followed, but {body} of {author} is."
             );
             return Some(read.wrong("I10", promise, unfollowed));
         }
         for kind in [Bond::Mute, Bond::Block] {
-            if let Known::On(operation) = bond(read.user, author, kind) {
+            if let Known::On(operation) = bond(read.of, author, kind) {
                 let promise = format!("who is muted or blocked is not there, but {body} is.");
                 return Some(read.wrong("I10", promise, [operation]));
             }
@@ -152,7 +165,7 @@ fn is_wrong(book: &Book<'_>, read: &Read<'_>, item: &Item) -> Option<Violation> 
         return Some(read.wrong("I11", promise, [gone]));
     }
     let blocked =
-        book.bonds.of_two(author, read.user, Bond::Block).known(complete_to_ms, read.returned_ms);
+        book.bonds.of_two(author, read.of, Bond::Block).known(complete_to_ms, read.returned_ms);
     let Known::On(operation) = blocked else { return None };
     let told_ms = book.history.operations[operation].returned.as_ref().map_or(0, |one| one.0);
     (told_ms < complete_to_ms).then(|| {
@@ -168,7 +181,7 @@ fn is_wrong(book: &Book<'_>, read: &Read<'_>, item: &Item) -> Option<Violation> 
 fn own(book: &Book<'_>, read: &Read<'_>) -> Option<Violation> {
     book.told().find_map(|(author, post, posted)| {
         let (_, told_ms, operation) = posted.told?;
-        let is_missing = author == read.user
+        let is_missing = author == read.of
             && told_ms <= read.called_ms
             && read.covers(&(post, author.to_owned()))
             && !book.may_be_gone(author, post, read.returned_ms)
@@ -187,7 +200,7 @@ fn own(book: &Book<'_>, read: &Read<'_>) -> Option<Violation> {
 /// What a session has read it reads again, unless something has happened to it.
 fn went_back(book: &Book<'_>, before: &Read<'_>, read: &Read<'_>) -> Option<Violation> {
     before.page.items.iter().find_map(|item| {
-        let (place, author, user) = (item.place(), item.author.as_str(), read.user);
+        let (place, author, user) = (item.place(), item.author.as_str(), read.of);
         if !read.covers(&place) || read.item(&place).is_some() {
             return None;
         }
@@ -213,24 +226,22 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
     for (author, post, posted) in book.told() {
         let Some((_, told_ms, operation)) = posted.told else { continue };
         let place = (post, author.to_owned());
-        if author == read.user || told_ms >= complete_to_ms || !read.covers(&place) {
+        if author == read.of || told_ms >= complete_to_ms || !read.covers(&place) {
             continue;
         }
         // What was answered in the millisecond itself may have come later.
         let since_ms = complete_to_ms.saturating_sub(1);
-        let Some(follow) = book.bonds.follows(read.user, author, since_ms, read.returned_ms) else {
+        let Some(follow) = book.bonds.follows(read.of, author, since_ms, read.returned_ms) else {
             continue;
         };
-        let muted = book
-            .bonds
-            .of_two(read.user, author, Bond::Mute)
-            .known(read.called_ms, read.returned_ms);
+        let muted =
+            book.bonds.of_two(read.of, author, Bond::Mute).known(read.called_ms, read.returned_ms);
         if muted != Known::Off || book.may_be_gone(author, post, read.returned_ms) {
             continue;
         }
         report.due += 1;
         let item = read.item(&place);
-        if let Some(wrong) = item.and_then(|item| is_miscounted(book, read, complete_to_ms, item)) {
+        if let Some(wrong) = item.and_then(|item| is_miscounted(book, read, item, report)) {
             report.violations.push(wrong);
             return;
         }
@@ -249,11 +260,12 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
 fn is_miscounted(
     book: &Book<'_>,
     read: &Read<'_>,
-    complete_to_ms: u64,
     item: &Item,
+    report: &mut FeedReport,
 ) -> Option<Violation> {
-    let from_ms = complete_to_ms.checked_sub(COUNTED_WITHIN_MS + 1)?;
+    let from_ms = read.page.complete_to_ms?.checked_sub(COUNTED_WITHIN_MS + 1)?;
     let counts = book.reactions.counts(&item.author, item.post, from_ms, read.returned_ms)?;
+    report.counted += u64::from(!counts.is_empty());
     (counts != item.reactions).then(|| {
         let promise = format!(
             "reactions that are {COUNTED_WITHIN_MS} ms older than the answer says are counted, but those to \

@@ -16,7 +16,7 @@ const HISTORIES: [(usize, usize); 4] = [(2, 0), (70, 0), (6, 24 * 1_024), (2, 0)
 
 /// What is there before anything goes wrong, by user.
 pub(super) fn setup(seed: u64) -> Vec<(usize, Request)> {
-    let (posts, filler) = HISTORIES[(seed % HISTORIES.len() as u64) as usize];
+    let (posts, filler) = HISTORIES[((seed ^ seed >> 3) % HISTORIES.len() as u64) as usize];
     let post = |number: usize| {
         let filler: String = std::iter::repeat_n(FILLER, filler).collect();
         let body = format!("\"{} before {number}{filler}\"", USERS[0]);

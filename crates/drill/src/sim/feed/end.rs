@@ -76,7 +76,7 @@ impl World {
     fn whole_timeline(&self, owner: usize, user: &str) -> Option<Vec<Item>> {
         let (mut items, mut before): (Vec<Item>, Option<Place>) = (Vec::new(), None);
         loop {
-            let (page, next) = self.timeline(owner, user, before.clone(), PAGE)?;
+            let (page, next, _) = self.timeline(owner, user, before.clone(), PAGE)?;
             let is_empty = page.is_empty();
             items.extend(page);
             if next.is_none() || next == before || is_empty {

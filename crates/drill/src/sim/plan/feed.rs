@@ -30,8 +30,10 @@ pub enum Social {
         /// Whether to.
         on: bool,
     },
-    /// Reads their timeline.
+    /// Reads their timeline, or that of the other user.
     Read {
+        /// Whether it is theirs.
+        own: bool,
         /// How late it may be; `None`: as late as it is, whatever they have seen.
         bound_ms: Option<u64>,
         /// Items of a page.
@@ -66,6 +68,7 @@ fn step(rng: &mut Rng, client: usize) -> Step {
         24..=26 => Social::React { on: true },
         27 => Social::React { on: false },
         _ => Social::Read {
+            own: rng.u8(0..4) > 0,
             bound_ms: match rng.u8(0..4) {
                 0 => None,
                 1 => Some(0),
@@ -104,4 +107,26 @@ pub(super) fn quarrel(rng: &mut Rng, clients: &mut [Vec<Step>]) {
     ];
     star.splice(0..0, theirs);
     dan.splice(0..0, others);
+}
+
+/// All look at what the star has, and the star posts: what is read while it is written is not kept.
+pub(super) fn crowd(rng: &mut Rng, clients: &mut [Vec<Step>]) {
+    let at_ms = rng.u64(0..2_000);
+    for (client, steps) in clients.iter_mut().enumerate() {
+        let social = |rng: &mut Rng| match client {
+            STAR => Social::Post,
+            _ => {
+                let bound_ms = [None, Some(rng.u64(50..400))][rng.usize(0..2)];
+                Social::Read { own: false, bound_ms, limit: 5, pages: 1 }
+            }
+        };
+        let crowd: Vec<Step> = (0..3)
+            .map(|time| {
+                let pause_ms = rng.u64(0..20) + if time == 0 { at_ms } else { 0 };
+                let intent = Intent::Feed(social(rng));
+                Step { pause_ms, resource: STAR, intent, keyed: true }
+            })
+            .collect();
+        steps.splice(0..0, crowd);
+    }
 }
