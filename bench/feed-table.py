@@ -176,7 +176,8 @@ def print_targets(rows, found):
 command, path, *rest = sys.argv[1:]
 read_rows = read(path)
 if command == "median":
-    print(rate(windows(read_rows)[rest[0]][0]))
+    median_runs, _ = windows(read_rows).get(rest[0]) or sys.exit(f"feed-table.py: nothing was measured of {rest[0]}")
+    print(rate(median_runs))
 elif command == "page-bytes":
     print(round(statistics.median(line["report"]["page_bytes"] for line in read_rows[rest[0]])))
 else:

@@ -1,18 +1,13 @@
 //! What an answer counts as.
 
-use super::client::{Client, ClientError, Reply};
+use super::client::Client;
 use super::driver::Outcome;
 
 const QUOTE_BYTES_MAX: usize = 300;
 
 /// What a request counts as; `expected` must be in the answer of one that succeeded.
 pub(super) async fn outcome(client: &mut Client, request: &[u8], expected: &[u8]) -> Outcome {
-    outcome_of(client.call(request).await, expected)
-}
-
-/// The same of an answer that is there.
-pub(super) fn outcome_of(answer: Result<Reply<'_>, ClientError>, expected: &[u8]) -> Outcome {
-    match answer {
+    match client.call(request).await {
         Ok(reply) if reply.is_success() => match holds(reply.body, expected) {
             true => Outcome::Ok,
             false => Outcome::Refused,

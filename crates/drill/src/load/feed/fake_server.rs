@@ -22,8 +22,10 @@ pub(super) struct Book {
     /// Requests for timelines of each user: the query, and the level.
     pub(super) pages: BTreeMap<String, Vec<(String, String)>>,
     pub(super) keys: BTreeSet<String>,
-    /// Turn this many away first.
+    /// Turn this many away first, or leave them in doubt.
     pub(super) busy: u64,
+    /// This many times a timeline is not fresh enough yet, and a user has a follower fewer.
+    pub(super) unready: [u64; 2],
     /// This many timelines that are read at the level `eventual` show only what is older than the last post.
     pub(super) late: u64,
     /// Does not say that it has a cache.
@@ -78,7 +80,8 @@ impl Book {
         let place = parts[0].bytes().map(usize::from).sum::<usize>() % PARTITIONS;
         if method != "GET" && self.busy > 0 {
             self.busy -= 1;
-            return (429, place, json!({"code": "overloaded"}).to_string());
+            let status = if self.busy.is_multiple_of(2) { 429 } else { 504 };
+            return (status, place, json!({"code": "overloaded"}).to_string());
         }
         let (status, reply) = match (method, parts.as_slice()) {
             ("GET", ["", "metrics"]) => return (200, 0, self.metrics()),
@@ -92,6 +95,9 @@ impl Book {
             }
             ("GET", [user, "timeline"]) => {
                 let level = header(head, "Evenkeel-Consistency").to_owned();
+                if level == "session" && self.is_unready(0) {
+                    return (503, place, json!({"code": "not_up_to_bound"}).to_string());
+                }
                 let asked = self.pages.entry((*user).to_owned()).or_default();
                 let late = u64::from(self.late > 0 && level == "eventual");
                 asked.push((query.to_owned(), level));
@@ -101,11 +107,17 @@ impl Book {
             }
             ("GET", [user]) => {
                 let followers = self.follows.iter().filter(|(_, author)| author == user).count();
-                (200, json!({ "followers": followers }))
+                (200, json!({"followers": followers - usize::from(self.is_unready(1))}))
             }
             _ => (404, json!({})),
         };
         (status, place, reply.to_string())
+    }
+
+    fn is_unready(&mut self, what: usize) -> bool {
+        let is_unready = self.unready[what] > 0;
+        self.unready[what] -= u64::from(is_unready);
+        is_unready
     }
 
     fn post(&mut self, author: &str, request: &Value) -> (u16, Value) {

@@ -8,20 +8,24 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::super::driver::Outcome;
+use super::super::client::Reply;
 use super::super::endpoint::Endpoint;
-use super::super::outcome::outcome;
 use super::super::request::RequestWriter;
 use super::options::FeedBenchError;
 use super::people::People;
 use super::posts::{follow_path, post_path, push_post};
 
-/// How long one waits who was turned away, and how often it is looked whether all has arrived.
+/// What is asked again: who was turned away, or was not told what happened. Nothing is put there twice.
+const AGAIN: [u16; 3] = [429, 503, 504];
+/// How long one waits before that, and how often it is looked whether all has arrived.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long it may take from the last answer until all has arrived.
+/// How long it may take until it is done, and from the last answer until all has arrived.
 const SETTLE_MAX: Duration = Duration::from_secs(600);
 /// Posts of the star that are there before anything is measured.
 const STAR_POSTS: u64 = 5;
+const QUOTE_BYTES_MAX: usize = 300;
+/// Waits for all that was acknowledged before.
+pub(super) const FRESH: (&str, &str) = ("Evenkeel-Consistency", "session");
 
 /// What was put in.
 #[derive(Debug, Clone, Serialize)]
@@ -152,9 +156,7 @@ impl Filling {
     async fn settle(&self, user: &str) -> Result<Step, FeedBenchError> {
         let begun = Instant::now();
         let path = format!("/v1/feeds/{user}/timeline?limit=1");
-        let fresh = [("Evenkeel-Consistency", "session")];
-        let is_there = |body: &[u8]| !body.is_empty();
-        self.await_answer(&path, &fresh, is_there).await?;
+        await_answer(&self.endpoint, &path, &[FRESH], |_| true).await?;
         Ok(step("until all have arrived", 1, begun))
     }
 
@@ -163,32 +165,30 @@ impl Filling {
         let is_there = |body: &[u8]| {
             serde_json::from_slice::<User>(body).is_ok_and(|user| user.followers >= followers)
         };
-        self.await_answer(&path, &[], is_there).await
+        await_answer(&self.endpoint, &path, &[], is_there).await
     }
+}
 
-    /// Asks until the answer is as wanted.
-    async fn await_answer(
-        &self,
-        path: &str,
-        headers: &[(&str, &str)],
-        wanted: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), FeedBenchError> {
-        let mut client = self.endpoint.connect().await?;
-        let mut writer = self.endpoint.writer();
-        let begun = Instant::now();
-        loop {
-            let reply = client.call(writer.write("GET", path, headers, None)).await?;
-            if reply.status == 200 && wanted(reply.body) {
-                return Ok(());
-            }
-            let is_final = ![200, 429, 503].contains(&reply.status);
-            if is_final || begun.elapsed() > SETTLE_MAX {
-                let body = String::from_utf8_lossy(reply.body);
-                let what = format!("{path} is not as it should be: {} {body}", reply.status);
-                return Err(FeedBenchError::Server(what));
-            }
-            tokio::time::sleep(PAUSE).await;
+/// Asks until the answer is as wanted.
+pub(super) async fn await_answer(
+    endpoint: &Endpoint,
+    path: &str,
+    headers: &[(&str, &str)],
+    mut wanted: impl FnMut(&[u8]) -> bool,
+) -> Result<(), FeedBenchError> {
+    let mut client = endpoint.connect().await?;
+    let mut writer = endpoint.writer();
+    let begun = Instant::now();
+    loop {
+        let reply = client.call(writer.write("GET", path, headers, None)).await?;
+        if reply.status == 200 && wanted(reply.body) {
+            return Ok(());
         }
+        let is_final = reply.status != 200 && !AGAIN.contains(&reply.status);
+        if is_final || begun.elapsed() > SETTLE_MAX {
+            return Err(refused(&format!("{path} is not as it should be"), &reply));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -206,14 +206,25 @@ async fn send_some(
             return Ok(());
         }
         request(number, &mut writer);
+        let begun = Instant::now();
         loop {
-            match outcome(&mut client, writer.bytes(), b"").await {
-                Outcome::Ok | Outcome::Refused => break,
-                Outcome::Shed => tokio::time::sleep(PAUSE).await,
-                Outcome::Error(error) => return Err(FeedBenchError::Server(error.into())),
+            let reply = client.call(writer.bytes()).await?;
+            if reply.is_success() {
+                break;
             }
+            if !AGAIN.contains(&reply.status) || begun.elapsed() > SETTLE_MAX {
+                return Err(refused("it cannot be put there", &reply));
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// Says what the server answered instead.
+fn refused(what: &str, reply: &Reply<'_>) -> FeedBenchError {
+    let body = &reply.body[..reply.body.len().min(QUOTE_BYTES_MAX)];
+    let body = String::from_utf8_lossy(body);
+    FeedBenchError::Server(format!("{what}: status {}: {body}", reply.status))
 }
 
 fn follow(writer: &mut RequestWriter, follower: &str, author: &str) {

@@ -11,6 +11,7 @@ use super::super::endpoint::Endpoint;
 use super::super::outcome::{holds, outcome};
 use super::super::report::Report;
 use super::super::request::RequestWriter;
+use super::filling::{FRESH, await_answer};
 use super::options::FeedBenchError;
 use super::posts::{Posts, connect};
 
@@ -38,30 +39,35 @@ pub(super) struct Reader {
 }
 
 impl Timelines {
+    fn path(&self, user: &str) -> String {
+        format!("/v1/feeds/{user}/timeline?limit={}", self.page)
+    }
+
     /// Writes the request for a page.
     pub(super) fn write<'w>(&self, writer: &'w mut RequestWriter, user: &str) -> &'w [u8] {
-        let path = format!("/v1/feeds/{user}/timeline?limit={}", self.page);
+        let path = self.path(user);
         match &self.consistency {
             Some(level) => writer.write("GET", &path, &[("Evenkeel-Consistency", level)], None),
             None => writer.get(&path),
         }
     }
 
-    /// Looks once at the first of them: the bytes of a page.
+    /// The bytes of a page of the first of them, once all that was posted before has arrived: what an
+    /// earlier row has left behind is not measured.
     async fn page_bytes(&self) -> Result<u64, FeedBenchError> {
-        let mut client = self.endpoint.connect().await?;
-        let mut writer = self.endpoint.writer();
         let user = self.users.first().map_or("", String::as_str);
-        let reply = client.call(self.write(&mut writer, user)).await?;
-        if reply.status != 200 || !holds(reply.body, POST) {
-            let body = String::from_utf8_lossy(reply.body);
-            let what = format!(
-                "the timeline of {user} has no posts: put them there first (graph, followers); {} {body}",
-                reply.status
-            );
-            return Err(FeedBenchError::Server(what));
+        let path = self.path(user);
+        let (mut bytes, mut has_posts) = (0, false);
+        await_answer(&self.endpoint, &path, &[FRESH], |body| {
+            (bytes, has_posts) = (body.len() as u64, holds(body, POST));
+            true
+        })
+        .await?;
+        if !has_posts {
+            let what = "has no posts: put them there first (graph, followers)";
+            return Err(FeedBenchError::Server(format!("the timeline of {user} {what}")));
         }
-        Ok(reply.body.len() as u64)
+        Ok(bytes)
     }
 
     /// Measures, while `posts` come at a rate.
