@@ -1,7 +1,8 @@
 //! Prices: what it costs to give a guarantee also where it is not needed.
 //!
 //! The real binary does the same work twice, with the guarantee and without, in turn, so that both
-//! meet the same machine; medians are compared. What is had instead is printed beside what it costs.
+//! meet the same machine; medians are compared. What is had instead is printed beside what it costs. What a log
+//! elsewhere costs is measured in the simulator, in virtual time.
 //!
 //! It says what this machine does with this work. It proves nothing: the drills that judge do.
 
@@ -11,11 +12,15 @@ mod fifo;
 mod fifo_report;
 mod frame;
 mod order;
+mod push;
+mod reads;
 
 pub use checks_report::{LimitsPrice, Side};
 pub use fifo_report::{JobsPrice, JobsSide};
 pub use frame::Frame;
 pub use order::{ChatPrice, ChatSide};
+pub use push::{FeedPrice, FeedSide};
+pub use reads::{ReadsPrice, ReadsSide};
 
 use crate::{
     crash::{CrashError, server::Server},
@@ -52,6 +57,9 @@ enum Work {
     Limits,
     Jobs,
     Chat,
+    Feed,
+    /// In the simulator: what it costs is the network's and the log's, which one machine has not.
+    Reads,
 }
 
 /// Every price.
@@ -74,6 +82,18 @@ pub const PRICES: &[Price] = &[
         beside: "an order a conversation, and none between conversations",
         work: Work::Chat,
     },
+    Price {
+        name: "push-to-followers",
+        adds: "each follower gets a copy of each post, in a place of their own",
+        beside: "a copy a partition that holds a follower, and timelines that are merged when they are read",
+        work: Work::Feed,
+    },
+    Price {
+        name: "linearize-every-read",
+        adds: "each read waits until the log has said that whoever answers still leads",
+        beside: "reads in a session, answered by any replica that has what the session has seen",
+        work: Work::Reads,
+    },
 ];
 
 /// What a price came to.
@@ -86,6 +106,10 @@ pub enum PriceReport {
     Jobs(JobsPrice),
     /// Of chat.
     Chat(ChatPrice),
+    /// Of feeds.
+    Feed(FeedPrice),
+    /// Of reads.
+    Reads(ReadsPrice),
 }
 
 impl fmt::Display for PriceReport {
@@ -94,6 +118,8 @@ impl fmt::Display for PriceReport {
             Self::Limits(report) => report.fmt(f),
             Self::Jobs(report) => report.fmt(f),
             Self::Chat(report) => report.fmt(f),
+            Self::Feed(report) => report.fmt(f),
+            Self::Reads(report) => report.fmt(f),
         }
     }
 }
@@ -153,6 +179,16 @@ impl Price {
         mut progress: impl FnMut(u32),
     ) -> Result<PriceReport, PriceError> {
         check(options)?;
+        if let Work::Reads = self.work {
+            // Both sides have the same seeds.
+            let mut seeds = [0; reads::SIDES.len()];
+            let once = async |side: usize| {
+                seeds[side] += 1;
+                Ok(reads::measure(side, seeds[side], options))
+            };
+            let measured = in_turn(options, &mut progress, once).await?;
+            return Ok(PriceReport::Reads(ReadsPrice::new(self, options, &measured)));
+        }
         let mut server = Server::new(&options.binary, &options.data)?;
         server.start().await?;
         let endpoint = server.endpoint().await?;
@@ -160,6 +196,7 @@ impl Price {
             Work::Limits => self.limits(options, &endpoint, &mut progress).await,
             Work::Jobs => self.jobs(options, &endpoint, &mut progress).await,
             Work::Chat => self.chat(options, server.address(), &mut progress).await,
+            Work::Feed | Work::Reads => self.feed(options, &endpoint, &mut progress).await,
         };
         server.kill().await?;
         report
@@ -203,6 +240,22 @@ impl Price {
         let once = async |side| order::measure(target, side, options).await;
         let measured = in_turn(options, progress, once).await?;
         Ok(PriceReport::Chat(ChatPrice::new(self, options, &measured)))
+    }
+
+    async fn feed(
+        &self,
+        options: &PriceOptions,
+        endpoint: &Endpoint,
+        progress: &mut impl FnMut(u32),
+    ) -> Result<PriceReport, PriceError> {
+        push::create(endpoint, options.connections).await?;
+        let mut measurements = 0;
+        let once = async |side| {
+            measurements += 1;
+            push::measure(endpoint, side, &format!("m{measurements}"), options).await
+        };
+        let measured = in_turn(options, progress, once).await?;
+        Ok(PriceReport::Feed(FeedPrice::new(self, options, &measured)))
     }
 }
 

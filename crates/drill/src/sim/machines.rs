@@ -144,6 +144,8 @@ pub(super) struct Machines<E> {
     answers: VecDeque<Answered>,
     /// The power will go at some change to the disk.
     power_going: bool,
+    /// Until then the log takes nothing.
+    log_away_until_ms: u64,
 }
 
 impl<E> Machines<E> {
@@ -190,6 +192,7 @@ impl<E> Machines<E> {
             scheduled: 0,
             answers: VecDeque::new(),
             power_going: false,
+            log_away_until_ms: 0,
         };
         machines.set_up(setup);
         machines.schedule();
@@ -453,7 +456,8 @@ impl<E> Machines<E> {
     }
 
     fn submit_append(&mut self, node: usize, life: u64, id: u64, attempt: u32, record: Record) {
-        let pause = if attempt > 0 { 10 } else { 0 };
+        let away_ms = self.log_away_until_ms.saturating_sub(self.now_ms);
+        let pause = away_ms + if attempt > 0 { 10 } else { 0 };
         let lands = pause + self.rng.u64(1..6);
         let fate = if self.faulty() { self.rng.u8(0..100) } else { 0 };
         let unknown = Event::AppendAnswer { node, life, id, outcome: Outcome::Indeterminate };
@@ -518,6 +522,7 @@ impl<E> Machines<E> {
                 self.say(&format!("the wall clock of node {node} jumps by {by_ms} ms"));
                 self.nodes[node].wall_offset_ms += by_ms;
             }
+            FaultKind::LogAway { ms } => self.log_away_until_ms = self.now_ms + ms,
             FaultKind::Checkpoint { node } => {
                 if let Some(partition) = &mut self.nodes[first + *node].partition {
                     partition.request_checkpoint();

@@ -20,6 +20,7 @@ mod logs;
 mod machines;
 mod node;
 pub mod plan;
+mod reads;
 mod run;
 mod subscriber;
 mod sweep;
@@ -27,5 +28,6 @@ mod world;
 
 pub use judge::Verdict;
 pub use plan::{Plan, Product, Scene, Size};
+pub use reads::{ReadsPlan, ReadsRun, measure_reads};
 pub use run::{Broken, BrokenChat, BrokenJobs, BrokenKept, Run, Told, run};
 pub use sweep::{Failure, Sweep, sweep};

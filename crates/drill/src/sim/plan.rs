@@ -217,6 +217,11 @@ pub enum FaultKind {
         /// Which.
         node: usize,
     },
+    /// The log takes nothing for so long. No plan draws it: it is there to see what needs the log.
+    LogAway {
+        /// From then.
+        ms: u64,
+    },
 }
 
 impl Plan {

@@ -22,6 +22,7 @@ const CLOCKS: [(&str, &str); 10] = [
     ("crates/server/src/", "measures and limits requests"),
     ("crates/drill/src/load/", "measures a server"),
     ("crates/drill/src/crash/", "waits for a real process"),
+    ("crates/drill/src/prices/push.rs", "measures a server"),
     ("crates/cli/src/commands/", "waits and retries for a person"),
     ("bench/", "measures peers"),
 ];
