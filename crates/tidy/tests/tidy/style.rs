@@ -13,7 +13,7 @@ const FUNCTION_LINES_MAX: usize = 100;
 
 /// Code that may ask what time it is, and what for. Everything else is told the time, or times
 /// nothing, so that a simulation can run it.
-const CLOCKS: [(&str, &str); 10] = [
+const CLOCKS: [(&str, &str); 11] = [
     ("crates/node/src/clock.rs", "record time begins with the wall clock"),
     ("crates/node/src/host.rs", "sleeps until something is due"),
     ("crates/cache/src/cache.rs", "measures how old values are"),
