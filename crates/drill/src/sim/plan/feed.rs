@@ -101,10 +101,16 @@ pub(super) fn quarrel(rng: &mut Rng, clients: &mut [Vec<Step>]) {
         step(at_ms, CYD, set(Bond::Block, true)),
         step(0, STAR, Social::Delete),
     ];
+    let mut look = || {
+        let bound_ms = Some(rng.u64(1..400));
+        step(rng.u64(0..30), STAR, Social::Read { own: true, bound_ms, limit: 7, pages: 1 })
+    };
+    let looks = [look(), look(), look()];
     let others = [
         step(0, STAR, set(Bond::Follow, false)),
         step(at_ms + rng.u64(0..60), STAR, set(Bond::Follow, true)),
     ];
+    let others = others.into_iter().chain(looks);
     star.splice(0..0, theirs);
     dan.splice(0..0, others);
 }
