@@ -108,6 +108,10 @@ impl Head {
     fn gone(&self) -> Mark {
         Mark { incarnation: Incarnation(self.gone.0), sequence: self.gone.1 }
     }
+
+    fn has_room(&self, (rows_max, bytes_max): (u64, u64)) -> bool {
+        self.rows() < rows_max && self.bytes < bytes_max
+    }
 }
 
 /// Items of one partition for another, in order.
@@ -156,8 +160,8 @@ impl Context<'_, '_> {
         tenant: TenantId,
         item: &impl Serialize,
     ) -> Result<(), StateError> {
-        self.mail.is_full |= !self.has_room(to)?;
         let mut head = self.tx.get::<OutboxHeads>(&to.0)?.unwrap_or_default();
+        self.mail.is_full |= !head.has_room(self.outbox_max);
         let item = postcard::to_stdvec(item).expect("an item is plain data: it encodes");
         head.last = (self.incarnation.0, head.last.1 + 1);
         head.bytes += item.len() as u64;
@@ -171,8 +175,7 @@ impl Context<'_, '_> {
     /// Whether a command may send to `to`: what sends without one, and can wait, waits until it may.
     pub fn has_room(&self, to: PartitionId) -> Result<bool, StateError> {
         let head = self.tx.get::<OutboxHeads>(&to.0)?.unwrap_or_default();
-        let (rows_max, bytes_max) = self.outbox_max;
-        Ok(head.rows() < rows_max && head.bytes < bytes_max)
+        Ok(head.has_room(self.outbox_max))
     }
 
     fn changes_outbox(&mut self, to: u16) {

@@ -2,6 +2,7 @@
 
 use crate::{code::Code, connection::InFlight, json, text::push_decimal};
 use bytes::Bytes;
+use evenkeel_log::Incarnation;
 use evenkeel_node::{Called, MetaView, SessionToken};
 use hyper::{
     Response, StatusCode,
@@ -49,6 +50,11 @@ pub(crate) struct Delivered {
     pub(crate) as_of: Vec<SessionToken>,
     pub(crate) staleness_ms: u64,
     pub(crate) replayed: bool,
+}
+
+/// The life of the log that an answer is from; all partitions share it.
+pub(crate) fn life_of(as_of: &[SessionToken]) -> Incarnation {
+    as_of.first().map(|token| token.incarnation).unwrap_or_default()
 }
 
 impl Delivered {

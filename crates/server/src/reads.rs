@@ -17,7 +17,7 @@ use evenkeel_cache::{Cache, Counters, LoadError, Loaded, Options};
 use evenkeel_contract::Level;
 use evenkeel_domains::view_of;
 use evenkeel_engine::{Entity, TenantId};
-use evenkeel_log::{Incarnation, Offset};
+use evenkeel_log::Offset;
 use evenkeel_node::{Called, NodeError, ReadOptions, SessionToken};
 use serde::Serialize;
 use std::{
@@ -95,9 +95,8 @@ impl Kept {
                 let answer = Ok(write(answer, &as_of));
                 Ok(Self { answer, as_of, staleness_ms })
             }
-            Err(NodeError::Refused { refusal, as_of }) => {
-                let answer = Err(NodeError::Refused { refusal, as_of });
-                Ok(Self { answer, as_of: vec![as_of], staleness_ms: 0 })
+            Err(refused @ NodeError::Refused { as_of, .. }) => {
+                Ok(Self { answer: Err(refused), as_of: vec![as_of], staleness_ms: 0 })
             }
             Err(error) => Err(error),
         }
@@ -266,9 +265,4 @@ where
     }
     let delivered = Delivered { as_of: kept.as_of.clone(), staleness_ms, replayed: false };
     Ok(Some(Found { kept: labelled, delivered }))
-}
-
-/// The life of the log that an answer is of.
-pub(crate) fn life_of(as_of: &[SessionToken]) -> Incarnation {
-    as_of.first().map(|token| token.incarnation).unwrap_or_default()
 }

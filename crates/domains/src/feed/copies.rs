@@ -241,7 +241,7 @@ pub(crate) fn deliver(
                 let author = ctx.tx.get::<Authors>(&(tenant, author.clone()))?;
                 let Some(Author { id, .. }) = author else { continue };
                 if ctx.tx.contains::<Copies>(&(id, *post))? {
-                    let counts = Counts { kinds: counts.clone(), due: None };
+                    let counts = Counts { kinds: counts.clone(), ..Counts::default() };
                     ctx.tx.put::<CopiedCounts>(&(id, *post), &counts);
                 }
             }
@@ -258,7 +258,7 @@ fn put(ctx: &mut Context<'_, '_>, author: u64, copied: &Copied) -> Result<(), St
     let key = (author, copied.post);
     ctx.tx.put::<Copies>(&key, &Copy { body: copied.body.clone() });
     if !copied.counts.is_empty() {
-        let counts = Counts { kinds: copied.counts.clone(), due: None };
+        let counts = Counts { kinds: copied.counts.clone(), ..Counts::default() };
         ctx.tx.put::<CopiedCounts>(&key, &counts);
     }
     Ok(())

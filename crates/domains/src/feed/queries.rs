@@ -231,9 +231,7 @@ pub(crate) fn query(
             Ok(Found::People(people, next))
         }
         What::Timeline { before, limit } => {
-            let (items, next, filling_since) =
-                timeline::page(read, name, &user, before.as_ref(), *limit)?;
-            Ok(Found::Timeline(TimelinePage { items, next, filling_since }))
+            Ok(Found::Timeline(timeline::page(read, name, &user, before.as_ref(), *limit)?))
         }
         What::Arrivals { after, limit } => {
             let whose = (tenant, name.as_str(), user.id);

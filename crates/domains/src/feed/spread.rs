@@ -12,17 +12,13 @@ use super::{
     copies::{Copied, Counted, Item},
     subject::{Subject, next_number},
     tables::{
-        Audience, Counts, CountsDue, FeedPace, FeedWork, Number, Pace, PostCounts, Posts, User,
-        Work,
+        Audience, Counts, CountsDue, FeedPace, FeedWork, Pace, Place, PostCounts, Posts, User, Work,
     },
 };
 use evenkeel_engine::{Context, Entity, TenantId, Time};
 use evenkeel_log::PartitionId;
 use evenkeel_state::{Order, Read, StateError};
-use std::{
-    collections::BTreeMap,
-    ops::{Bound, Range},
-};
+use std::{collections::BTreeMap, ops::Range};
 
 /// Counts of a post that others see are no older than this, and what the outbox needs.
 pub const COUNTS_EVERY_MS: u64 = 500;
@@ -90,31 +86,25 @@ impl Room {
 pub(super) fn begin(subject: &mut Subject<'_, '_, '_>, post: u64) -> Result<(), StateError> {
     let now = subject.ctx.now();
     let room = &mut Room { may_wait: false, ..Room::of(STEP_BYTES) };
-    match spread(subject.ctx, &subject.key, &subject.row, (post, None), room)? {
-        Some(after) => {
+    match spread(subject.ctx, &subject.key, &subject.row, (post, 0), room)? {
+        Some(from) => {
             let number = next_number(subject.ctx)?;
-            let work = Work::Spread { user: subject.row.id, post, after };
+            let work = Work::Spread { user: subject.row.id, post, from };
             put_work(subject.ctx, (SPREADS, now.0, number), &work)
         }
         None => Ok(()),
     }
 }
 
-/// Sends how a post stands to the audience after a partition. Answers the last that was sent to, if there
-/// may be more.
+/// Sends how a post stands to the audience from a partition on. Answers where to go on, if there may be more.
 fn spread(
     ctx: &mut Context<'_, '_>,
     (tenant, author): &(TenantId, String),
     user: &User,
-    (post, after): (u64, Option<u16>),
+    (post, from): (u64, u16),
     room: &mut Room,
 ) -> Result<Option<u16>, StateError> {
-    let from = match after {
-        Some(after) => Bound::Excluded((user.id, after)),
-        None => Bound::Included((user.id, 0)),
-    };
-    let end = Bound::Excluded((user.id + 1, 0));
-    let audience = ctx.tx.scan::<Audience>((from, end), Order::Ascending, STEP_ITEMS)?;
+    let (audience, next) = audience(ctx, user.id, from)?;
     if audience.is_empty() {
         return Ok(None);
     }
@@ -129,16 +119,27 @@ fn spread(
         }
         None => Item::Gone { author, post, oldest },
     });
-    let mut last = after;
-    for ((_, place), _) in &audience {
-        if room.is_spent() || room.waits_for(ctx, *place)? {
-            return Ok(Some(last.unwrap_or_default()));
+    for place in audience {
+        if room.is_spent() || room.waits_for(ctx, place)? {
+            return Ok(Some(place));
         }
-        ctx.send(PartitionId(*place), *tenant, &item)?;
+        ctx.send(PartitionId(place), *tenant, &item)?;
         room.spend(bytes);
-        last = Some(*place);
     }
-    Ok(last.filter(|_| audience.len() == STEP_ITEMS))
+    Ok(next)
+}
+
+/// Some partitions that hold followers, from one on, and from which to go on if there may be more.
+fn audience(
+    ctx: &Context<'_, '_>,
+    user: u64,
+    from: u16,
+) -> Result<(Vec<u16>, Option<u16>), StateError> {
+    let range = (user, from)..(user + 1, 0);
+    let rows = ctx.tx.scan::<Audience>(range, Order::Ascending, STEP_ITEMS)?;
+    let places: Vec<_> = rows.into_iter().map(|((_, place), _)| place).collect();
+    let next = places.last().filter(|_| places.len() == STEP_ITEMS).map(|last| last + 1);
+    Ok((places, next))
 }
 
 /// A partition has its first follower, since then: begins anew there. Answers the number of what brings the
@@ -284,9 +285,9 @@ fn do_some(
     let (Work::Spread { user, .. } | Work::Refill { user, .. }) = work;
     let Some(Subject { ctx, key, row, .. }) = Subject::of_id(ctx, user)? else { return Ok(None) };
     Ok(match work {
-        Work::Spread { post, after, .. } => {
-            let rest = spread(ctx, &key, &row, (post, Some(after)), room)?;
-            rest.map(|after| Work::Spread { user, post, after })
+        Work::Spread { post, from, .. } => {
+            let rest = spread(ctx, &key, &row, (post, from), room)?;
+            rest.map(|from| Work::Spread { user, post, from })
         }
         Work::Refill { to, before, number, .. } => {
             let rest = refill(ctx, &key, &row, (to, number, before), room)?;
@@ -297,11 +298,15 @@ fn do_some(
 
 /// A post's counts have changed: has its audience told, soon and once.
 pub(super) fn counted(ctx: &mut Context<'_, '_>, (user, post): (u64, u64), counts: &mut Counts) {
-    if counts.due.is_none() {
-        let due = (ctx.now().0 / COUNTS_TOGETHER_MS + 2) * COUNTS_TOGETHER_MS;
-        counts.due = Some(Time(due));
-        ctx.tx.put::<CountsDue>(&(due, user, post), &Number(0));
-        ctx.set_timer(Time(due), super::DOMAIN, COUNTS_TIMER);
+    match counts.due {
+        None => {
+            let due = (ctx.now().0 / COUNTS_TOGETHER_MS + 2) * COUNTS_TOGETHER_MS;
+            counts.due = Some(Time(due));
+            ctx.tx.put::<CountsDue>(&(due, user, post), &Place(0));
+            ctx.set_timer(Time(due), super::DOMAIN, COUNTS_TIMER);
+        }
+        // Some may have been told already, and were told less.
+        Some(due) => counts.again |= due <= ctx.now(),
     }
 }
 
@@ -320,25 +325,13 @@ pub(super) fn tell_counts(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
     )?;
     let (room, mut telling) =
         (&mut Room { items: usize::MAX, ..Room::of(STEP_BYTES) }, Telling::new());
-    for ((due, user, post), Number(next)) in rows {
+    for (key, Place(from)) in rows {
         if room.is_spent() {
             break;
         }
-        let key = (due, user, post);
-        room.is_held_up = false;
-        match tell_count(ctx, (user, post), next, room, &mut telling)? {
-            Some(next) => ctx.tx.put::<CountsDue>(&key, &Number(next)),
-            None => {
-                ctx.tx.delete::<CountsDue>(&key);
-                if let Some(mut counts) = ctx.tx.get::<PostCounts>(&(user, post))? {
-                    counts.due = None;
-                    if next > 0 || room.is_held_up {
-                        // Those who were told first were told less, and some had no room to be told.
-                        counted(ctx, (user, post), &mut counts);
-                    }
-                    ctx.tx.put::<PostCounts>(&(user, post), &counts);
-                }
-            }
+        match tell_count(ctx, (key.1, key.2), from, room, &mut telling)? {
+            Some(next) => ctx.tx.put::<CountsDue>(&key, &Place(next)),
+            None => ctx.tx.delete::<CountsDue>(&key),
         }
     }
     for ((tenant, place), counts) in telling {
@@ -362,29 +355,36 @@ pub(super) fn tell_counts(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
 fn tell_count(
     ctx: &mut Context<'_, '_>,
     (user, post): (u64, u64),
-    next: u64,
+    from: u16,
     room: &mut Room,
     telling: &mut Telling,
-) -> Result<Option<u64>, StateError> {
-    let Some(counts) = ctx.tx.get::<PostCounts>(&(user, post))? else { return Ok(None) };
+) -> Result<Option<u16>, StateError> {
+    let Some(mut counts) = ctx.tx.get::<PostCounts>(&(user, post))? else { return Ok(None) };
     let Some(Subject { ctx, key: (tenant, author), .. }) = Subject::of_id(ctx, user)? else {
         return Ok(None);
     };
-    let from = u16::try_from(next).unwrap_or(u16::MAX);
-    let range = (user, from)..(user + 1, 0);
-    let audience = ctx.tx.scan::<Audience>(range, Order::Ascending, STEP_ITEMS)?;
+    let (audience, mut next) = audience(ctx, user, from)?;
     let bytes = counts_bytes(&counts.kinds);
-    for ((_, place), _) in &audience {
+    for place in audience {
         if room.is_spent() {
-            return Ok(Some(u64::from(*place)));
+            next = Some(place);
+            break;
         }
-        if room.waits_for(ctx, *place)? {
+        if room.waits_for(ctx, place)? {
+            // The others do not wait for it: it is told when they are told again.
+            counts.again = true;
             continue;
         }
         let counted = Counted { author: author.clone(), post, counts: counts.kinds.clone() };
-        telling.entry((tenant, *place)).or_default().push(counted);
+        telling.entry((tenant, place)).or_default().push(counted);
         room.spend(bytes);
     }
-    let last = audience.last().filter(|_| audience.len() == STEP_ITEMS);
-    Ok(last.map(|((_, place), _)| u64::from(*place) + 1))
+    if next.is_none() {
+        counts.due = None;
+        if std::mem::take(&mut counts.again) {
+            counted(ctx, (user, post), &mut counts);
+        }
+    }
+    ctx.tx.put::<PostCounts>(&(user, post), &counts);
+    Ok(next)
 }

@@ -57,13 +57,15 @@ impl<'s, 'c, 't> Subject<'s, 'c, 't> {
 
 impl Subject<'_, '_, '_> {
     pub(super) fn save(self) {
-        if self.changed && self.row == (User { id: self.row.id, ..User::default() }) {
+        if !self.changed {
+            return;
+        }
+        self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
+        if self.row == (User { id: self.row.id, ..User::default() }) {
             // There is nothing about them any more.
             self.ctx.tx.delete::<Users>(&self.key);
             self.ctx.tx.delete::<UserNames>(&self.row.id);
-            self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
-        } else if self.changed {
-            self.ctx.touch(view_of(super::DOMAIN, self.key.0, &self.key.1));
+        } else {
             self.ctx.tx.put::<Users>(&self.key, &self.row);
         }
     }

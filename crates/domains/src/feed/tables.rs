@@ -71,6 +71,11 @@ row!(UserName, version = 1);
 pub(super) struct Number(pub(super) u64);
 row!(Number, version = 1);
 
+/// A partition to go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place(pub(super) u16);
+row!(Place, version = 1);
+
 /// A post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Post {
@@ -130,14 +135,16 @@ pub(super) struct Counts {
     pub(super) kinds: Vec<(String, u64)>,
     /// Where the post is: when its audience is told next, if it is to be. Nothing in copies.
     pub(super) due: Option<Time>,
+    /// Where the post is: whether it is told once more thereafter, as not all are told how many there are now.
+    pub(super) again: bool,
 }
 row!(Counts, version = 1);
 
 /// What is left to be carried to partitions. Stored: variants are added at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Work {
-    /// How a post stands, to those partitions of the audience that come after one.
-    Spread { user: u64, post: u64, after: u16 },
+    /// How a post stands, to the audience from a partition on.
+    Spread { user: u64, post: u64, from: u16 },
     /// A user's posts before one, the newest first, to a partition that has its first follower: for as long
     /// as this is the number of what brings them.
     Refill { user: u64, to: u16, before: u64, number: u64 },
@@ -208,7 +215,7 @@ tables! {
     PostReactions, 0x79, "post_reactions", (u64, u64, String, String), ();
     PostCounts, 0x7a, "post_counts", (u64, u64), Counts;
     FeedWork, 0x7b, "feed_work", (u8, u64, u64), Work;
-    CountsDue, 0x7c, "counts_due", (u64, u64, u64), Number;
+    CountsDue, 0x7c, "counts_due", (u64, u64, u64), Place;
     FeedPace, 0x7d, "feed_pace", (), Pace;
     Authors, 0x7e, "authors", (TenantId, String), Author;
     AuthorHeads, 0x7f, "author_heads", u64, Head;

@@ -4,7 +4,7 @@
 //! own, so that of those whose turn does not come nothing else is read.
 
 use super::{
-    queries::{PostView, TimelineItem},
+    queries::{PostView, TimelineItem, TimelinePage},
     tables::{AuthorHeads, CopiedCounts, Copies, Follows, PostCounts, Posts, User},
 };
 use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
@@ -24,10 +24,6 @@ pub(super) const ITEM_BYTES: usize = 512;
 /// A place in a timeline: a post and its author. The greater comes first.
 pub(super) type Place = (u64, String);
 
-/// A page, the last item's place if there may be more, and since when posts from before somebody was followed
-/// are still to come.
-pub(super) type Page = (Vec<TimelineItem>, Option<Place>, Option<Time>);
-
 /// Up to `limit` items after a place.
 pub(super) fn page(
     read: &impl Read,
@@ -35,7 +31,7 @@ pub(super) fn page(
     user: &User,
     before: Option<&Place>,
     limit: usize,
-) -> Result<Page, StateError> {
+) -> Result<TimelinePage, StateError> {
     let limit = limit.min(PAGE_ROWS_MAX);
     let (mut sources, filling_since) = sources(read, name, user, before)?;
     let (mut items, mut bytes) = (Vec::<TimelineItem>::new(), 0);
@@ -45,8 +41,8 @@ pub(super) fn page(
             source.read_ahead(read)?;
         } else {
             if items.len() == limit || bytes > PAGE_BYTES_MAX {
-                let last = items.last().map(|item| (item.post.post, item.author.clone()));
-                return Ok((items, last, filling_since));
+                let next = items.last().map(|item| (item.post.post, item.author.clone()));
+                return Ok(TimelinePage { items, next, filling_since });
             }
             let item = source.take(read)?;
             bytes += ITEM_BYTES + item.post.body.len();
@@ -56,7 +52,7 @@ pub(super) fn page(
             sources.push(source);
         }
     }
-    Ok((items, None, filling_since))
+    Ok(TimelinePage { items, next: None, filling_since })
 }
 
 /// All sources that can have something after a place; and since when some of it may not have come.

@@ -8,7 +8,7 @@ use super::{
     views::{ChangedBody, ConversationBody, MemberBody, ReadBody, SentBody},
 };
 use crate::{
-    answer::{Answer, Delivered},
+    answer::{Answer, Delivered, life_of},
     call::Call,
     code::Code,
     problem::Problem,
@@ -129,8 +129,7 @@ fn answer(reply: &chat::Reply, delivered: &Delivered) -> Answer {
     let created = |new: bool| if new { StatusCode::CREATED } else { StatusCode::OK };
     match reply {
         chat::Reply::Conversation(view, new) => {
-            let life = delivered.as_of.first().map(|token| token.incarnation).unwrap_or_default();
-            Answer::json(created(*new), &ConversationBody::new(view, life))
+            Answer::json(created(*new), &ConversationBody::new(view, life_of(&delivered.as_of)))
         }
         chat::Reply::Member(view, new) => Answer::json(created(*new), &MemberBody::new(view)),
         chat::Reply::Removed => Answer::empty(),

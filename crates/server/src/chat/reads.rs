@@ -9,13 +9,13 @@ use super::{
     },
 };
 use crate::{
-    answer::{Answer, Delivered},
+    answer::{Answer, Delivered, life_of},
     call::{Call, Page},
     cursor::List,
     failure,
     problem::Problem,
     query::{self, Parameters},
-    reads::{self, Kept, Written, life_of},
+    reads::{self, Kept, Written},
 };
 use evenkeel_domains::{
     Found, Query,
@@ -38,8 +38,8 @@ pub(crate) async fn get_conversation(call: Call) -> Answered {
     }
     let (found, delivered) = read(&call, chat::Query::Conversation { conversation, by }).await?;
     let Read::Conversation(view) = found else { unreachable!("a conversation is answered") };
-    let life = delivered.as_of.first().map(|token| token.incarnation).unwrap_or_default();
-    Ok(Answer::json(StatusCode::OK, &ConversationBody::new(&view, life)).delivered(delivered))
+    let body = ConversationBody::new(&view, life_of(&delivered.as_of));
+    Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }
 
 /// A conversation's head, if what is kept of it will do.

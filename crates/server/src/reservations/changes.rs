@@ -7,7 +7,7 @@ use super::{
     views::{HoldBody, ResourceBody},
 };
 use crate::{
-    answer::{Answer, Delivered},
+    answer::{Answer, Delivered, life_of},
     call::Call,
     code::Code,
     problem::Problem,
@@ -87,16 +87,11 @@ async fn change(call: &Call, resource: String, action: Action, status: StatusCod
         }
         Reply::Reservations(reservations::Reply::Resource(view, new)) => {
             let status = if new { StatusCode::CREATED } else { status };
-            Answer::json(status, &ResourceBody::new(&view, incarnation(&delivered)))
+            Answer::json(status, &ResourceBody::new(&view, life_of(&delivered.as_of)))
         }
         _ => {
             unreachable!("a change of a resource is answered by its domain")
         }
     };
     Ok(answer.delivered(delivered))
-}
-
-/// The life of the log that an answer is from; all partitions share it.
-pub(super) fn incarnation(delivered: &Delivered) -> evenkeel_log::Incarnation {
-    delivered.as_of.first().map(|token| token.incarnation).unwrap_or_default()
 }

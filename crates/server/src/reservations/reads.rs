@@ -1,19 +1,19 @@
 //! What reads resources, seats and holds.
 
 use super::{
-    changes::{hold_of, incarnation},
+    changes::hold_of,
     views::{
         HoldBody, HoldList, ResourceBody, ResourceList, SeatBody, SeatList, hold_state_from,
         seat_state_from,
     },
 };
 use crate::{
-    answer::{Answer, Delivered},
+    answer::{Answer, Delivered, life_of},
     call::{Call, Page},
     cursor::List,
     problem::Problem,
     query::{self, Parameters},
-    reads::{self, Kept, Written, life_of},
+    reads::{self, Kept, Written},
 };
 use evenkeel_domains::{
     Found, Query,
@@ -45,7 +45,7 @@ pub(crate) async fn get_resource(call: Call) -> Answered {
     }
     let (found, delivered) = read(&call, reservations::Query::Resource { resource }).await?;
     let Read::Resource(view) = found else { unreachable!("a resource is answered") };
-    let body = ResourceBody::new(&view, incarnation(&delivered));
+    let body = ResourceBody::new(&view, life_of(&delivered.as_of));
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn list_resources(call: Call) -> Answered {
     let query = reservations::Query::Resources { after, limit };
     let (found, delivered) = read(&call, query).await?;
     let Read::Resources(views, next) = found else { unreachable!("resources are answered") };
-    let life = incarnation(&delivered);
+    let life = life_of(&delivered.as_of);
     let items = views.iter().map(|view| ResourceBody::new(view, life)).collect();
     let body = ResourceList { items, cursor: next.map(|last| list.cursor(&last)) };
     Ok(Answer::json(StatusCode::OK, &body).delivered(delivered))

@@ -374,6 +374,38 @@ fn counts_are_not_lost_if_they_are_told_before_the_post() {
     }
 }
 
+/// Followers in so many partitions, and reactions of so many kinds, that one step cannot tell them all.
+#[test]
+fn counts_that_take_many_steps_are_told_once() {
+    let mut town = Town::of(160);
+    for nth in 0..400 {
+        town.follow(&format!("f{nth}"), "ada");
+    }
+    let number = town.post("ada", "1", "1");
+    let long = |kind: usize| format!("{kind:0>128}");
+    for kind in 1..feed::REACTION_KINDS_MAX {
+        town.ask("ada", react(number, &long(kind), "bob", true)).unwrap();
+    }
+    town.quiet();
+    let place = town.place("ada");
+    let sent = |town: &Town| town.drivers[place].log.len();
+    let before = sent(&town);
+    town.pass(10 * feed::COUNTS_EVERY_MS);
+    assert_eq!(sent(&town), before, "all was told");
+    // One more, when some were told already.
+    town.ask("ada", react(number, &long(1), "eve", true)).unwrap();
+    let due = sent(&town);
+    while sent(&town) == due {
+        town.drivers[place].pass(1);
+    }
+    town.ask("ada", react(number, &long(1), "eve", false)).unwrap();
+    town.quiet();
+    for nth in 0..400 {
+        let read = town.timeline(&format!("f{nth}"));
+        assert_eq!(read[0].post.reactions, town.posts("ada")[0].reactions, "f{nth}");
+    }
+}
+
 #[test]
 fn nothing_is_left_of_who_has_nothing() {
     let mut town = Town::of(1);
