@@ -7,7 +7,7 @@ use super::{
     views::{HoldBody, ResourceBody},
 };
 use crate::{
-    answer::{Answer, Delivered, life_of},
+    answer::{Answer, life_of},
     call::Call,
     code::Code,
     problem::Problem,
