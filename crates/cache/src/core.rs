@@ -284,7 +284,10 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone, S: BuildHasher + Clone> Core<K, V
     fn insert(&mut self, key: K, kept: Option<Kept<V>>, failed: Option<(E, u64)>, bytes: u64) {
         let itself = size_of::<(K, Entry<V, E>)>() as u64 + ENTRY_BYTES;
         let entry = Entry { kept, failed, bytes: bytes.saturating_add(itself) };
+        // What is replaced counts as evicted there, and did not make room.
+        let replaced = self.entries.contains_key(&key);
         self.entries.insert_with_lifecycle(key, entry, &mut self.counters.evicted);
+        self.counters.evicted -= u64::from(replaced);
     }
 
     /// A write of `key` has version `version`, and loads that begin from now on see it. What was read before it is

@@ -76,12 +76,10 @@ pub(crate) struct Kept {
 
 /// A body, written.
 pub(crate) struct Written {
-    /// Of a list: its items one after the other, with a comma after each.
+    /// Of a list: the page of all of its items.
     body: Bytes,
     /// Of a list: where each item ends, and the cursor of a page that ends with it.
     ends: Vec<(usize, String)>,
-    /// Of a list: whether nothing follows the last.
-    is_whole: bool,
 }
 
 impl Kept {
@@ -125,7 +123,7 @@ impl Kept {
 impl Written {
     /// Something that is no list.
     pub(crate) fn whole(value: &impl Serialize) -> Self {
-        Self { body: json::written(value).into(), ends: Vec::new(), is_whole: true }
+        Self { body: json::written(value).into(), ends: Vec::new() }
     }
 
     /// The items of a list, each with the cursor of a page that ends with it.
@@ -133,31 +131,40 @@ impl Written {
         items: impl IntoIterator<Item = (T, String)>,
         is_whole: bool,
     ) -> Self {
-        let (mut body, mut ends) = (Vec::new(), Vec::new());
+        let (mut body, mut ends) = (LIST_BEGINS.to_vec(), Vec::new());
         for (item, cursor) in items {
+            if !ends.is_empty() {
+                body.push(b',');
+            }
             body.extend_from_slice(&json::written(&item));
-            body.push(b',');
             ends.push((body.len(), cursor));
         }
-        Self { body: body.into(), ends, is_whole }
+        end_list(&mut body, ends.last().filter(|_| !is_whole));
+        Self { body: body.into(), ends }
     }
 
     /// A page of up to `limit` of the list's first items.
-    pub(crate) fn page(&self, limit: usize) -> Vec<u8> {
-        let shown = limit.min(self.ends.len());
-        let last = shown.checked_sub(1).map(|last| &self.ends[last]);
-        let items = last.map_or(&[][..], |(end, _)| &self.body[..end - 1]);
-        let cursor = last.filter(|_| shown < self.ends.len() || !self.is_whole);
-        let mut page = Vec::with_capacity(items.len() + 128);
-        page.extend_from_slice(b"{\"items\":[");
-        page.extend_from_slice(items);
-        page.extend_from_slice(b"],\"cursor\":");
-        // A cursor is hexadecimal: it needs no escape.
-        match cursor {
-            Some((_, cursor)) => page.extend_from_slice(format!("\"{cursor}\"}}").as_bytes()),
-            None => page.extend_from_slice(b"null}"),
+    pub(crate) fn page(&self, limit: usize) -> Bytes {
+        if limit >= self.ends.len() {
+            return self.body.clone();
         }
-        page
+        let last = limit.checked_sub(1).map(|last| &self.ends[last]);
+        let mut page = self.body[..last.map_or(LIST_BEGINS.len(), |(end, _)| *end)].to_vec();
+        end_list(&mut page, last);
+        page.into()
+    }
+}
+
+/// What a page of a list begins with.
+const LIST_BEGINS: &[u8] = b"{\"items\":[";
+
+/// Ends a page that goes on, if it does, after an item with this cursor.
+fn end_list(page: &mut Vec<u8>, last: Option<&(usize, String)>) {
+    page.extend_from_slice(b"],\"cursor\":");
+    // A cursor is hexadecimal: it needs no escape.
+    match last {
+        Some((_, cursor)) => page.extend_from_slice(format!("\"{cursor}\"}}").as_bytes()),
+        None => page.extend_from_slice(b"null}"),
     }
 }
 
@@ -175,7 +182,7 @@ impl Found {
 
     /// Answers with a page of it.
     pub(crate) fn page(self, limit: usize) -> Result<Answer, Problem> {
-        self.of(|written| written.page(limit).into())
+        self.of(|written| written.page(limit))
     }
 
     fn of(self, body: impl FnOnce(&Written) -> Bytes) -> Result<Answer, Problem> {

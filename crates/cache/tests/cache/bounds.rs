@@ -179,7 +179,14 @@ fn bytes_are_bounded_whatever_comes() {
     let mut core = Texts::new(Options { capacity_bytes, ..options() }, 1);
     fill(&mut core, 1, Some("small"), 1_000);
     fill(&mut core, 1, Some(&"x".repeat(64 * 1_024)), 2_000);
-    assert_eq!((core.counters().entries, core.counters().evicted), (0, 2));
+    assert_eq!((core.counters().entries, core.counters().evicted), (0, 1));
+}
+
+#[test]
+fn what_is_replaced_has_not_made_room() {
+    let mut core = core(&options());
+    (0..100).for_each(|time| fill(&mut core, 1, Some("text"), 10_000 * (time + 1)));
+    assert_eq!((core.counters().entries, core.counters().evicted), (1, 0));
 }
 
 /// When each of a thousand values that were loaded together ceases to be fresh.

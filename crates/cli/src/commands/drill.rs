@@ -3,7 +3,7 @@
 use crate::{failure::Failure, output};
 use evenkeel_drill::{
     breakages::{BREAKAGES, Breakage, Found},
-    crash::{self, CrashOptions},
+    crash::{self, CrashError, CrashOptions, LongOptions},
     neighbours::{self, NeighboursError, NeighboursOptions},
     prices::{PRICES, Price, PriceError, PriceOptions},
     sim,
@@ -11,7 +11,7 @@ use evenkeel_drill::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use std::{io::IsTerminal, path::PathBuf};
+use std::{fmt::Display, io::IsTerminal, path::PathBuf};
 
 /// A first one to try: short, and it finds something.
 pub(crate) const FIRST: &str = "evenkeel drill sim --break no-fsync";
@@ -69,6 +69,10 @@ struct Crash {
     /// How often.
     #[arg(long, default_value_t = 30)]
     cycles: u32,
+    /// Go on for so many minutes instead, with one kill in each. Each minute's work is a tenant of its own on the
+    /// same data.
+    #[arg(long, value_name = "N", conflicts_with = "cycles")]
+    minutes: Option<u32>,
     /// Concurrent clients.
     #[arg(long, default_value_t = 8)]
     clients: usize,
@@ -325,7 +329,6 @@ fn data(given: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), 
 
 async fn kill(args: Crash) -> Result<(), Failure> {
     let (data, _temporary) = data(args.data)?;
-    let bar = progress(u64::from(args.cycles), "kills");
     let options = CrashOptions {
         binary: std::env::current_exe()?,
         data,
@@ -333,22 +336,36 @@ async fn kill(args: Crash) -> Result<(), Failure> {
         clients: args.clients,
         seed: args.seed,
     };
+    if let Some(minutes) = args.minutes {
+        let bar = progress(u64::from(minutes), "minutes");
+        let options = LongOptions { crash: options, minutes };
+        let report = crash::run_long(&options, |past| bar.set_position(u64::from(past))).await;
+        bar.finish_and_clear();
+        let report = carried_out(report)?;
+        show(&report, args.json)?;
+        return end(!report.is_broken(), !report.is_undecided());
+    }
+    let bar = progress(u64::from(args.cycles), "kills");
     let report = crash::run(&options, |kills| bar.set_position(u64::from(kills))).await;
     bar.finish_and_clear();
-    let report = match report {
-        Ok(report) => report,
-        Err(crash::CrashError::Options(why)) => return Err(Failure::Usage(why)),
-        Err(error) => {
-            eprintln!("evenkeel: {error}");
-            return Err(Failure::Ended(UNKNOWN));
-        }
-    };
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::line(&report.to_string())?;
-    }
+    let report = carried_out(report)?;
+    show(&report, args.json)?;
     end(report.violations.is_empty(), report.undecided.is_empty())
+}
+
+/// What a drill found, or why there is nothing to judge.
+fn carried_out<T>(report: Result<T, CrashError>) -> Result<T, Failure> {
+    report.map_err(|error| match error {
+        CrashError::Options(why) => Failure::Usage(why),
+        error => {
+            eprintln!("evenkeel: {error}");
+            Failure::Ended(UNKNOWN)
+        }
+    })
+}
+
+fn show<T: Serialize + Display>(report: &T, json: bool) -> Result<(), Failure> {
+    if json { output::json(report) } else { output::line(&report.to_string()) }
 }
 
 async fn price(args: PriceArgs) -> Result<(), Failure> {

@@ -24,8 +24,8 @@ use std::{
 pub(super) const CLIENTS: u64 = 6;
 /// Keys of each limit that are in use at once.
 const KEYS: u32 = 2;
-/// After so many cycles other keys are used, so that no history grows beyond judging.
-const CYCLES_A_KEY: u32 = 20;
+/// After so many rounds other keys are used, so that no history grows beyond judging.
+const ROUNDS_A_KEY: u32 = 20;
 /// Longer than a life of the server, so that a period spans restarts.
 const PERIOD_MS: u64 = 4_000;
 /// Between two requests of a client.
@@ -170,9 +170,9 @@ impl Worker {
     }
 
     /// Asks until the drill ends. A refund is asked for until it is known.
-    pub(super) async fn run(mut self, cycle: Arc<AtomicU32>) {
+    pub(super) async fn run(mut self, round: Arc<AtomicU32>) {
         while !self.recorder.stopped() {
-            let generation = cycle.load(Ordering::Relaxed) / CYCLES_A_KEY;
+            let generation = round.load(Ordering::Relaxed) / ROUNDS_A_KEY;
             let limit = self.rng.usize(0..LIMITS.len());
             let key = format!("{generation}-{}", self.rng.u32(0..KEYS));
             let units = self.rng.u64(1..=2);

@@ -11,6 +11,7 @@ mod clock;
 mod feed;
 mod jobs;
 mod limits;
+mod long;
 mod observe;
 pub(crate) mod server;
 mod workload;
@@ -24,11 +25,13 @@ pub use chat::DrilledChat;
 use fastrand::Rng;
 pub use feed::DrilledFeeds;
 pub use jobs::DrilledQueue;
+pub use long::{LongOptions, LongReport, MINUTES_MAX, run_long};
 use serde::Serialize;
 use server::Server;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
+    ops::Range,
     path::PathBuf,
     process::ExitStatus,
     sync::{
@@ -110,7 +113,7 @@ pub enum CrashError {
 #[derive(Debug, Clone, Serialize)]
 pub struct CrashReport {
     /// Kills.
-    pub kills: u32,
+    pub kills: usize,
     /// Requests that were answered, by kind of answer.
     pub answers: BTreeMap<&'static str, u64>,
     /// Events that were read back.
@@ -218,25 +221,59 @@ impl Recorder {
 /// its server ends too, unless this process is killed.
 pub async fn run(
     options: &CrashOptions,
-    progress: impl FnMut(u32),
+    mut progress: impl FnMut(u32),
 ) -> Result<CrashReport, CrashError> {
     check(options)?;
+    let drill = async {
+        let mut server = Server::keyed(&options.binary, &options.data)?;
+        let ready_ms = server.start().await?;
+        let &CrashOptions { cycles: rounds, clients, seed, .. } = options;
+        let plan = Plan { rounds, kills_after: 0..rounds, clients, seed };
+        let Staged { mut report, .. } = stage(&mut server, &plan, &mut progress).await?;
+        server.kill().await?;
+        report.ready_ms_max = report.ready_ms_max.max(ready_ms);
+        Ok(report)
+    };
+    unless_interrupted(drill).await
+}
+
+async fn unless_interrupted<T>(
+    drill: impl Future<Output = Result<T, CrashError>>,
+) -> Result<T, CrashError> {
     let mut interrupted = signal(SignalKind::interrupt()).map_err(CrashError::Signals)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(CrashError::Signals)?;
     tokio::select! {
-        report = drill(options, progress) => report,
+        drilled = drill => drilled,
         _ = interrupted.recv() => Err(CrashError::Interrupted),
         _ = terminated.recv() => Err(CrashError::Interrupted),
     }
 }
 
-async fn drill(
-    options: &CrashOptions,
-    mut progress: impl FnMut(u32),
-) -> Result<CrashReport, CrashError> {
-    let inventory = inventory(options.cycles);
-    let mut server = Server::keyed(&options.binary, &options.data)?;
-    let mut ready_ms_max = server.start().await?;
+/// What happens in a stage of a drill.
+struct Plan {
+    /// Times of 100 to 500 ms.
+    rounds: u32,
+    /// The rounds after which the server is killed.
+    kills_after: Range<u32>,
+    clients: usize,
+    seed: u64,
+}
+
+/// What a stage found, and what was there of resources in its end.
+struct Staged {
+    report: CrashReport,
+    names: Vec<String>,
+    observed: Observed,
+}
+
+/// Has clients use a server as whoever it knows them, kills it now and then, and judges. It goes on in the end.
+async fn stage(
+    server: &mut Server,
+    plan: &Plan,
+    progress: &mut impl FnMut(u32),
+) -> Result<Staged, CrashError> {
+    let inventory = inventory(plan.rounds);
+    let mut ready_ms_max = 0;
     let endpoint = server.endpoint().await?;
     workload::create(&endpoint, &inventory).await?;
     limits::create(&endpoint).await?;
@@ -244,37 +281,39 @@ async fn drill(
         history: Mutex::new(History::new(inventory.clone())),
         stop: AtomicBool::new(false),
     });
-    let names: Arc<Vec<String>> =
-        Arc::new(inventory.iter().map(|(name, _)| name.clone()).collect());
-    let cycle = Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let mut clients: Vec<_> = (0..options.clients as u64)
+    let names: Vec<String> = inventory.iter().map(|(name, _)| name.clone()).collect();
+    let round_now = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let mut clients: Vec<_> = (0..plan.clients as u64)
         .map(|id| {
-            let client = workload::Worker::new(id, options.seed, endpoint.clone(), &recorder);
-            tokio::spawn(client.run(inventory.clone(), Arc::clone(&cycle)))
+            let client = workload::Worker::new(id, plan.seed, endpoint.clone(), &recorder);
+            tokio::spawn(client.run(inventory.clone(), Arc::clone(&round_now)))
         })
         .collect();
     let told = Arc::new(limits::Told::new());
     let limit_clients = (0..limits::CLIENTS).map(|id| {
-        let client = limits::Worker::new(id, options.seed, endpoint.clone(), &recorder, &told);
-        tokio::spawn(client.run(Arc::clone(&cycle)))
+        let client = limits::Worker::new(id, plan.seed, endpoint.clone(), &recorder, &told);
+        tokio::spawn(client.run(Arc::clone(&round_now)))
     });
     clients.extend(limit_clients);
     let subscribers: Vec<_> = names
         .iter()
         .map(|name| {
-            tokio::spawn(observe::subscribe(endpoint.clone(), name.clone(), Arc::clone(&recorder)))
+            let follow = observe::subscribe(endpoint.clone(), name.clone(), Arc::clone(&recorder));
+            (name.clone(), tokio::spawn(follow))
         })
         .collect();
-    let jobs = jobs::Jobs::begin(&server, options.seed).await?;
-    let chat = chat::Chat::begin(&server, options.seed).await?;
-    let feeds = feed::Feeds::begin(&server, options.seed).await?;
-    let mut rng = Rng::with_seed(options.seed);
-    for kill in 0..options.cycles {
-        cycle.store(kill, Ordering::Relaxed);
+    let jobs = jobs::Jobs::begin(server, plan.seed).await?;
+    let chat = chat::Chat::begin(server, plan.seed).await?;
+    let feeds = feed::Feeds::begin(server, plan.seed).await?;
+    let mut rng = Rng::with_seed(plan.seed);
+    for round in 0..plan.rounds {
+        round_now.store(round, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(rng.u64(100..500))).await;
-        server.kill().await?;
-        ready_ms_max = ready_ms_max.max(server.start().await?);
-        progress(kill + 1);
+        if plan.kills_after.contains(&round) {
+            server.kill().await?;
+            ready_ms_max = ready_ms_max.max(server.start().await?);
+        }
+        progress(round + 1);
     }
     let ends = async {
         within(USED_UP_WITHIN, || told.unused().is_empty()).await;
@@ -283,13 +322,7 @@ async fn drill(
             client.await.map_err(|error| CrashError::Answer(error.to_string()))?;
         }
         let (jobs, chat, feeds) = tokio::join!(jobs.end(), chat.end(), feeds.end());
-        let mut observed = observe::read_back(&endpoint, &names).await?;
-        for (name, subscriber) in names.iter().zip(subscribers) {
-            let events = observed.events.iter();
-            let until = events.filter(|event| event.resource == *name).count() as u64;
-            let received = observe::finish(subscriber, &endpoint, name, until).await?;
-            observed.subscriptions.push(received);
-        }
+        let observed = observe::read_back(&endpoint, subscribers).await?;
         Ok::<_, CrashError>(((jobs?, chat?, feeds?), observed))
     };
     let Ok(ended) = tokio::time::timeout(ENDS_WITHIN, ends).await else {
@@ -297,7 +330,6 @@ async fn drill(
     };
     let ((told_of_jobs, told_of_chat, told_of_feeds), observed) = ended?;
     let memory_mib = server.memory_mib();
-    server.kill().await?;
     let history = recorder.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let limited = checker::check_limits(&told.history());
     let drilled = Drilled {
@@ -306,8 +338,9 @@ async fn drill(
         feeds: feed::judge(told_of_feeds),
         unused: told.unused(),
     };
-    let life = Life { ready_ms_max, memory_mib };
-    Ok(report(options, &life, (&history, &observed), limited, drilled))
+    let life = Life { kills: plan.kills_after.len(), ready_ms_max, memory_mib };
+    let report = report(&life, (&history, &observed), limited, drilled);
+    Ok(Staged { report, names, observed })
 }
 
 /// Waits until something is so; answers whether it was in time.
@@ -324,6 +357,7 @@ async fn within(limit: Duration, is_so: impl Fn() -> bool) -> bool {
 
 /// What was seen of the process.
 struct Life {
+    kills: usize,
     ready_ms_max: u64,
     memory_mib: Option<u64>,
 }
@@ -338,7 +372,6 @@ struct Drilled {
 }
 
 fn report(
-    options: &CrashOptions,
     life: &Life,
     (history, observed): (&History, &Observed),
     limited: LimitReport,
@@ -368,7 +401,7 @@ fn report(
         .undecided
         .extend(unused.iter().map(|name| format!("limit {name} had nothing to refuse")));
     CrashReport {
-        kills: options.cycles,
+        kills: life.kills,
         answers,
         events: observed.events.len(),
         delivered: observed.subscriptions.iter().map(|one| one.received.len()).sum(),
@@ -402,10 +435,10 @@ fn check(options: &CrashOptions) -> Result<(), CrashError> {
     Ok(())
 }
 
-/// A resource of each kind for every few cycles, so that no history grows beyond judging.
-pub(crate) fn inventory(cycles: u32) -> Vec<(String, Capacity)> {
+/// A resource of each kind for every few rounds, so that no history grows beyond judging.
+pub(crate) fn inventory(rounds: u32) -> Vec<(String, Capacity)> {
     let seats: BTreeSet<String> = (1..=12).map(|number| format!("A{number}")).collect();
-    (0..=cycles / workload::CYCLES_A_RESOURCE)
+    (0..=rounds / workload::ROUNDS_A_RESOURCE)
         .flat_map(|generation| {
             [
                 (format!("gig-{generation}"), Capacity::Quantity(20)),

@@ -8,11 +8,13 @@ use crate::{
 };
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 const RECONNECT: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(250);
 const PAGE: usize = 1_000;
+/// How often a resource is read back anew because something has happened to it meanwhile.
+const ROUNDS_MAX: u32 = 20;
 
 #[derive(Deserialize)]
 struct EventBody {
@@ -58,22 +60,69 @@ pub(super) async fn subscribe(
     reader
 }
 
-/// Lets a subscriber read to the end.
-pub(super) async fn finish(
-    subscriber: JoinHandle<Reader>,
+/// What there is of all resources, and what their subscribers were sent of it: all at once.
+pub(super) async fn read_back(
     endpoint: &Endpoint,
-    resource: &str,
-    until: u64,
-) -> Result<Subscription, CrashError> {
-    let mut reader = subscriber.await.map_err(|error| CrashError::Answer(error.to_string()))?;
-    reader.read_until(endpoint, resource, until).await?;
-    Ok(Subscription {
-        subscriber: format!("the subscriber of {resource}"),
-        resource: resource.to_owned(),
-        after: 0,
-        until,
-        received: reader.received,
-    })
+    subscribers: Vec<(String, JoinHandle<Reader>)>,
+) -> Result<Observed, CrashError> {
+    let tasks = subscribers
+        .into_iter()
+        .map(|(name, subscriber)| tokio::spawn(read_back_one(endpoint.clone(), name, subscriber)));
+    let mut observed = Observed { holds: Some(Vec::new()), ..Observed::default() };
+    for task in tasks.collect::<Vec<_>>() {
+        let (events, holds, subscription) = joined(task.await)?;
+        observed.events.extend(events);
+        observed.holds.get_or_insert_default().extend(holds);
+        observed.subscriptions.push(subscription);
+    }
+    Ok(observed)
+}
+
+/// Lets a subscriber read to the end, whatever ends meanwhile because its time is over.
+async fn read_back_one(
+    endpoint: Endpoint,
+    resource: String,
+    subscriber: JoinHandle<Reader>,
+) -> Result<(Vec<Event>, Vec<FinalHold>, Subscription), CrashError> {
+    let mut reader = joined(subscriber.await.map(Ok))?;
+    let mut rounds = 0..ROUNDS_MAX;
+    loop {
+        let events = read_events(&endpoint, &resource).await?;
+        let holds = read_holds(&endpoint, &resource).await?;
+        let until = events.len() as u64;
+        reader.read_until(&endpoint, &resource, until).await?;
+        let is_still = reader.sequence() <= until
+            && read_events(&endpoint, &resource).await?.len() == events.len();
+        if is_still || rounds.next().is_none() {
+            let subscriber = format!("the subscriber of {resource}");
+            let received = reader.received;
+            return Ok((
+                events,
+                holds,
+                Subscription { subscriber, resource, after: 0, until, received },
+            ));
+        }
+    }
+}
+
+/// The events that there are of some resources.
+pub(super) async fn read_events_of(
+    endpoint: &Endpoint,
+    resources: Vec<String>,
+) -> Result<Vec<Event>, CrashError> {
+    let tasks = resources.into_iter().map(|resource| {
+        let endpoint = endpoint.clone();
+        tokio::spawn(async move { read_events(&endpoint, &resource).await })
+    });
+    let mut all = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        all.extend(joined(task.await)?);
+    }
+    Ok(all)
+}
+
+fn joined<T>(ended: Result<Result<T, CrashError>, JoinError>) -> Result<T, CrashError> {
+    ended.map_err(|error| CrashError::Answer(error.to_string()))?
 }
 
 impl Reader {
@@ -147,23 +196,15 @@ impl Reader {
     }
 }
 
-/// Everything that is there, from the first event on.
-pub(super) async fn read_back(
-    endpoint: &Endpoint,
-    resources: &[String],
-) -> Result<Observed, CrashError> {
-    let mut observed = Observed { holds: Some(Vec::new()), ..Observed::default() };
-    for resource in resources {
-        let mut reader = Reader { last_id: None, received: Vec::new() };
-        reader.read(endpoint, resource, || true).await?;
-        observed.events.extend(reader.received.into_iter().filter_map(|delivery| match delivery {
-            Delivery::Event(event) => Some(event),
-            Delivery::Reset { .. } => None,
-        }));
-        let holds = read_holds(endpoint, resource).await?;
-        observed.holds.get_or_insert_default().extend(holds);
-    }
-    Ok(observed)
+/// The events of a resource, from the first on.
+async fn read_events(endpoint: &Endpoint, resource: &str) -> Result<Vec<Event>, CrashError> {
+    let mut reader = Reader { last_id: None, received: Vec::new() };
+    reader.read(endpoint, resource, || true).await?;
+    let events = reader.received.into_iter().filter_map(|delivery| match delivery {
+        Delivery::Event(event) => Some(event),
+        Delivery::Reset { .. } => None,
+    });
+    Ok(events.collect())
 }
 
 async fn read_holds(endpoint: &Endpoint, resource: &str) -> Result<Vec<FinalHold>, CrashError> {

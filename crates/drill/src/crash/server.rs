@@ -2,6 +2,7 @@
 
 use super::CrashError;
 use crate::load::Endpoint;
+use serde_json::json;
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
@@ -24,7 +25,7 @@ pub(crate) struct Server {
     address: String,
     /// Whether it asks for keys.
     keyed: bool,
-    /// The administrator's, which it says once.
+    /// Of whoever asks: at first the administrator's, which it says once.
     key: Option<String>,
     child: Option<Child>,
 }
@@ -54,7 +55,7 @@ impl Server {
         &self.address
     }
 
-    /// Whoever asks there has the administrator's key, if one is needed.
+    /// Whoever asks there has their key, if one is needed.
     pub(crate) async fn endpoint(&self) -> Result<Endpoint, CrashError> {
         self.endpoint_of(self.key.as_deref(), REQUEST_TIMEOUT).await
     }
@@ -68,9 +69,27 @@ impl Server {
         Ok(Endpoint::resolve(&self.address, credentials, timeout).await?)
     }
 
-    /// The administrator's key, if one is needed.
+    /// The key of whoever asks, if one is needed.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// Whoever asks from now on is of this tenant, and may do everything there.
+    pub(crate) async fn become_tenant(
+        &mut self,
+        admin: &str,
+        tenant: &str,
+    ) -> Result<(), CrashError> {
+        let endpoint = self.endpoint_of(Some(admin), REQUEST_TIMEOUT).await?;
+        let body = json!({"tenant": tenant, "scopes": ["admin"]}).to_string();
+        let (mut client, mut writer) = (endpoint.connect().await?, endpoint.writer());
+        let reply = client.call(writer.post("/v1/keys", None, body.as_bytes())).await?;
+        let made: serde_json::Value = serde_json::from_slice(reply.body).unwrap_or_default();
+        let Some(key) = made["key"].as_str() else {
+            return Err(CrashError::Answer(format!("POST /v1/keys: {}", reply.status)));
+        };
+        self.key = Some(key.to_owned());
+        Ok(())
     }
 
     /// Starts it and waits until it is ready; answers how long that took.

@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 
-/// A resource is used for so many cycles.
-pub(super) const CYCLES_A_RESOURCE: u32 = 2;
+/// A resource is used for so many rounds.
+pub(super) const ROUNDS_A_RESOURCE: u32 = 2;
 /// Between two requests of a client.
 const PACE: Duration = Duration::from_millis(3);
 /// Before a client asks again.
@@ -76,9 +76,9 @@ impl Worker {
     }
 
     /// Asks until the drill ends, and then until the last request is answered.
-    pub(super) async fn run(mut self, inventory: Vec<(String, Capacity)>, cycle: Arc<AtomicU32>) {
+    pub(super) async fn run(mut self, inventory: Vec<(String, Capacity)>, round: Arc<AtomicU32>) {
         while !self.recorder.stopped() {
-            let generation = (cycle.load(Ordering::Relaxed) / CYCLES_A_RESOURCE) as usize;
+            let generation = (round.load(Ordering::Relaxed) / ROUNDS_A_RESOURCE) as usize;
             let (name, capacity) = &inventory[generation * 3 + self.rng.usize(0..3)];
             let (resource, request) = self.next_request(name, capacity);
             self.carry_out(&resource, request).await;

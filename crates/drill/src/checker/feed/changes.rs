@@ -42,9 +42,10 @@ impl Changes {
     }
 
     /// Whether it was so from one moment to another. Users ask one thing after the other: what was answered
-    /// by then is in force, whatever was asked before.
+    /// by then is in force, whatever was asked before. Who was answered within the same millisecond may have been
+    /// answered after it.
     pub(super) fn known(&self, from_ms: u64, to_ms: u64) -> Known {
-        let is_told = |change: &Change| change.told_ms.is_some_and(|told_ms| told_ms <= from_ms);
+        let is_told = |change: &Change| change.told_ms.is_some_and(|told_ms| told_ms < from_ms);
         let last = self.0.iter().rposition(is_told);
         let is_on = last.is_some_and(|last| self.0[last].on);
         let after = &self.0[last.map_or(0, |last| last + 1)..];

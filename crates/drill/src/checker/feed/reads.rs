@@ -44,6 +44,13 @@ impl<'h> Read<'h> {
         self.page.complete_to_ms.is_some() || self.in_session && self.of == self.user
     }
 
+    /// Whether it was asked for after a user had been answered. Users ask one thing after the other; of two,
+    /// who was first is not known within a millisecond.
+    fn is_after(&self, user: &str, told_ms: u64, operation: usize) -> bool {
+        told_ms < self.called_ms
+            || told_ms == self.called_ms && user == self.user && operation < self.operation
+    }
+
     /// Whether a place is in the part of the timeline that it shows.
     fn covers(&self, place: &Place) -> bool {
         let last = self.page.items.last().map(Item::place);
@@ -182,7 +189,7 @@ fn own(book: &Book<'_>, read: &Read<'_>) -> Option<Violation> {
     book.told().find_map(|(author, post, posted)| {
         let (_, told_ms, operation) = posted.told?;
         let is_missing = author == read.of
-            && told_ms <= read.called_ms
+            && read.is_after(author, told_ms, operation)
             && read.covers(&(post, author.to_owned()))
             && !book.may_be_gone(author, post, read.returned_ms)
             && read.item(&(post, author.to_owned())).is_none();

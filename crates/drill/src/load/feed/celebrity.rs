@@ -1,7 +1,7 @@
 //! `celebrity`: somebody whom very many follow posts, and others post and read.
 //!
-//! Three windows a repeat, each warmed up: the others alone; the others and the star; the others, the
-//! star, and a sample of the followers who look for each post. What the others notice is the
+//! Four windows a repeat, each warmed up: the others alone; the others and the star; the others, the
+//! star, and a sample of the followers who look for each post, at one level and at another. What the others notice is the
 //! difference of the first two, in which nobody looks.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use super::super::report::{Report, Run};
 use super::options::FeedBenchError;
 use super::people::People;
 use super::posts::Posts;
-use super::seen::{Sample, SeenReport};
+use super::seen::{LEVELS, Sample, SeenReport};
 use super::timelines::{Timelines, at_rate, with_posts};
 
 /// Somebody with so many followers; the first of them, a ring, are the others.
@@ -43,7 +43,7 @@ pub struct CelebrityReport {
     pub beside_star: Beside,
     /// The star's posts meanwhile, each until it is acknowledged.
     pub star: Report,
-    /// Until the followers see them; one a repeat.
+    /// Until the followers see them; one a level and repeat.
     pub seen: Vec<SeenReport>,
 }
 
@@ -73,9 +73,12 @@ impl Celebrity {
             let (others, posts) = tokio::try_join!(self.others(once), posts)?;
             beside_star.add(others);
             stars_runs.extend(posts.runs);
-            let watch = sample.watch(&star, self.star_per_s, once.warmup + once.duration);
-            let (_, watched) = tokio::try_join!(self.others(once), watch)?;
-            seen.push(watched);
+            for level in LEVELS {
+                let time = once.warmup + once.duration;
+                let watch = sample.watch(&star, level, self.star_per_s, time);
+                let (_, watched) = tokio::try_join!(self.others(once), watch)?;
+                seen.push(watched);
+            }
         }
         Ok(CelebrityReport {
             followers: self.followers,

@@ -30,9 +30,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// After so long a post counts as unseen.
 const SEEN_MAX: Duration = Duration::from_secs(30);
 
+/// Levels that they read at, one after the other: of what is kept for a moment, and of what is there.
+pub(super) const LEVELS: [&str; 2] = ["eventual", "session"];
+
 /// Followers who look for each post in their timelines.
 pub(super) struct Sample {
-    timelines: Arc<Timelines>,
+    endpoint: Endpoint,
     shares: Vec<Vec<String>>,
     watched: usize,
     partitions: usize,
@@ -41,6 +44,8 @@ pub(super) struct Sample {
 /// How long it took.
 #[derive(Debug, Clone, Serialize)]
 pub struct SeenReport {
+    /// The level that they read at.
+    pub consistency: &'static str,
     /// Posts that were looked for.
     pub posts: u64,
     /// Followers who looked for each.
@@ -65,12 +70,7 @@ impl Sample {
         followers: u32,
         count: u32,
     ) -> Result<Self, FeedBenchError> {
-        let timelines = Arc::new(Timelines {
-            endpoint: endpoint.clone(),
-            users: Arc::new([]),
-            page: PAGE,
-            consistency: Some("eventual".into()),
-        });
+        let timelines = timelines(endpoint, "eventual");
         let mut client = endpoint.connect().await?;
         let mut writer = endpoint.writer();
         let mut places = BTreeMap::<String, Vec<String>>::new();
@@ -93,17 +93,19 @@ impl Sample {
             }
             places.retain(|_, users| !users.is_empty());
         }
-        Ok(Self { timelines, shares, watched, partitions })
+        Ok(Self { endpoint: endpoint.clone(), shares, watched, partitions })
     }
 
     /// Posts as `author` at a rate, one at a time, and waits for each until all have it.
     pub(super) async fn watch(
         &self,
         author: &str,
+        consistency: &'static str,
         rate_per_s: f64,
         duration: Duration,
     ) -> Result<SeenReport, FeedBenchError> {
-        let endpoint = &self.timelines.endpoint;
+        let endpoint = &self.endpoint;
+        let timelines = Arc::new(timelines(endpoint, consistency));
         let mut poster = Author::connect(endpoint).await.map_err(FeedBenchError::Connect)?;
         let mut watchers = Vec::with_capacity(WATCHERS);
         for share in &self.shares {
@@ -111,7 +113,7 @@ impl Sample {
                 client: connect(endpoint).await.map_err(FeedBenchError::Connect)?,
                 writer: endpoint.writer(),
                 users: share.as_slice().into(),
-                timelines: Arc::clone(&self.timelines),
+                timelines: Arc::clone(&timelines),
             });
         }
         let (mut acknowledged, mut seen_by_all) = (Histogram::new(), Histogram::new());
@@ -138,6 +140,7 @@ impl Sample {
             tokio::time::sleep_until(next.into()).await;
         }
         Ok(SeenReport {
+            consistency,
             posts,
             watched: self.watched,
             partitions: self.partitions,
@@ -147,6 +150,12 @@ impl Sample {
             first_error,
         })
     }
+}
+
+/// Newest pages at a level.
+fn timelines(endpoint: &Endpoint, consistency: &str) -> Timelines {
+    let (endpoint, consistency) = (endpoint.clone(), Some(consistency.into()));
+    Timelines { endpoint, users: Arc::new([]), page: PAGE, consistency }
 }
 
 /// One connection that looks for some of the followers.
@@ -212,11 +221,12 @@ impl fmt::Display for SeenReport {
         let ms = |us: u64| us as f64 / 1e3;
         writeln!(
             out,
-            "{} posts, {} followers in {} partitions looked for each: acknowledged p50 {:.2} ms, p99 {:.2} ms; \
+            "{} posts, {} followers in {} partitions looked for each at the level {}: acknowledged p50 {:.2} ms, p99 {:.2} ms; \
              seen by all p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; errors {}",
             self.posts,
             self.watched,
             self.partitions,
+            self.consistency,
             ms(self.acknowledged.p50_us),
             ms(self.acknowledged.p99_us),
             ms(self.seen_by_all.p50_us),

@@ -1,0 +1,190 @@
+//! The long drill: minute after minute on the same data, one kill a minute. Each minute is a tenant of its own
+//! who does everything that the short drill does, so that each is judged whole however long it goes on,
+//! and what the minutes before have left behind is there meanwhile.
+
+use super::{
+    CrashError, CrashOptions, CrashReport, Plan, Server, Staged, check, observe, stage,
+    unless_interrupted,
+};
+use crate::checker::{Event, Violation};
+use fastrand::Rng;
+use serde::Serialize;
+use std::{fmt, time::Instant};
+
+/// Minutes at most.
+pub const MINUTES_MAX: u32 = 24 * 60;
+/// Rounds of a minute: what is left of it is for all to be over and to be read back.
+const ROUNDS: u32 = 150;
+
+/// How to drill for long.
+#[derive(Debug, Clone)]
+pub struct LongOptions {
+    /// As for a short one, but for how often it is killed.
+    pub crash: CrashOptions,
+    /// How many minutes.
+    pub minutes: u32,
+}
+
+/// What a long drill found.
+#[derive(Debug, Clone, Serialize)]
+pub struct LongReport {
+    /// Each minute.
+    pub minutes: Vec<CrashReport>,
+    /// How long all of it took.
+    pub seconds: u64,
+    /// The time to being ready of the last start, on all data.
+    pub ready_ms_last: u64,
+    /// Events of resources that were read a second time, after the last kill.
+    pub events_again: usize,
+    /// What was lost of them since their minute.
+    pub violations: Vec<Violation>,
+}
+
+impl LongReport {
+    /// Whether something was broken.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        !self.violations.is_empty() || self.minutes.iter().any(|one| !one.violations.is_empty())
+    }
+
+    /// Whether something could not be judged.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.minutes.iter().any(|one| !one.undecided.is_empty())
+    }
+}
+
+/// Goes on for so many minutes, then reads what all of them left once more. `progress` hears of every minute.
+pub async fn run_long(
+    options: &LongOptions,
+    progress: impl FnMut(u32),
+) -> Result<LongReport, CrashError> {
+    check(&options.crash)?;
+    if options.minutes == 0 || options.minutes > MINUTES_MAX {
+        return Err(CrashError::Options(format!("minutes must be 1 to {MINUTES_MAX}")));
+    }
+    unless_interrupted(drill(options, progress)).await
+}
+
+async fn drill(
+    options: &LongOptions,
+    mut progress: impl FnMut(u32),
+) -> Result<LongReport, CrashError> {
+    let began = Instant::now();
+    let CrashOptions { binary, data, clients, seed, .. } = &options.crash;
+    let mut server = Server::keyed(binary, data)?;
+    server.start().await?;
+    let admin = server.key().unwrap_or_default().to_owned();
+    let mut rng = Rng::with_seed(*seed);
+    let (mut minutes, mut left) = (Vec::new(), Vec::new());
+    for minute in 0..options.minutes {
+        server.become_tenant(&admin, &format!("minute-{minute}")).await?;
+        let kill = rng.u32(0..ROUNDS);
+        let seed = seed.wrapping_add(u64::from(minute));
+        let plan = Plan { rounds: ROUNDS, kills_after: kill..kill + 1, clients: *clients, seed };
+        let Staged { report, names, observed } = stage(&mut server, &plan, &mut |_| ()).await?;
+        minutes.push(report);
+        left.push((server.endpoint().await?, names, observed.events));
+        progress(minute + 1);
+    }
+    server.kill().await?;
+    let ready_ms_last = server.start().await?;
+    let (mut events_again, mut violations) = (0, Vec::new());
+    for (minute, (endpoint, names, events)) in left.into_iter().enumerate() {
+        let again = observe::read_events_of(&endpoint, names).await?;
+        events_again += again.len();
+        violations.extend(lost(minute, &events, &again));
+    }
+    server.kill().await?;
+    let seconds = began.elapsed().as_secs();
+    Ok(LongReport { minutes, seconds, ready_ms_last, events_again, violations })
+}
+
+/// Events of a minute that are not there any more, or are other ones: there may only be more.
+fn lost(minute: usize, then: &[Event], now: &[Event]) -> Option<Violation> {
+    let first = then.iter().find(|event| !now.contains(event))?;
+    Some(Violation {
+        invariant: "I1",
+        promise: format!(
+            "what is acknowledged stays, but event {} of {} is not there any more after later kills",
+            first.seq, first.resource
+        ),
+        whom: format!("the tenant of minute {minute}"),
+        events: Vec::new(),
+    })
+}
+
+impl fmt::Display for LongReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "minute  requests  events  checks    jobs  messages   posts  pages  ready ms  MiB  verdict"
+        )?;
+        for (minute, one) in self.minutes.iter().enumerate() {
+            let requests: u64 = one.answers.values().sum();
+            let checks: u64 = one.limits.iter().map(|limit| limit.admitted + limit.refused).sum();
+            let jobs: u64 = one.queues.iter().map(|queue| queue.jobs).sum();
+            let verdict = match (one.violations.is_empty(), one.undecided.is_empty()) {
+                (true, true) => "valid",
+                (true, false) => "UNDECIDED",
+                (false, _) => "BROKEN",
+            };
+            writeln!(
+                f,
+                "{minute:>6}  {requests:>8}  {:>6}  {checks:>6}  {jobs:>6}  {:>8}  {:>6}  {:>5}  {:>8}  {:>3}  {verdict}",
+                one.events,
+                one.chat.messages,
+                one.feeds.posts,
+                one.feeds.pages,
+                one.ready_ms_max,
+                one.memory_mib.unwrap_or_default(),
+            )?;
+        }
+        writeln!(
+            f,
+            "{} kills in {} s; after the last it was ready within {} ms, and {} events of all minutes were read again",
+            self.minutes.len() + 1,
+            self.seconds,
+            self.ready_ms_last,
+            self.events_again
+        )?;
+        for (minute, one) in self.minutes.iter().enumerate() {
+            for what in &one.undecided {
+                writeln!(f, "UNDECIDED  minute {minute}: {what}")?;
+            }
+            for violation in &one.violations {
+                writeln!(f, "BROKEN  minute {minute}: {violation}")?;
+            }
+        }
+        for violation in &self.violations {
+            writeln!(f, "BROKEN  {violation}")?;
+        }
+        if self.is_broken() || self.is_undecided() {
+            return write!(f, "not valid");
+        }
+        write!(
+            f,
+            "valid: each minute kept all that a short drill checks, and nothing of it was lost later"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost;
+    use crate::checker::{Event, Happened};
+
+    fn event(seq: u64) -> Event {
+        Event { resource: "gig".into(), seq, at_ms: seq, happened: Happened::Capacity(3) }
+    }
+
+    #[test]
+    fn what_later_kills_have_lost_is_named() {
+        let (one, two, three) = (event(1), event(2), event(3));
+        let then = [one.clone(), two.clone()];
+        assert!(lost(0, &then, &[one.clone(), two, three.clone()]).is_none());
+        let broken = lost(7, &then, &[one, three]).unwrap();
+        assert!(broken.promise.contains("event 2 of gig"), "{broken}");
+        assert!(broken.whom.contains('7'));
+    }
+}
