@@ -15,7 +15,7 @@ use crate::{
 use evenkeel_engine::Failure;
 use evenkeel_log::{Log, PartitionId};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -33,6 +33,11 @@ use tokio::{
 
 /// Messages that are taken in before the partitions decide.
 const INTAKE_MAX: usize = 1_024;
+/// Reads are answered for so long before the partitions decide. What is left of them comes in the next round, so
+/// that those who read hold nobody up who writes.
+const READS_FOR: Duration = Duration::from_millis(2);
+/// Reads that wait for a round.
+const READS_MAX: usize = 8_192;
 /// Nothing is due later than this after a round.
 const IDLE_MS: u64 = 60_000;
 const PANICKED: &str = "the partition ended unexpectedly; it is served again after a restart";
@@ -159,6 +164,7 @@ impl<L: Log> Host<L> {
         let mut slots = take_over_all(slots).await;
         let mut ready = Some(ready);
         let mut inbox = Vec::with_capacity(INTAKE_MAX);
+        let mut reads = VecDeque::new();
         let mut tick = pin!(sleep_until(Instant::now()));
         loop {
             tokio::select! {
@@ -176,6 +182,7 @@ impl<L: Log> Host<L> {
                     }
                 }
                 () = &mut tick => slots.iter_mut().for_each(|slot| slot.with(Owner::touch)),
+                () = std::future::ready(()), if !reads.is_empty() => {}
             }
             // Whoever else is ready to ask gets to, so that one round serves many.
             tokio::task::yield_now().await;
@@ -185,8 +192,13 @@ impl<L: Log> Host<L> {
                 inbox.push(letter);
             }
             for (slot, message) in inbox.drain(..) {
-                slots[slot].with(|owner| owner.accept(message));
+                match message {
+                    Message::Read(_) if reads.len() < READS_MAX => reads.push_back((slot, message)),
+                    Message::Read(ticket) => ticket.refuse(Failure::Overloaded),
+                    message => slots[slot].with(|owner| owner.accept(message)),
+                }
             }
+            answer_reads(&mut slots, &mut reads);
             let now = clock.now();
             let mut wake_ms = IDLE_MS;
             for slot in &mut slots {
@@ -204,13 +216,24 @@ impl<L: Log> Host<L> {
             {
                 let _ = ready.send(());
             }
-            if all(Owner::has_ended) {
+            if all(Owner::has_ended) && reads.is_empty() {
                 return;
             }
             let wake = Instant::now() + Duration::from_millis(wake_ms.max(1));
             if wake < tick.deadline() || tick.is_elapsed() {
                 tick.as_mut().reset(wake);
             }
+        }
+    }
+}
+
+/// Answers those who have waited longest, as far as there is time.
+fn answer_reads<L: Log>(slots: &mut [Slot<L>], reads: &mut VecDeque<Letter>) {
+    let begun = Instant::now();
+    while let Some((slot, message)) = reads.pop_front() {
+        slots[slot].with(|owner| owner.accept(message));
+        if begun.elapsed() >= READS_FOR {
+            return;
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::{
     jobs::ReadyMap,
     limits::{Leases, Underway},
     meta::MetaCell,
-    owner::{Message, OnChange, ReadTicket},
+    owner::{Message, OnChange},
     stats::{Counters, Gauges},
-    ticket::{CommandTicket, Gather},
+    ticket::{CommandTicket, Gather, ReadTicket},
 };
 use evenkeel_contract::Level;
 use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, route, user_partition};
@@ -388,7 +388,8 @@ impl<F: Files> Node<F> {
         let (reply, answer) = oneshot::channel();
         let linearizable = level == Level::Linearizable;
         let ticket = ReadTicket { tenant, query, reply };
-        self.send(id, Message::Read { ticket, linearizable })?;
+        let message = if linearizable { Message::ReadConfirmed } else { Message::Read };
+        self.send(id, message(ticket))?;
         let (answer, delivered) = answer.await.map_err(|_| NodeError::not_served())??;
         Ok(Called {
             answer,

@@ -13,7 +13,7 @@ use crate::{
     live::{FollowTicket, Live},
     meta::{Decisive, MetaCell, MetaKeeper},
     stats::Gauges,
-    ticket::CommandTicket,
+    ticket::{CommandTicket, ReadTicket},
 };
 use evenkeel_domains::{Domains, Found, Query, chat, is_view, jobs};
 use evenkeel_engine::{
@@ -38,20 +38,13 @@ const REFUSED_REST_MS: u64 = 50;
 /// Bytes that are read from the log at once when catching up.
 const CATCH_UP_BYTES: usize = 4 << 20;
 
-/// A read on its way.
-pub(crate) struct ReadTicket {
-    pub(crate) tenant: TenantId,
-    pub(crate) query: Query,
-    pub(crate) reply: oneshot::Sender<Result<(Found, Delivered), NodeError>>,
-}
-
 /// What an owner is told.
 pub(crate) enum Message {
     Command(Request<Domains, CommandTicket>),
-    Read {
-        ticket: ReadTicket,
-        linearizable: bool,
-    },
+    /// Answer from what is committed.
+    Read(ReadTicket),
+    /// Answer once the log has said that this partition is still led here.
+    ReadConfirmed(ReadTicket),
     Watch {
         entity: Entity,
         reply: oneshot::Sender<watch::Receiver<()>>,
@@ -250,15 +243,13 @@ impl<L: Log> Owner<L> {
                 self.heavy.count(request.tenant, &request.command);
                 self.partition.submit(request);
             }
-            Message::Read { ticket, linearizable } => {
-                if linearizable {
-                    if let Some(ticket) = self.partition.read(ticket) {
-                        let _ = ticket.reply.send(Err(Failure::Overloaded.into()));
-                    }
-                } else if self.partition.role() == Role::Owner {
-                    self.answer_read(ticket);
-                } else {
-                    lost(ticket);
+            Message::Read(ticket) if self.partition.role() == Role::Owner => {
+                self.answer_read(ticket);
+            }
+            Message::Read(ticket) => ticket.lost(),
+            Message::ReadConfirmed(ticket) => {
+                if let Some(ticket) = self.partition.read(ticket) {
+                    ticket.refuse(Failure::Overloaded);
                 }
             }
             Message::Watch { entity, reply } => self.watch(entity, reply),
@@ -342,7 +333,7 @@ impl<L: Log> Owner<L> {
                 }
             }
         }
-        self.partition.lost_reads().into_iter().for_each(lost);
+        self.partition.lost_reads().into_iter().for_each(ReadTicket::lost);
     }
 
     /// Whoever is answered about a change of `meta` must find it in force; so as long as it cannot
@@ -372,7 +363,10 @@ impl<L: Log> Owner<L> {
 
     fn answer_read(&mut self, ticket: ReadTicket) {
         let ReadTicket { tenant, query, reply } = ticket;
-        let _ = reply.send(self.find(tenant, &query));
+        // Who has gone meanwhile needs no answer.
+        if !reply.is_closed() {
+            let _ = reply.send(self.find(tenant, &query));
+        }
     }
 
     /// A read that panics is an internal error, and nobody else's trouble.
@@ -590,9 +584,4 @@ fn refuse(request: Request<Domains, CommandTicket>) {
     let why = "the state is not flushed as fast as it changes, and its memory is used up";
     let outcome = Err(Failure::Unavailable(why.into()));
     request.ticket.send(Answer { outcome, delivered: Delivered::default() });
-}
-
-fn lost(ticket: ReadTicket) {
-    let failure = Failure::Unavailable("this node does not lead the partition".into());
-    let _ = ticket.reply.send(Err(failure.into()));
 }

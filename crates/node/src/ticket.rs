@@ -1,9 +1,9 @@
 //! Where a command's answer goes: to whoever waits for it alone, or to whoever waits for many
-//! that were sent together, and is woken once, when the last of them is answered.
+//! that were sent together, and is woken once, when the last of them is answered. And a read's.
 
-use crate::live::ToOutlet;
-use evenkeel_domains::Domains;
-use evenkeel_engine::Answer;
+use crate::{call::NodeError, live::ToOutlet};
+use evenkeel_domains::{Domains, Found, Query};
+use evenkeel_engine::{Answer, Delivered, Failure, TenantId};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,6 +12,24 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Notify, oneshot};
+
+/// A read on its way.
+pub(crate) struct ReadTicket {
+    pub(crate) tenant: TenantId,
+    pub(crate) query: Query,
+    pub(crate) reply: oneshot::Sender<Result<(Found, Delivered), NodeError>>,
+}
+
+impl ReadTicket {
+    pub(crate) fn refuse(self, failure: impl Into<NodeError>) {
+        let _ = self.reply.send(Err(failure.into()));
+    }
+
+    /// The partition is led by another node now.
+    pub(crate) fn lost(self) {
+        self.refuse(Failure::Unavailable("this node does not lead the partition".into()));
+    }
+}
 
 /// Given with a command. Dropped without an answer, it says that there will be none.
 pub(crate) enum CommandTicket {

@@ -197,3 +197,25 @@ fn time_passes_for_every_read_of_an_idle_partition() {
         }
     });
 }
+
+/// More reads than one round answers, beside commands, and the node is told to stop meanwhile: whoever asked is
+/// answered.
+#[test]
+fn reads_that_wait_are_answered_and_hold_no_command_up() {
+    let machine = Machine::new();
+    machine.life(End::Shutdown, async |node| {
+        let name = name_in(0, 0);
+        put(node, &name, 1_000).await;
+        let mut reads = JoinSet::new();
+        for _ in 0..6_000 {
+            let (node, name) = (node.clone(), name.clone());
+            reads.spawn(async move { read(&node, &name, Level::Session, Vec::new()).await });
+        }
+        for _ in 0..20 {
+            ask(node, hold_of(&name, 1), CallOptions::default()).await.unwrap();
+        }
+        while let Some(answered) = reads.join_next().await {
+            answered.unwrap().unwrap();
+        }
+    });
+}
