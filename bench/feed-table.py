@@ -86,12 +86,12 @@ def print_rates(found):
             f"| {errors(runs)} | {ratio} |"
         )
     print("\nCores: user + system time a second over the whole row, warm-up and preparation with it, and for the")
-    print("celebrity all three windows; of lists, Redis is with it.")
+    print("celebrity all of its windows; of lists, Redis is with it.")
 
 
 def all_seen(lines, level=None):
     seen = [seen for line in lines for seen in line["report"].get("seen", [])]
-    return [of for of in seen if level in (None, of["consistency"])]
+    return [of for of in seen if level in (None, of.get("consistency", "eventual"))]
 
 
 def print_others(rows):
@@ -119,7 +119,7 @@ def print_others(rows):
             late = ", ".join(f"{of} {seen['seen_by_all'][of + '_us'] / 1000:,.1f} ms" for of in ("p50", "p99", "max"))
             print(
                 f"\n{label}: {seen['posts']} posts, until {seen['watched']} followers in {seen['partitions']} partitions"
-                f" have each at the level {seen['consistency']}: {late}; {seen['errors']} failed."
+                f" have each at the level {seen.get('consistency', 'eventual')}: {late}; {seen['errors']} failed."
             )
 
 

@@ -33,8 +33,8 @@ use tokio::{
 
 /// Messages that are taken in before the partitions decide.
 const INTAKE_MAX: usize = 1_024;
-/// Reads are answered for so long before the partitions decide. What is left of them comes in the next round, so
-/// that those who read hold nobody up who writes.
+/// Reads are answered for so long before the partitions decide, or for as long as that took before. What is left of them
+/// comes in the next round, so that those who read hold nobody up who writes. (Linearizable ones are the engine's.)
 const READS_FOR: Duration = Duration::from_millis(2);
 /// Reads that wait for a round.
 const READS_MAX: usize = 8_192;
@@ -164,7 +164,7 @@ impl<L: Log> Host<L> {
         let mut slots = take_over_all(slots).await;
         let mut ready = Some(ready);
         let mut inbox = Vec::with_capacity(INTAKE_MAX);
-        let mut reads = VecDeque::new();
+        let (mut reads, mut decided_for) = (VecDeque::new(), Duration::ZERO);
         let mut tick = pin!(sleep_until(Instant::now()));
         loop {
             tokio::select! {
@@ -195,11 +195,13 @@ impl<L: Log> Host<L> {
                 match message {
                     Message::Read(_) if reads.len() < READS_MAX => reads.push_back((slot, message)),
                     Message::Read(ticket) => ticket.refuse(Failure::Overloaded),
+                    // Whoever asked before is answered before.
+                    Message::Stop { .. } => reads.push_back((slot, message)),
                     message => slots[slot].with(|owner| owner.accept(message)),
                 }
             }
-            answer_reads(&mut slots, &mut reads);
-            let now = clock.now();
+            answer_reads(&mut slots, &mut reads, READS_FOR.max(decided_for));
+            let (now, begun) = (clock.now(), Instant::now());
             let mut wake_ms = IDLE_MS;
             for slot in &mut slots {
                 if slot.with(|owner| owner.step(now)) {
@@ -216,7 +218,8 @@ impl<L: Log> Host<L> {
             {
                 let _ = ready.send(());
             }
-            if all(Owner::has_ended) && reads.is_empty() {
+            decided_for = begun.elapsed();
+            if all(Owner::has_ended) {
                 return;
             }
             let wake = Instant::now() + Duration::from_millis(wake_ms.max(1));
@@ -228,11 +231,11 @@ impl<L: Log> Host<L> {
 }
 
 /// Answers those who have waited longest, as far as there is time.
-fn answer_reads<L: Log>(slots: &mut [Slot<L>], reads: &mut VecDeque<Letter>) {
+fn answer_reads<L: Log>(slots: &mut [Slot<L>], reads: &mut VecDeque<Letter>, at_most: Duration) {
     let begun = Instant::now();
     while let Some((slot, message)) = reads.pop_front() {
         slots[slot].with(|owner| owner.accept(message));
-        if begun.elapsed() >= READS_FOR {
+        if begun.elapsed() >= at_most {
             return;
         }
     }

@@ -22,7 +22,7 @@ use evenkeel_node::{Called, NodeError, ReadOptions, SessionToken};
 use serde::Serialize;
 use std::{
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -80,6 +80,8 @@ pub(crate) struct Written {
     body: Bytes,
     /// Of a list: where each item ends, and the cursor of a page that ends with it.
     ends: Vec<(usize, String)>,
+    /// Of a list: the first smaller page that was asked for, of so many items. Most ask for the same.
+    smaller: OnceLock<(usize, Bytes)>,
 }
 
 impl Kept {
@@ -103,7 +105,8 @@ impl Kept {
     fn bytes(&self) -> u64 {
         let Ok(Written { body, ends, .. }) = &self.answer else { return ENTRY_BYTES };
         let cursors: usize = ends.iter().map(|(_, cursor)| cursor.len() + 32).sum();
-        (body.len() + cursors) as u64 + ENTRY_BYTES
+        let bodies = if ends.is_empty() { body.len() } else { 2 * body.len() };
+        (bodies + cursors) as u64 + ENTRY_BYTES
     }
 
     /// How far the partition that it is of was: what its writes are counted by.
@@ -123,7 +126,7 @@ impl Kept {
 impl Written {
     /// Something that is no list.
     pub(crate) fn whole(value: &impl Serialize) -> Self {
-        Self { body: json::written(value).into(), ends: Vec::new() }
+        Self { body: json::written(value).into(), ends: Vec::new(), smaller: OnceLock::new() }
     }
 
     /// The items of a list, each with the cursor of a page that ends with it.
@@ -140,7 +143,7 @@ impl Written {
             ends.push((body.len(), cursor));
         }
         end_list(&mut body, ends.last().filter(|_| !is_whole));
-        Self { body: body.into(), ends }
+        Self { body: body.into(), ends, smaller: OnceLock::new() }
     }
 
     /// A page of up to `limit` of the list's first items.
@@ -148,6 +151,12 @@ impl Written {
         if limit >= self.ends.len() {
             return self.body.clone();
         }
+        let (items, page) = self.smaller.get_or_init(|| (limit, self.first(limit)));
+        if *items == limit { page.clone() } else { self.first(limit) }
+    }
+
+    /// A page of fewer items than there are.
+    fn first(&self, limit: usize) -> Bytes {
         let last = limit.checked_sub(1).map(|last| &self.ends[last]);
         let mut page = self.body[..last.map_or(LIST_BEGINS.len(), |(end, _)| *end)].to_vec();
         end_list(&mut page, last);

@@ -45,7 +45,7 @@ pub(super) fn react(
         }
         subject.ctx.tx.delete::<PostReactions>(&key);
     }
-    spread::counted(subject.ctx, (id, post), &mut counts);
+    spread::counted(subject.ctx, (id, post), &mut counts)?;
     subject.ctx.tx.put::<PostCounts>(&(id, post), &counts);
     let view = view_of(super::DOMAIN, subject.key.0, &subject.key.1);
     subject.ctx.touch(view);

@@ -297,7 +297,11 @@ fn do_some(
 }
 
 /// A post's counts have changed: has its audience told, soon and once.
-pub(super) fn counted(ctx: &mut Context<'_, '_>, (user, post): (u64, u64), counts: &mut Counts) {
+pub(super) fn counted(
+    ctx: &mut Context<'_, '_>,
+    (user, post): (u64, u64),
+    counts: &mut Counts,
+) -> Result<(), StateError> {
     match counts.due {
         None => {
             let due = (ctx.now().0 / COUNTS_TOGETHER_MS + 2) * COUNTS_TOGETHER_MS;
@@ -305,9 +309,14 @@ pub(super) fn counted(ctx: &mut Context<'_, '_>, (user, post): (u64, u64), count
             ctx.tx.put::<CountsDue>(&(due, user, post), &Place(0));
             ctx.set_timer(Time(due), super::DOMAIN, COUNTS_TIMER);
         }
-        // Some may have been told already, and were told less.
-        Some(due) => counts.again |= due <= ctx.now(),
+        // Those who have been told already were told less.
+        Some(due) if due <= ctx.now() => {
+            let from = ctx.tx.get::<CountsDue>(&(due.0, user, post))?;
+            counts.again |= from.is_some_and(|Place(from)| from > 0);
+        }
+        Some(_) => {}
     }
+    Ok(())
 }
 
 /// Counts that go to one partition together.
@@ -382,7 +391,7 @@ fn tell_count(
     if next.is_none() {
         counts.due = None;
         if std::mem::take(&mut counts.again) {
-            counted(ctx, (user, post), &mut counts);
+            counted(ctx, (user, post), &mut counts)?;
         }
     }
     ctx.tx.put::<PostCounts>(&(user, post), &counts);

@@ -1,10 +1,9 @@
-//! The long drill: minute after minute on the same data, one kill a minute. Each minute is a tenant of its own
-//! who does everything that the short drill does, so that each is judged whole however long it goes on,
-//! and what the minutes before have left behind is there meanwhile.
+//! The long drill: minute after minute on the same data, one kill a minute while clients ask. Each minute is a tenant of
+//! its own who does everything that the short drill does, so that each is judged whole however long it goes on,
+//! and what the minutes before have left is there meanwhile. In the end the events of all resources are read again.
 
 use super::{
-    CrashError, CrashOptions, CrashReport, Plan, Server, Staged, check, observe, stage,
-    unless_interrupted,
+    CrashError, CrashOptions, CrashReport, Plan, Server, check, observe, stage, unless_interrupted,
 };
 use crate::checker::{Event, Violation};
 use fastrand::Rng;
@@ -26,7 +25,7 @@ pub struct LongOptions {
 }
 
 /// What a long drill found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct LongReport {
     /// Each minute.
     pub minutes: Vec<CrashReport>,
@@ -38,6 +37,8 @@ pub struct LongReport {
     pub events_again: usize,
     /// What was lost of them since their minute.
     pub violations: Vec<Violation>,
+    /// Why it could not go on, if it could not.
+    pub ended: Option<String>,
 }
 
 impl LongReport {
@@ -50,7 +51,7 @@ impl LongReport {
     /// Whether something could not be judged.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        self.minutes.iter().any(|one| !one.undecided.is_empty())
+        self.ended.is_some() || self.minutes.iter().any(|one| !one.undecided.is_empty())
     }
 }
 
@@ -76,28 +77,32 @@ async fn drill(
     server.start().await?;
     let admin = server.key().unwrap_or_default().to_owned();
     let mut rng = Rng::with_seed(*seed);
-    let (mut minutes, mut left) = (Vec::new(), Vec::new());
-    for minute in 0..options.minutes {
-        server.become_tenant(&admin, &format!("minute-{minute}")).await?;
-        let kill = rng.u32(0..ROUNDS);
-        let seed = seed.wrapping_add(u64::from(minute));
-        let plan = Plan { rounds: ROUNDS, kills_after: kill..kill + 1, clients: *clients, seed };
-        let Staged { report, names, observed } = stage(&mut server, &plan, &mut |_| ()).await?;
-        minutes.push(report);
-        left.push((server.endpoint().await?, names, observed.events));
-        progress(minute + 1);
-    }
-    server.kill().await?;
-    let ready_ms_last = server.start().await?;
-    let (mut events_again, mut violations) = (0, Vec::new());
-    for (minute, (endpoint, names, events)) in left.into_iter().enumerate() {
-        let again = observe::read_events_of(&endpoint, names).await?;
-        events_again += again.len();
-        violations.extend(lost(minute, &events, &again));
-    }
-    server.kill().await?;
-    let seconds = began.elapsed().as_secs();
-    Ok(LongReport { minutes, seconds, ready_ms_last, events_again, violations })
+    let (mut report, mut left) = (LongReport::default(), Vec::new());
+    let goes_on = async {
+        for minute in 0..options.minutes {
+            server.become_tenant(&admin, &format!("minute-{minute}")).await?;
+            let kill = rng.u32(0..ROUNDS);
+            let (kills_after, seed) = (kill..kill + 1, seed.wrapping_add(u64::from(minute)));
+            let plan = Plan { rounds: ROUNDS, kills_after, clients: *clients, seed };
+            let staged = stage(&mut server, &plan, &mut |_| ()).await?;
+            report.minutes.push(staged.report);
+            left.push((server.endpoint().await?, staged.observed.events));
+            progress(minute + 1);
+        }
+        server.kill().await?;
+        report.ready_ms_last = server.start().await?;
+        for (minute, (endpoint, events)) in left.into_iter().enumerate() {
+            let again = observe::read_events_of(&endpoint, &events).await?;
+            report.events_again += again.len();
+            report.violations.extend(lost(minute, &events, &again));
+        }
+        server.kill().await
+    };
+    // What the minutes before have shown is not forgotten.
+    let ended: Result<(), CrashError> = goes_on.await;
+    report.ended = ended.err().map(|error| error.to_string());
+    report.seconds = began.elapsed().as_secs();
+    Ok(report)
 }
 
 /// Events of a minute that are not there any more, or are other ones: there may only be more.
@@ -142,7 +147,7 @@ impl fmt::Display for LongReport {
         }
         writeln!(
             f,
-            "{} kills in {} s; after the last it was ready within {} ms, and {} events of all minutes were read again",
+            "{} kills in {} s; after the last it was ready within {} ms, and {} events of resources of all minutes were read again",
             self.minutes.len() + 1,
             self.seconds,
             self.ready_ms_last,
@@ -159,12 +164,15 @@ impl fmt::Display for LongReport {
         for violation in &self.violations {
             writeln!(f, "BROKEN  {violation}")?;
         }
+        if let Some(why) = &self.ended {
+            writeln!(f, "UNDECIDED  {why}")?;
+        }
         if self.is_broken() || self.is_undecided() {
             return write!(f, "not valid");
         }
         write!(
             f,
-            "valid: each minute kept all that a short drill checks, and nothing of it was lost later"
+            "valid: each minute kept all that a short drill checks, and no event of a resource was lost later"
         )
     }
 }

@@ -262,7 +262,6 @@ struct Plan {
 /// What a stage found, and what was there of resources in its end.
 struct Staged {
     report: CrashReport,
-    names: Vec<String>,
     observed: Observed,
 }
 
@@ -340,7 +339,7 @@ async fn stage(
     };
     let life = Life { kills: plan.kills_after.len(), ready_ms_max, memory_mib };
     let report = report(&life, (&history, &observed), limited, drilled);
-    Ok(Staged { report, names, observed })
+    Ok(Staged { report, observed })
 }
 
 /// Waits until something is so; answers whether it was in time.

@@ -7,12 +7,17 @@ use crate::{
     load::{self, Endpoint},
 };
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
-use tokio::task::{JoinError, JoinHandle};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinHandle},
+};
 
 const RECONNECT: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(250);
 const PAGE: usize = 1_000;
+/// Resources that are read back at once.
+const READS_AT_ONCE: usize = 64;
 /// How often a resource is read back anew because something has happened to it meanwhile.
 const ROUNDS_MAX: u32 = 20;
 
@@ -60,22 +65,40 @@ pub(super) async fn subscribe(
     reader
 }
 
-/// What there is of all resources, and what their subscribers were sent of it: all at once.
+/// What there is of all resources, and what their subscribers were sent of it.
 pub(super) async fn read_back(
     endpoint: &Endpoint,
     subscribers: Vec<(String, JoinHandle<Reader>)>,
 ) -> Result<Observed, CrashError> {
-    let tasks = subscribers
-        .into_iter()
-        .map(|(name, subscriber)| tokio::spawn(read_back_one(endpoint.clone(), name, subscriber)));
+    let one = |(name, subscriber)| read_back_one(endpoint.clone(), name, subscriber);
     let mut observed = Observed { holds: Some(Vec::new()), ..Observed::default() };
-    for task in tasks.collect::<Vec<_>>() {
-        let (events, holds, subscription) = joined(task.await)?;
+    for (events, holds, subscription) in all(subscribers.into_iter().map(one)).await? {
         observed.events.extend(events);
         observed.holds.get_or_insert_default().extend(holds);
         observed.subscriptions.push(subscription);
     }
     Ok(observed)
+}
+
+/// Does all of these, some at once.
+async fn all<T: Send + 'static>(
+    work: impl Iterator<Item = impl Future<Output = Result<T, CrashError>> + Send + 'static>,
+) -> Result<Vec<T>, CrashError> {
+    let turns = Arc::new(Semaphore::new(READS_AT_ONCE));
+    let tasks: Vec<_> = work
+        .map(|one| {
+            let turns = Arc::clone(&turns);
+            tokio::spawn(async move {
+                let _turn = turns.acquire().await.expect("turns are not closed");
+                one.await
+            })
+        })
+        .collect();
+    let mut done = Vec::new();
+    for task in tasks {
+        done.push(joined(task.await)?);
+    }
+    Ok(done)
 }
 
 /// Lets a subscriber read to the end, whatever ends meanwhile because its time is over.
@@ -93,7 +116,10 @@ async fn read_back_one(
         reader.read_until(&endpoint, &resource, until).await?;
         let is_still = reader.sequence() <= until
             && read_events(&endpoint, &resource).await?.len() == events.len();
-        if is_still || rounds.next().is_none() {
+        if !is_still && rounds.next().is_none() {
+            return Err(CrashError::Answer(format!("{resource} does not come to rest")));
+        }
+        if is_still {
             let subscriber = format!("the subscriber of {resource}");
             let received = reader.received;
             return Ok((
@@ -105,20 +131,28 @@ async fn read_back_one(
     }
 }
 
-/// The events that there are of some resources.
+/// The events that there are of the resources that had these.
 pub(super) async fn read_events_of(
     endpoint: &Endpoint,
-    resources: Vec<String>,
+    known: &[Event],
 ) -> Result<Vec<Event>, CrashError> {
-    let tasks = resources.into_iter().map(|resource| {
+    let mut counts = BTreeMap::<String, usize>::new();
+    known.iter().for_each(|event| *counts.entry(event.resource.clone()).or_default() += 1);
+    let one = |(resource, known): (String, usize)| {
         let endpoint = endpoint.clone();
-        tokio::spawn(async move { read_events(&endpoint, &resource).await })
-    });
-    let mut all = Vec::new();
-    for task in tasks.collect::<Vec<_>>() {
-        all.extend(joined(task.await)?);
-    }
-    Ok(all)
+        async move {
+            let mut events = Vec::new();
+            // Silence is taken for the end, and may be a busy machine.
+            for _ in 0..ROUNDS_MAX {
+                events = read_events(&endpoint, &resource).await?;
+                if events.len() >= known {
+                    break;
+                }
+            }
+            Ok(events)
+        }
+    };
+    Ok(all(counts.into_iter().map(one)).await?.concat())
 }
 
 fn joined<T>(ended: Result<Result<T, CrashError>, JoinError>) -> Result<T, CrashError> {

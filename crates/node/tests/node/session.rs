@@ -1,8 +1,8 @@
 //! Session tokens: what was answered is known at once, what never was is told so.
 
 use crate::harness::{
-    End, Machine, PARTITIONS, TestNode, ask, command, hold, hold_of, name_in, put, set_contracts,
-    unavailable,
+    End, Machine, PARTITIONS, TestNode, ask, command, hold, hold_of, name_in, put, runtime,
+    set_contracts, unavailable,
 };
 use evenkeel_contract::Level;
 use evenkeel_domains::{
@@ -11,7 +11,10 @@ use evenkeel_domains::{
 };
 use evenkeel_log::{HEADER_BYTES, Offset, PartitionId};
 use evenkeel_node::{CallOptions, Called, NodeError, ReadOptions, SessionToken};
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    task::{Context, Poll, Waker},
+};
 use tokio::task::JoinSet;
 
 const CALLERS: u16 = 48;
@@ -198,24 +201,27 @@ fn time_passes_for_every_read_of_an_idle_partition() {
     });
 }
 
-/// More reads than one round answers, beside commands, and the node is told to stop meanwhile: whoever asked is
-/// answered.
+/// More reads than one round answers, and the node is told to stop: whoever asked before is answered.
 #[test]
-fn reads_that_wait_are_answered_and_hold_no_command_up() {
+fn reads_that_wait_are_answered_before_a_node_stops() {
     let machine = Machine::new();
-    machine.life(End::Shutdown, async |node| {
+    runtime().block_on(async {
+        let node = machine.open().await.unwrap();
         let name = name_in(0, 0);
-        put(node, &name, 1_000).await;
-        let mut reads = JoinSet::new();
+        put(&node, &name, 1_000).await;
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waiting = Vec::new();
         for _ in 0..6_000 {
-            let (node, name) = (node.clone(), name.clone());
-            reads.spawn(async move { read(&node, &name, Level::Session, Vec::new()).await });
+            let mut read = Box::pin(read(&node, &name, Level::Session, Vec::new()));
+            match read.as_mut().poll(&mut context) {
+                Poll::Ready(answered) => drop(answered.unwrap()),
+                Poll::Pending => waiting.push(read),
+            }
         }
-        for _ in 0..20 {
-            ask(node, hold_of(&name, 1), CallOptions::default()).await.unwrap();
-        }
-        while let Some(answered) = reads.join_next().await {
-            answered.unwrap().unwrap();
+        assert!(waiting.len() > 1_000, "most are asked, and not answered");
+        assert!(node.shutdown().await, "everything is finished in time");
+        for read in waiting {
+            read.await.unwrap();
         }
     });
 }

@@ -236,9 +236,8 @@ fn due(book: &Book<'_>, read: &Read<'_>, report: &mut FeedReport) {
         if author == read.of || told_ms >= complete_to_ms || !read.covers(&place) {
             continue;
         }
-        // What was answered in the millisecond itself may have come later.
-        let since_ms = complete_to_ms.saturating_sub(1);
-        let Some(follow) = book.bonds.follows(read.of, author, since_ms, read.returned_ms) else {
+        let Some(follow) = book.bonds.follows(read.of, author, complete_to_ms, read.returned_ms)
+        else {
             continue;
         };
         let muted =
