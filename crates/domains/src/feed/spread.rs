@@ -22,8 +22,9 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// Counts of a post that others see are no older than this, and what the outbox needs.
 pub const COUNTS_EVERY_MS: u64 = 500;
-/// Posts whose counts change within so long are told together.
-const COUNTS_TOGETHER_MS: u64 = COUNTS_EVERY_MS / 2;
+/// Posts whose counts change within so long are told together, at most twice as long after: the rest of
+/// [`COUNTS_EVERY_MS`] is for timers that are late.
+const COUNTS_TOGETHER_MS: u64 = 150;
 /// Bytes that go with the record of a post.
 const STEP_BYTES: usize = 96 * 1_024;
 /// Bytes that one step sends of posts that are new, and of those from before.
