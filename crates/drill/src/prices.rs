@@ -48,7 +48,8 @@ pub struct Price {
     pub adds: &'static str,
     /// What it is compared with.
     pub beside: &'static str,
-    work: Work,
+    /// None: reads in the simulator, as what they cost is the network's and the log's, which one machine has not.
+    work: Option<Work>,
 }
 
 /// What is done, twice.
@@ -58,8 +59,6 @@ enum Work {
     Jobs,
     Chat,
     Feed,
-    /// In the simulator: what it costs is the network's and the log's, which one machine has not.
-    Reads,
 }
 
 /// Every price.
@@ -68,31 +67,31 @@ pub const PRICES: &[Price] = &[
         name: "exact-everywhere",
         adds: "each check of a limit is in the log before its answer",
         beside: "a leased limit, of which an edge admits from tokens that it took of the log before",
-        work: Work::Limits,
+        work: Some(Work::Limits),
     },
     Price {
         name: "one-partition",
         adds: "all jobs of a queue run one after the other, in the order in which they came",
         beside: "a queue that uses all partitions, with an order only among jobs of an ordering key",
-        work: Work::Jobs,
+        work: Some(Work::Jobs),
     },
     Price {
         name: "global-order",
         adds: "all that anybody says anywhere is in one order, the same for everybody",
         beside: "an order a conversation, and none between conversations",
-        work: Work::Chat,
+        work: Some(Work::Chat),
     },
     Price {
         name: "push-to-followers",
         adds: "each follower gets a copy of each post, in a place of their own",
         beside: "a copy a partition that holds a follower, and timelines that are merged when they are read",
-        work: Work::Feed,
+        work: Some(Work::Feed),
     },
     Price {
         name: "linearize-every-read",
         adds: "each read waits until the log has said that whoever answers still leads",
         beside: "reads in a session, answered by any replica that has what the session has seen",
-        work: Work::Reads,
+        work: None,
     },
 ];
 
@@ -179,24 +178,15 @@ impl Price {
         mut progress: impl FnMut(u32),
     ) -> Result<PriceReport, PriceError> {
         check(options)?;
-        if let Work::Reads = self.work {
-            // Both sides have the same seeds.
-            let mut seeds = [0; reads::SIDES.len()];
-            let once = async |side: usize| {
-                seeds[side] += 1;
-                Ok(reads::measure(side, seeds[side], options))
-            };
-            let measured = in_turn(options, &mut progress, once).await?;
-            return Ok(PriceReport::Reads(ReadsPrice::new(self, options, &measured)));
-        }
+        let Some(work) = self.work else { return self.reads(options, &mut progress).await };
         let mut server = Server::new(&options.binary, &options.data)?;
         server.start().await?;
         let endpoint = server.endpoint().await?;
-        let report = match self.work {
+        let report = match work {
             Work::Limits => self.limits(options, &endpoint, &mut progress).await,
             Work::Jobs => self.jobs(options, &endpoint, &mut progress).await,
             Work::Chat => self.chat(options, server.address(), &mut progress).await,
-            Work::Feed | Work::Reads => self.feed(options, &endpoint, &mut progress).await,
+            Work::Feed => self.feed(options, &endpoint, &mut progress).await,
         };
         server.kill().await?;
         report
@@ -240,6 +230,21 @@ impl Price {
         let once = async |side| order::measure(target, side, options).await;
         let measured = in_turn(options, progress, once).await?;
         Ok(PriceReport::Chat(ChatPrice::new(self, options, &measured)))
+    }
+
+    async fn reads(
+        &self,
+        options: &PriceOptions,
+        progress: &mut impl FnMut(u32),
+    ) -> Result<PriceReport, PriceError> {
+        // Both sides have the same seeds.
+        let mut seeds = [0; reads::SIDES.len()];
+        let once = async |side: usize| {
+            seeds[side] += 1;
+            Ok(reads::measure(side, seeds[side], options))
+        };
+        let measured = in_turn(options, progress, once).await?;
+        Ok(PriceReport::Reads(ReadsPrice::new(self, options, &measured)))
     }
 
     async fn feed(

@@ -33,9 +33,10 @@ use tokio::{
 
 /// Messages that are taken in before the partitions decide.
 const INTAKE_MAX: usize = 1_024;
-/// Reads are answered for so long before the partitions decide, or for as long as that took before. What is left of them
-/// comes in the next round, so that those who read hold nobody up who writes. (Linearizable ones are the engine's.)
+/// Reads are answered for as long as it took to decide before, within these. What is left of them comes in the next
+/// round, so that those who read hold nobody up who writes. (Linearizable ones are the engine's.)
 const READS_FOR: Duration = Duration::from_millis(2);
+const READS_FOR_MAX: Duration = Duration::from_millis(20);
 /// Reads that wait for a round.
 const READS_MAX: usize = 8_192;
 /// Nothing is due later than this after a round.
@@ -200,7 +201,10 @@ impl<L: Log> Host<L> {
                     message => slots[slot].with(|owner| owner.accept(message)),
                 }
             }
-            answer_reads(&mut slots, &mut reads, READS_FOR.max(decided_for));
+            let reads_for = decided_for.clamp(READS_FOR, READS_FOR_MAX);
+            take_some(&mut reads, reads_for, |(slot, message)| {
+                slots[slot].with(|owner| owner.accept(message));
+            });
             let (now, begun) = (clock.now(), Instant::now());
             let mut wake_ms = IDLE_MS;
             for slot in &mut slots {
@@ -230,11 +234,11 @@ impl<L: Log> Host<L> {
     }
 }
 
-/// Answers those who have waited longest, as far as there is time.
-fn answer_reads<L: Log>(slots: &mut [Slot<L>], reads: &mut VecDeque<Letter>, at_most: Duration) {
+/// Takes those who have waited longest, as far as there is time: one at least.
+fn take_some<T>(waiting: &mut VecDeque<T>, at_most: Duration, mut take: impl FnMut(T)) {
     let begun = Instant::now();
-    while let Some((slot, message)) = reads.pop_front() {
-        slots[slot].with(|owner| owner.accept(message));
+    while let Some(first) = waiting.pop_front() {
+        take(first);
         if begun.elapsed() >= at_most {
             return;
         }
@@ -257,4 +261,19 @@ async fn take_over_all<L: Log>(slots: Vec<Slot<L>>) -> Vec<Slot<L>> {
         slots.push(task.await.expect("a slot contains its owner's panics"));
     }
     slots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, VecDeque, take_some};
+
+    #[test]
+    fn a_round_takes_what_there_is_time_for() {
+        let mut waiting: VecDeque<_> = (0..5).collect();
+        let mut taken = Vec::new();
+        take_some(&mut waiting, Duration::ZERO, |one| taken.push(one));
+        assert_eq!((taken.as_slice(), waiting.len()), (&[0][..], 4), "one, and the rest waits");
+        take_some(&mut waiting, Duration::MAX, |one| taken.push(one));
+        assert_eq!((taken.as_slice(), waiting.len()), (&[0, 1, 2, 3, 4][..], 0), "in their order");
+    }
 }

@@ -26,7 +26,7 @@ pub(super) const CLIENTS: u64 = 6;
 const KEYS: u32 = 2;
 /// After so many rounds other keys are used, so that no history grows beyond judging.
 const ROUNDS_A_KEY: u32 = 20;
-/// Longer than a life of the server, so that a period spans restarts.
+/// Longer than a life of the server in a short drill, so that a period spans restarts.
 const PERIOD_MS: u64 = 4_000;
 /// Between two requests of a client.
 const PACE: Duration = Duration::from_millis(3);
