@@ -37,6 +37,8 @@ pub struct ReadOptions {
     pub max_staleness_ms: Option<u64>,
     /// How long to wait for an answer.
     pub deadline: Option<Duration>,
+    /// What is refused first.
+    pub priority: Option<Priority>,
     /// What the caller has seen.
     pub session: Vec<SessionToken>,
 }

@@ -11,8 +11,9 @@ use evenkeel_domains::{
 };
 use evenkeel_log::{Files, PartitionId};
 use std::time::Duration;
+use tokio::sync::futures::Notified;
 
-/// How often whoever waits for a view to be fresher looks whether it is.
+/// Whoever waits for a view to be fresher looks at least this often whether it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl<F: Files> Node<F> {
@@ -35,6 +36,7 @@ impl<F: Files> Node<F> {
         let place = self.partition_of(tenant, query.scope());
         let wanted = self.wanted(query.path(), &options);
         loop {
+            let forward = self.0.forward.next(place);
             let mut survey = self.survey(View::Feeds, place, &wanted).await?;
             let called = of_feed(self.query(tenant, query.clone(), options.clone()).await?);
             // What comes meanwhile may be missing, and what a follow has yet to bring.
@@ -46,7 +48,7 @@ impl<F: Files> Node<F> {
                     return Ok(Called { staleness_ms: late_ms, ..called });
                 }
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
-                Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
+                Surveyed::NotYet => look_again(forward).await,
             }
         }
     }
@@ -68,6 +70,7 @@ impl<F: Files> Node<F> {
         wanted: &Wanted,
     ) -> Result<Survey, NodeError> {
         loop {
+            let forward = self.0.forward.next(of);
             let mut survey = Survey::new(self.now());
             for _ in 0..SURVEY_ROUNDS {
                 for owner in self.0.owners.values() {
@@ -77,7 +80,7 @@ impl<F: Files> Node<F> {
             match wanted.judge(&survey) {
                 Surveyed::Fresh { .. } => return Ok(survey),
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
-                Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
+                Surveyed::NotYet => look_again(forward).await,
             }
         }
     }
@@ -95,6 +98,11 @@ impl<F: Files> Node<F> {
             Level::Session | Level::Linearizable => None,
         }
     }
+}
+
+/// Waits until the view has come forward, or a moment: nobody says so of what a follow has yet to bring.
+async fn look_again(forward: Notified<'_>) {
+    let _ = tokio::time::timeout(LOOK_AGAIN, forward).await;
 }
 
 fn of_feed(called: Called<Found>) -> Called<feed::Found> {

@@ -5,11 +5,31 @@ use crate::{lateness::View, live::FollowTicket, owner::Owner};
 use evenkeel_domains::{Found, Query, chat, feed, is_view};
 use evenkeel_engine::{Entity, Failure, Role};
 use evenkeel_log::{Log, PartitionId};
-use tokio::sync::{oneshot, watch};
+use std::sync::Arc;
+use tokio::sync::{Notify, futures::Notified, oneshot, watch};
 
 /// Watchers are looked through for those whose watchers are gone once there are so many, or twice
 /// as many as were left the last time.
 pub(crate) const WATCHERS_SWEPT_AT: usize = 256;
+
+/// Tells those who wait for views of a partition when one of them has come forward.
+#[derive(Clone)]
+pub(crate) struct Forward(Arc<[Notify]>);
+
+impl Forward {
+    pub(crate) fn new(partitions: u16) -> Self {
+        Self((0..partitions).map(|_| Notify::new()).collect())
+    }
+
+    pub(crate) fn came(&self, of: PartitionId) {
+        self.0[usize::from(of.0)].notify_waiters();
+    }
+
+    /// Completes when one has since this was called.
+    pub(crate) fn next(&self, of: PartitionId) -> Notified<'_> {
+        self.0[usize::from(of.0)].notified()
+    }
+}
 
 impl<L: Log> Owner<L> {
     /// Somebody wants to know when `entity` has something new.
@@ -88,7 +108,9 @@ impl<L: Log> Owner<L> {
             let outbox = self.partition.outbox_stats_to(to);
             for view in View::ALL {
                 let since = self.lateness[view as usize].behind(&outbox, leads);
-                self.gauges.set_behind(view, to, since);
+                if self.gauges.set_behind(view, to, since) {
+                    self.forward.came(to);
+                }
             }
         }
     }

@@ -11,11 +11,12 @@ use crate::{
     lateness::View,
     owner::{Message, Owner},
     stats::Gauges,
+    ticket::ReadTicket,
 };
-use evenkeel_engine::Failure;
+use evenkeel_engine::{Failure, Mailbox, Refused};
 use evenkeel_log::{Log, PartitionId};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -34,10 +35,10 @@ use tokio::{
 /// Messages that are taken in before the partitions decide.
 const INTAKE_MAX: usize = 1_024;
 /// Reads are answered for as long as it took to decide before, within these. What is left of them comes in the next
-/// round, so that those who read hold nobody up who writes. (Linearizable ones are the engine's.)
+/// round, so that those who read hold nobody up who writes.
 const READS_FOR: Duration = Duration::from_millis(2);
 const READS_FOR_MAX: Duration = Duration::from_millis(20);
-/// Reads that wait for a round.
+/// Reads that wait for a round, fairly between tenants.
 const READS_MAX: usize = 8_192;
 /// Nothing is due later than this after a round.
 const IDLE_MS: u64 = 60_000;
@@ -165,7 +166,7 @@ impl<L: Log> Host<L> {
         let mut slots = take_over_all(slots).await;
         let mut ready = Some(ready);
         let mut inbox = Vec::with_capacity(INTAKE_MAX);
-        let (mut reads, mut decided_for) = (VecDeque::new(), Duration::ZERO);
+        let (mut reads, mut decided_for) = (Reads::new(READS_MAX), Duration::ZERO);
         let mut tick = pin!(sleep_until(Instant::now()));
         loop {
             tokio::select! {
@@ -194,22 +195,22 @@ impl<L: Log> Host<L> {
             }
             for (slot, message) in inbox.drain(..) {
                 match message {
-                    Message::Read(_) if reads.len() < READS_MAX => reads.push_back((slot, message)),
-                    Message::Read(ticket) => ticket.refuse(Failure::Overloaded),
-                    // Whoever asked before is answered before.
-                    Message::Stop { .. } => reads.push_back((slot, message)),
+                    Message::Read(ticket) => take_turn(&mut reads, slot, ticket),
                     message => slots[slot].with(|owner| owner.accept(message)),
                 }
             }
             let reads_for = decided_for.clamp(READS_FOR, READS_FOR_MAX);
-            take_some(&mut reads, reads_for, |(slot, message)| {
-                slots[slot].with(|owner| owner.accept(message));
+            take_some(&mut reads, reads_for, |(slot, ticket)| {
+                slots[slot].with(|owner| owner.answer(ticket));
             });
             let (now, begun) = (clock.now(), Instant::now());
             let mut wake_ms = IDLE_MS;
-            for slot in &mut slots {
+            for (at, slot) in slots.iter_mut().enumerate() {
                 if slot.with(|owner| owner.step(now)) {
                     slot.take_over().await;
+                }
+                for ticket in slot.with(Owner::confirmed) {
+                    take_turn(&mut reads, at, ticket);
                 }
                 wake_ms =
                     wake_ms.min(slot.owner.as_ref().map_or(IDLE_MS, |o| o.wake_after_ms(now)));
@@ -223,7 +224,7 @@ impl<L: Log> Host<L> {
                 let _ = ready.send(());
             }
             decided_for = begun.elapsed();
-            if all(Owner::has_ended) {
+            if all(Owner::has_ended) && reads.is_empty() {
                 return;
             }
             let wake = Instant::now() + Duration::from_millis(wake_ms.max(1));
@@ -234,10 +235,21 @@ impl<L: Log> Host<L> {
     }
 }
 
-/// Takes those who have waited longest, as far as there is time: one at least.
-fn take_some<T>(waiting: &mut VecDeque<T>, at_most: Duration, mut take: impl FnMut(T)) {
+/// Reads that wait, and of which partition in the host they are.
+type Reads = Mailbox<(usize, ReadTicket)>;
+
+/// Has a read wait for its turn; whoever has to make way for it is told so.
+fn take_turn(reads: &mut Reads, slot: usize, ticket: ReadTicket) {
+    let (tenant, priority) = (ticket.tenant, ticket.priority);
+    if let Err(Refused((_, ticket))) = reads.push(tenant, priority, (slot, ticket)) {
+        ticket.refuse(Failure::Overloaded);
+    }
+}
+
+/// Takes those whose turn it is, as far as there is time: one at least.
+fn take_some<T>(waiting: &mut Mailbox<T>, at_most: Duration, mut take: impl FnMut(T)) {
     let begun = Instant::now();
-    while let Some(first) = waiting.pop_front() {
+    while let Some(first) = waiting.pop() {
         take(first);
         if begun.elapsed() >= at_most {
             return;
@@ -265,11 +277,15 @@ async fn take_over_all<L: Log>(slots: Vec<Slot<L>>) -> Vec<Slot<L>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, VecDeque, take_some};
+    use super::{Duration, Mailbox, take_some};
+    use evenkeel_engine::{Priority, TenantId};
 
     #[test]
     fn a_round_takes_what_there_is_time_for() {
-        let mut waiting: VecDeque<_> = (0..5).collect();
+        let mut waiting = Mailbox::new(5);
+        for one in 0..5 {
+            waiting.push(TenantId(1), Priority::Default, one).unwrap();
+        }
         let mut taken = Vec::new();
         take_some(&mut waiting, Duration::ZERO, |one| taken.push(one));
         assert_eq!((taken.as_slice(), waiting.len()), (&[0][..], 4), "one, and the rest waits");

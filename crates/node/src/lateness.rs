@@ -108,11 +108,9 @@ impl Survey {
     /// How late it is at `now`, which may be after the survey: what has happened since then may be missing too.
     #[must_use]
     pub fn late_ms(&self, now: Time) -> u64 {
-        match self.behind {
-            // What happened within that millisecond may be missing.
-            Some(behind) => (now.0 + 1).saturating_sub(behind.0),
-            None => now.0.saturating_sub(self.now.0),
-        }
+        // What happened within that millisecond may be missing.
+        let behind = self.behind.map_or(0, |behind| (now.0 + 1).saturating_sub(behind.0));
+        behind.max(now.0.saturating_sub(self.now.0))
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::{Called, Node, NodeError, Tenant};
 use evenkeel_contract::Level;
 use evenkeel_domains::{Found, Query, reservations, schedules};
+use evenkeel_engine::Priority;
 use evenkeel_log::{Files, PartitionId};
 
 /// What was found so far of the things that can be listed so.
@@ -80,6 +81,7 @@ impl<F: Files> Node<F> {
         tenant: &Tenant,
         query: Query,
         level: Level,
+        priority: Option<Priority>,
     ) -> Result<Called<Found>, NodeError> {
         let (mut items, after, limit) = Items::of(query);
         let mut as_of = Vec::new();
@@ -93,7 +95,8 @@ impl<F: Files> Node<F> {
         let mut next = None;
         for partition in first..partitions {
             let query = items.query(after.take(), limit - items.len());
-            let page = self.read(PartitionId(partition), tenant.id, query, level).await?;
+            let page = self.read(PartitionId(partition), tenant.id, query, level, priority);
+            let page = page.await?;
             as_of.extend(page.as_of);
             at = page.at;
             next = items.take(page.answer).map(|name| format!("{partition}:{name}"));

@@ -4,6 +4,7 @@
 use crate::{
     CallOptions, Called, Clock, MetaView, NodeError, NodeStats, ReadOptions, SessionToken, Tenant,
     archive::Archive,
+    following::Forward,
     host::Mailbag,
     jobs::ReadyMap,
     limits::{Leases, Underway},
@@ -51,6 +52,7 @@ pub(crate) struct Inner<F: Files> {
     /// Where jobs are ready, and who waits for some.
     pub(crate) ready: ReadyMap,
     pub(crate) on_change: OnChange,
+    pub(crate) forward: Forward,
     pub(crate) counters: Arc<Counters>,
     pub(crate) archive: Archive,
     /// Checks of limits over several partitions.
@@ -163,11 +165,7 @@ impl<F: Files> Node<F> {
         let request = Request {
             ticket,
             tenant: tenant.id,
-            priority: options.priority.unwrap_or(match settings.priority {
-                evenkeel_contract::Priority::Critical => Priority::Critical,
-                evenkeel_contract::Priority::Default => Priority::Default,
-                evenkeel_contract::Priority::Sheddable => Priority::Sheddable,
-            }),
+            priority: priority(options.priority, settings.priority),
             deadline: Some(self.now().plus_ms(deadline)),
             idempotency,
             command,
@@ -213,10 +211,10 @@ impl<F: Files> Node<F> {
         let deadline = deadline_ms(options.deadline, contract.settings.deadline_ms);
         let read = async {
             match query.scope() {
-                Scope::All => self.list(tenant, query, level).await,
+                Scope::All => self.list(tenant, query, level, options.priority).await,
                 scope => {
                     let id = self.partition_of(tenant, scope);
-                    self.read(id, tenant.id, query, level).await
+                    self.read(id, tenant.id, query, level, options.priority).await
                 }
             }
         };
@@ -384,10 +382,12 @@ impl<F: Files> Node<F> {
         tenant: TenantId,
         query: Query,
         level: Level,
+        asked: Option<Priority>,
     ) -> Result<Called<Found>, NodeError> {
         let (reply, answer) = oneshot::channel();
         let linearizable = level == Level::Linearizable;
-        let ticket = ReadTicket { tenant, query, reply };
+        let priority = self.priority_of(query.path(), asked);
+        let ticket = ReadTicket { tenant, priority, query, reply };
         let message = if linearizable { Message::ReadConfirmed } else { Message::Read };
         self.send(id, message(ticket))?;
         let (answer, delivered) = answer.await.map_err(|_| NodeError::not_served())??;
@@ -413,6 +413,13 @@ impl<F: Files> Node<F> {
         let meta = self.meta();
         let contract = meta.registry.get(path).expect("it is a declared path");
         deadline_ms(asked, contract.settings.deadline_ms)
+    }
+
+    /// What is refused later of a caller of `path` who asks for `asked`.
+    fn priority_of(&self, path: &str, asked: Option<Priority>) -> Priority {
+        let meta = self.meta();
+        let contract = meta.registry.get(path).expect("it is a declared path");
+        priority(asked, contract.settings.priority)
     }
 
     pub(crate) fn partition_of(&self, tenant: &Tenant, scope: Scope<'_>) -> PartitionId {
@@ -458,6 +465,15 @@ impl<F: Files> Node<F> {
 fn deadline_ms(asked: Option<Duration>, contract_ms: u64) -> u64 {
     asked.map_or(contract_ms, |asked| {
         u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).min(contract_ms)
+    })
+}
+
+/// What a caller asks for, or else what the contract says.
+fn priority(asked: Option<Priority>, contract: evenkeel_contract::Priority) -> Priority {
+    asked.unwrap_or(match contract {
+        evenkeel_contract::Priority::Critical => Priority::Critical,
+        evenkeel_contract::Priority::Default => Priority::Default,
+        evenkeel_contract::Priority::Sheddable => Priority::Sheddable,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::{
     Clock, Node, NodeOptions, OpenError,
     archive::{self, Archive},
     flush::{Budget, Flusher},
+    following::Forward,
     host::{Couriers, Host, Letter, Mailbag, Slot},
     jobs::ReadyMap,
     limits::{Leases, Underway},
@@ -95,6 +96,7 @@ impl<F: Files> Node<F> {
         let meta = MetaCell::new();
         let ready = ReadyMap::default();
         let on_change = OnChange::default();
+        let forward = Forward::new(data);
         let shared = |couriers| Shared {
             log: Arc::clone(&log),
             clock,
@@ -102,6 +104,7 @@ impl<F: Files> Node<F> {
             ready: ready.clone(),
             couriers,
             on_change: Arc::clone(&on_change),
+            forward: forward.clone(),
         };
         let crew = Crew::new(&store, &options, &counters, data, shared)?;
         let (owners, tasks) = tokio::select! {
@@ -110,6 +113,7 @@ impl<F: Files> Node<F> {
         };
         let node = Self(Arc::new(Inner {
             on_change,
+            forward,
             log,
             clock,
             meta,

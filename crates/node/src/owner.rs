@@ -5,7 +5,7 @@ use crate::{
     appends::Appends,
     call::{NodeError, SessionToken},
     flush::Flusher,
-    following,
+    following::{self, Forward},
     heavy::Heavy,
     host::Couriers,
     jobs::ReadyMap,
@@ -41,9 +41,9 @@ const CATCH_UP_BYTES: usize = 4 << 20;
 /// What an owner is told.
 pub(crate) enum Message {
     Command(Request<Domains, CommandTicket>),
-    /// Answer from what is committed.
+    /// Answer from what is committed, in its turn.
     Read(ReadTicket),
-    /// Answer once the log has said that this partition is still led here.
+    /// Answer so once the log has said that this partition is still led here.
     ReadConfirmed(ReadTicket),
     Watch {
         entity: Entity,
@@ -100,6 +100,7 @@ pub(crate) struct Shared<L> {
     pub(crate) ready: ReadyMap,
     pub(crate) couriers: Couriers,
     pub(crate) on_change: OnChange,
+    pub(crate) forward: Forward,
 }
 
 pub(crate) struct Owner<L> {
@@ -117,12 +118,14 @@ pub(crate) struct Owner<L> {
     decisive: Decisive,
     couriers: Couriers,
     pub(crate) on_change: OnChange,
+    pub(crate) forward: Forward,
     appends: Appends,
     pub(crate) watchers: HashMap<Entity, watch::Sender<()>>,
     pub(crate) watchers_swept_at: usize,
     pub(crate) live: Live,
     /// Of each view.
     pub(crate) lateness: [Lateness; View::ALL.len()],
+    confirmed: Vec<ReadTicket>,
     flush_waiters: Vec<oneshot::Sender<()>>,
     stopping: Option<oneshot::Sender<()>>,
     ended: bool,
@@ -143,12 +146,13 @@ impl<L: Log> Owner<L> {
         shared: &Shared<L>,
         flusher: Flusher,
     ) -> Self {
-        let Shared { log, clock, meta, ready, couriers, on_change } = shared;
+        let Shared { log, clock, meta, ready, couriers, on_change, forward } = shared;
         let is_meta = partition.id() == PartitionId::META;
         Self {
             decisive: meta.decisive(),
             couriers: couriers.clone(),
             on_change: Arc::clone(on_change),
+            forward: forward.clone(),
             gauges: Arc::new(Gauges::of_one_of(partition.app().partitions)),
             partition,
             log: Arc::clone(log),
@@ -162,6 +166,7 @@ impl<L: Log> Owner<L> {
             watchers_swept_at: following::WATCHERS_SWEPT_AT,
             live: Live::default(),
             lateness: Default::default(),
+            confirmed: Vec::new(),
             flush_waiters: Vec::new(),
             stopping: None,
             ended: false,
@@ -243,10 +248,7 @@ impl<L: Log> Owner<L> {
                 self.heavy.count(request.tenant, &request.command);
                 self.partition.submit(request);
             }
-            Message::Read(ticket) if self.partition.role() == Role::Owner => {
-                self.answer_read(ticket);
-            }
-            Message::Read(ticket) => ticket.lost(),
+            Message::Read(ticket) => self.answer(ticket),
             Message::ReadConfirmed(ticket) => {
                 if let Some(ticket) = self.partition.read(ticket) {
                     ticket.refuse(Failure::Overloaded);
@@ -313,7 +315,7 @@ impl<L: Log> Owner<L> {
                 // Its ticket's end says that nobody knows.
                 Output::Answer(..) if !published => {}
                 Output::Answer(ticket, answer) => ticket.send(answer),
-                Output::Read(ticket) => self.answer_read(ticket),
+                Output::Read(ticket) => self.confirmed.push(ticket),
                 Output::Changed(entity) if is_view(entity) => {}
                 Output::Changed(entity) => self.notify(entity),
                 Output::Deliver { to, delivery } => {
@@ -361,8 +363,17 @@ impl<L: Log> Owner<L> {
         SessionToken { partition, incarnation, offset }
     }
 
-    fn answer_read(&mut self, ticket: ReadTicket) {
-        let ReadTicket { tenant, query, reply } = ticket;
+    /// Linearizable reads that may be answered now, or later.
+    pub(crate) fn confirmed(&mut self) -> Vec<ReadTicket> {
+        std::mem::take(&mut self.confirmed)
+    }
+
+    /// Answers from what is committed.
+    pub(crate) fn answer(&mut self, ticket: ReadTicket) {
+        if self.partition.role() != Role::Owner {
+            return ticket.lost();
+        }
+        let ReadTicket { tenant, query, reply, .. } = ticket;
         // Who has gone meanwhile needs no answer.
         if !reply.is_closed() {
             let _ = reply.send(self.find(tenant, &query));

@@ -127,13 +127,19 @@ impl Gauges {
         Self { views_since, ..Self::default() }
     }
 
-    /// Since when a view of the partition `to` may not know what happened here.
-    pub(crate) fn set_behind(&self, view: View, to: PartitionId, since: Option<Time>) {
-        if let Some(cell) = self.views_since[view as usize].get(usize::from(to.0)) {
+    /// Since when a view of the partition `to` may not know what happened here. Answers whether it has come
+    /// forward. Only the partition's owner calls it.
+    pub(crate) fn set_behind(&self, view: View, to: PartitionId, since: Option<Time>) -> bool {
+        let Some(cell) = self.views_since[view as usize].get(usize::from(to.0)) else {
+            return false;
+        };
+        let (before, now) = (cell.load(Ordering::Relaxed), since.map_or(0, |at| at.0));
+        if now != before {
             // Who reads of one partition that all has arrived reads what was said before that by the one it
             // went to.
-            cell.store(since.map_or(0, |at| at.0), Ordering::Release);
+            cell.store(now, Ordering::Release);
         }
+        before > 0 && (now == 0 || now > before)
     }
 
     pub(crate) fn behind(&self, view: View, to: PartitionId) -> Option<Time> {

@@ -3,7 +3,7 @@
 
 use crate::{call::NodeError, live::ToOutlet};
 use evenkeel_domains::{Domains, Found, Query};
-use evenkeel_engine::{Answer, Delivered, Failure, TenantId};
+use evenkeel_engine::{Answer, Delivered, Failure, Priority, TenantId};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 /// A read on its way.
 pub(crate) struct ReadTicket {
     pub(crate) tenant: TenantId,
+    pub(crate) priority: Priority,
     pub(crate) query: Query,
     pub(crate) reply: oneshot::Sender<Result<(Found, Delivered), NodeError>>,
 }

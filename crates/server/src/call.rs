@@ -101,12 +101,12 @@ impl Call {
     /// How the caller wants something read.
     pub(crate) fn read_options(&self) -> Result<ReadOptions, Problem> {
         let levels = self.path.map_or(Level::ALL, |path| path.facts.levels);
-        headers::priority(&self.parts.headers)?;
         let asked = headers::consistency(&self.parts.headers, levels)?;
         Ok(ReadOptions {
             level: asked.map(|(level, _)| level),
             max_staleness_ms: asked.and_then(|(_, bound_ms)| bound_ms),
             deadline: headers::deadline(&self.parts.headers)?,
+            priority: headers::priority(&self.parts.headers)?,
             session: headers::session(&self.parts.headers)?,
         })
     }

@@ -5,7 +5,8 @@ use crate::error::ApplyError;
 use crate::hash::StateHasher;
 use crate::layer::Layer;
 use crate::levels::Levels;
-use crate::{Applied, Found, KeyBytes, KeyCodec, Order, Read, StateError, Store, Table, Tx};
+use crate::memo::Memos;
+use crate::{Applied, Found, KeyBytes, KeyCodec, Memo, Order, Read, StateError, Store, Table, Tx};
 use evenkeel_log::{Hash, Kind, PartitionId, Record};
 use std::cell::Cell;
 use std::ops::RangeBounds;
@@ -17,6 +18,7 @@ pub struct State {
     partition: PartitionId,
     memtable: Layer,
     frozen: Option<Frozen>,
+    memos: Memos,
     applied: Applied,
     /// What the store will have applied once `frozen` is in it; what it has if nothing is frozen.
     stored: Applied,
@@ -45,6 +47,7 @@ impl State {
             partition,
             memtable: Layer::default(),
             frozen: None,
+            memos: Memos::default(),
             applied,
             stored: applied,
         })
@@ -65,8 +68,8 @@ impl State {
     /// Applies a committed record: what followers and a replay do.
     pub fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
         let applied = self.check(record)?;
-        self.memtable.fold(Layer::decode(record.body())?);
-        self.applied = applied;
+        let layer = Layer::decode(record.body())?;
+        self.fold(layer, applied);
         Ok(())
     }
 
@@ -79,9 +82,14 @@ impl State {
             Ok(&layer),
             "the record's own layer"
         );
+        self.fold(layer, applied);
+        Ok(())
+    }
+
+    fn fold(&mut self, layer: Layer, applied: Applied) {
+        self.memos.forget(&layer);
         self.memtable.fold(layer);
         self.applied = applied;
-        Ok(())
     }
 
     /// Whether `record` is the next one; what will then be applied.
@@ -137,7 +145,7 @@ impl State {
     /// What is applied, to be read.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        View { levels: self.levels(&[]) }
+        View { levels: self.levels(&[]), memos: &self.memos }
     }
 
     fn levels<'a>(&'a self, in_flight: &'a [&'a Layer]) -> Levels<'a> {
@@ -222,6 +230,7 @@ impl State {
 /// What is applied, to be read.
 pub struct View<'a> {
     levels: Levels<'a>,
+    memos: &'a Memos,
 }
 
 impl Read for View<'_> {
@@ -250,5 +259,9 @@ impl Read for View<'_> {
         limit: usize,
     ) -> Result<Found<T>, StateError> {
         self.levels.scan_prefix::<T>(None, prefix, after, order, limit)
+    }
+
+    fn memo<M: Memo>(&self, number: u64) -> Result<Arc<M>, StateError> {
+        self.memos.get(self, number)
     }
 }

@@ -1,7 +1,7 @@
 //! What a table is, and what can be read from it wherever its rows are.
 
-use crate::{KeyCodec, Row, StateError};
-use std::ops::RangeBounds;
+use crate::{KeyCodec, Memo, Row, StateError};
+use std::{ops::RangeBounds, sync::Arc};
 
 /// A typed table. The type is a name only; it is never made.
 pub trait Table {
@@ -56,4 +56,12 @@ pub trait Read {
         order: Order,
         limit: usize,
     ) -> Result<Found<T>, StateError>;
+
+    /// What is made of the rows under `number`: of committed ones it may have been made before.
+    fn memo<M: Memo>(&self, number: u64) -> Result<Arc<M>, StateError>
+    where
+        Self: Sized,
+    {
+        M::make(self, number).map(Arc::new)
+    }
 }

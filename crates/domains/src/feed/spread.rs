@@ -6,7 +6,7 @@
 //! work is, is how late timelines elsewhere are.
 //!
 //! Counts of reactions are told in batches: a post whose counts change is due once, within
-//! [`COUNTS_EVERY_MS`], however many react meanwhile.
+//! [`COUNTS_EVERY_MS`], however many react meanwhile. Timelines are as late as counts are beyond that.
 
 use super::{
     copies::{Copied, Counted, Item},
@@ -22,9 +22,10 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// Counts of a post that others see are no older than this, and what the outbox needs.
 pub const COUNTS_EVERY_MS: u64 = 500;
-/// Posts whose counts change within so long are told together, at most twice as long after: the rest of
-/// [`COUNTS_EVERY_MS`] is for timers that are late.
+/// Posts whose counts change within so long are told together, at most twice as long after.
 const COUNTS_TOGETHER_MS: u64 = 150;
+/// The rest of [`COUNTS_EVERY_MS`] is for timers that are late; if they are later, so are timelines.
+const COUNTS_MAY_WAIT_MS: u64 = COUNTS_EVERY_MS - 2 * COUNTS_TOGETHER_MS;
 /// Bytes that go with the record of a post.
 const STEP_BYTES: usize = 96 * 1_024;
 /// Bytes that one step sends of posts that are new, and of those from before.
@@ -231,11 +232,13 @@ fn go_on(ctx: &mut Context<'_, '_>, after_ms: u64) {
     ctx.set_timer(ctx.now().plus_ms(after_ms), super::DOMAIN, WORK_TIMER);
 }
 
-/// Since when timelines of other partitions may not know what was posted in this one; none if they know all
-/// that is not in the outbox, but for posts from before somebody's first follower, of which they know themselves.
+/// Since when timelines of other partitions may not know what was posted in this one, or not count what was
+/// counted [`COUNTS_EVERY_MS`] before, which may be a time to come; none if they know all that is not in the
+/// outbox, but for posts from before somebody's first follower, of which they know themselves.
 pub fn behind_since(read: &impl Read) -> Result<Option<Time>, StateError> {
     let pace = read.get::<FeedPace>(&())?.unwrap_or_default();
-    oldest(read, &pace, SPREADS)
+    let counts = first_due(read, &pace)?.map(|due| due.plus_ms(COUNTS_MAY_WAIT_MS));
+    Ok([oldest(read, &pace, SPREADS)?, counts].into_iter().flatten().min())
 }
 
 fn oldest(read: &impl Read, pace: &Pace, kind: u8) -> Result<Option<Time>, StateError> {
@@ -308,6 +311,7 @@ pub(super) fn counted(
             let due = (ctx.now().0 / COUNTS_TOGETHER_MS + 2) * COUNTS_TOGETHER_MS;
             counts.due = Some(Time(due));
             ctx.tx.put::<CountsDue>(&(due, user, post), &Place(0));
+            ctx.touch(WORK);
             ctx.set_timer(Time(due), super::DOMAIN, COUNTS_TIMER);
         }
         // Those who have been told already were told less.
@@ -350,14 +354,21 @@ pub(super) fn tell_counts(ctx: &mut Context<'_, '_>) -> Result<(), StateError> {
             ctx.send(PartitionId(place), tenant, &item)?;
         }
     }
-    let first = ctx.tx.scan::<CountsDue>(from.., Order::Ascending, 1)?;
-    let first = first.first().map(|((due, ..), _)| Time(*due));
+    let first = first_due(&*ctx.tx, &pace)?;
     pace.counts_from = first.unwrap_or(now).min(now);
     ctx.tx.put::<FeedPace>(&(), &pace);
+    ctx.touch(WORK);
     if first.is_some_and(|due| due <= now) {
         ctx.set_timer(now.plus_ms(1), super::DOMAIN, COUNTS_TIMER);
     }
     Ok(())
+}
+
+/// When the first counts are due, of whatever is due.
+fn first_due(read: &impl Read, pace: &Pace) -> Result<Option<Time>, StateError> {
+    let from = (pace.counts_from.0, 0, 0);
+    let first = read.scan::<CountsDue>(from.., Order::Ascending, 1)?;
+    Ok(first.first().map(|((due, ..), _)| Time(*due)))
 }
 
 /// Adds a post's counts to what is told to its audience from a partition on. Answers where to go on, if

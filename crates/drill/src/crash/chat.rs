@@ -201,6 +201,11 @@ impl Chat {
     }
 }
 
+/// What is there for good once all is over.
+pub(super) fn lists() -> impl Iterator<Item = String> {
+    CONVERSATIONS.iter().map(|name| format!("/v1/conversations/{name}/messages"))
+}
+
 /// What was told, and what could not be.
 pub(super) struct Ended {
     history: ChatHistory,

@@ -159,6 +159,12 @@ pub(super) struct Ended {
     undecided: Vec<String>,
 }
 
+/// What is there for good once all is over.
+pub(super) fn lists() -> impl Iterator<Item = String> {
+    let lists = ["posts", "followers", "following"];
+    USERS.iter().flat_map(move |user| lists.map(|list| format!("/v1/feeds/{user}/{list}")))
+}
+
 /// Judges what was told.
 pub(super) fn judge(ended: Ended) -> Drilled {
     let Ended { history, resumed, undecided } = ended;

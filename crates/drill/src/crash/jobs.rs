@@ -329,6 +329,11 @@ impl Jobs {
     }
 }
 
+/// What is there for good once all is over.
+pub(super) fn lists() -> impl Iterator<Item = String> {
+    QUEUES.iter().map(|queue| format!("/v1/queues/{}/jobs", queue.name))
+}
+
 /// Judges what was told of each queue.
 pub(super) fn judge(histories: &[JobHistory]) -> Drilled {
     let mut drilled = Drilled::default();

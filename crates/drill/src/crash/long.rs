@@ -1,19 +1,27 @@
 //! The long drill: minute after minute on the same data, one kill a minute while clients ask. Each minute is a tenant of
 //! its own who does everything that the short drill does, so that each is judged whole however long it goes on,
-//! and what the minutes before have left is there meanwhile. In the end the events of all resources are read again.
+//! and what the minutes before have left is there meanwhile. In the end all of it that lasts is read again.
 
 use super::{
-    CrashError, CrashOptions, CrashReport, Plan, Server, check, observe, stage, unless_interrupted,
+    CrashError, CrashOptions, CrashReport, Plan, Server, check, lasting::Lasting, observe, stage,
+    unless_interrupted,
 };
 use crate::checker::{Event, Violation};
 use fastrand::Rng;
 use serde::Serialize;
-use std::{fmt, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    time::{Duration, Instant},
+};
 
 /// Minutes at most.
 pub const MINUTES_MAX: u32 = 24 * 60;
 /// Rounds of a minute: what is left of it is for all to be over and to be read back.
 const ROUNDS: u32 = 150;
+
+/// A page of a list is answered within this.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How to drill for long.
 #[derive(Debug, Clone)]
@@ -35,6 +43,8 @@ pub struct LongReport {
     pub ready_ms_last: u64,
     /// Events of resources that were read a second time, after the last kill.
     pub events_again: usize,
+    /// The same of holds, messages, posts, follows and jobs that were over.
+    pub items_again: usize,
     /// What was lost of them since their minute.
     pub violations: Vec<Violation>,
     /// Why it could not go on, if it could not.
@@ -64,7 +74,7 @@ pub async fn run_long(
     if options.minutes == 0 || options.minutes > MINUTES_MAX {
         return Err(CrashError::Options(format!("minutes must be 1 to {MINUTES_MAX}")));
     }
-    unless_interrupted(drill(options, progress)).await
+    drill(options, progress).await
 }
 
 async fn drill(
@@ -86,23 +96,34 @@ async fn drill(
             let plan = Plan { rounds: ROUNDS, kills_after, clients: *clients, seed };
             let staged = stage(&mut server, &plan, &mut |_| ()).await?;
             report.minutes.push(staged.report);
-            left.push((server.endpoint().await?, staged.observed.events));
+            let endpoint = server.endpoint_of(server.key(), LISTED_WITHIN).await?;
+            let events = staged.observed.events;
+            let lasting = Lasting::read(&endpoint, resources(&events)).await?;
+            left.push((endpoint, events, lasting));
             progress(minute + 1);
         }
         server.kill().await?;
         report.ready_ms_last = server.start().await?;
-        for (minute, (endpoint, events)) in left.into_iter().enumerate() {
+        for (minute, (endpoint, events, lasting)) in left.into_iter().enumerate() {
             let again = observe::read_events_of(&endpoint, &events).await?;
             report.events_again += again.len();
             report.violations.extend(lost(minute, &events, &again));
+            let again = Lasting::read(&endpoint, resources(&events)).await?;
+            report.items_again += again.items();
+            report.violations.extend(lasting.lost(minute, &again));
         }
         server.kill().await
     };
-    // What the minutes before have shown is not forgotten.
-    let ended: Result<(), CrashError> = goes_on.await;
+    // What the minutes before have shown is not forgotten, whatever ends it.
+    let ended: Result<(), CrashError> = unless_interrupted(goes_on).await;
     report.ended = ended.err().map(|error| error.to_string());
     report.seconds = began.elapsed().as_secs();
     Ok(report)
+}
+
+/// Those that events are of.
+fn resources(events: &[Event]) -> BTreeSet<String> {
+    events.iter().map(|event| event.resource.clone()).collect()
 }
 
 /// Events of a minute that are not there any more, or are other ones: there may only be more.
@@ -147,11 +168,13 @@ impl fmt::Display for LongReport {
         }
         writeln!(
             f,
-            "{} kills in {} s; after the last it was ready within {} ms, and {} events of resources of all minutes were read again",
+            "{} kills in {} s; after the last it was ready within {} ms, and of all minutes {} events of resources and {} holds, \
+             messages, posts, follows and jobs were read again",
             self.minutes.len() + 1,
             self.seconds,
             self.ready_ms_last,
-            self.events_again
+            self.events_again,
+            self.items_again
         )?;
         for (minute, one) in self.minutes.iter().enumerate() {
             for what in &one.undecided {
@@ -172,7 +195,7 @@ impl fmt::Display for LongReport {
         }
         write!(
             f,
-            "valid: each minute kept all that a short drill checks, and no event of a resource was lost later"
+            "valid: each minute kept all that a short drill checks, and nothing of it was lost later"
         )
     }
 }

@@ -1,6 +1,6 @@
 //! What is there: subscribers that resume over every restart, and everything read back at the end.
 
-use super::{CrashError, Recorder, answers};
+use super::{CrashError, Recorder, answers, look::Look};
 use crate::{
     checker::{Change, Delivery, Event, FinalHold, FinalState, Happened, Observed, Subscription},
     history::Places,
@@ -37,12 +37,6 @@ struct EventData {
     seats: Option<Vec<String>>,
     quantity: Option<u64>,
     expires_at: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct HoldPage {
-    items: Vec<answers::HoldBody>,
-    cursor: Option<String>,
 }
 
 /// Where a subscriber is.
@@ -242,31 +236,20 @@ async fn read_events(endpoint: &Endpoint, resource: &str) -> Result<Vec<Event>, 
 }
 
 async fn read_holds(endpoint: &Endpoint, resource: &str) -> Result<Vec<FinalHold>, CrashError> {
-    let mut client = endpoint.connect().await?;
-    let mut writer = endpoint.writer();
-    let mut holds = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let path = format!("/v1/resources/{resource}/holds?limit={PAGE}{cursor}");
-        let reply = client.call(writer.get(&path)).await?;
-        let page: HoldPage = serde_json::from_slice(reply.body)
-            .map_err(|_| strange(&String::from_utf8_lossy(reply.body)))?;
-        for body in page.items {
-            let state = match body.state.as_str() {
-                "held" => FinalState::Held,
-                "confirmed" => FinalState::Confirmed,
-                "released" => FinalState::Released,
-                "expired" => FinalState::Expired,
-                "cancelled" => FinalState::Cancelled,
-                other => return Err(strange(other)),
-            };
-            holds.push(FinalHold { resource: resource.to_owned(), hold: body.hold, state });
-        }
-        match page.cursor {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(holds),
-        }
-    }
+    let path = format!("/v1/resources/{resource}/holds");
+    let bodies: Vec<answers::HoldBody> = Look::at(endpoint, None).await?.list(&path, PAGE).await?;
+    let holds = bodies.into_iter().map(|body| {
+        let state = match body.state.as_str() {
+            "held" => FinalState::Held,
+            "confirmed" => FinalState::Confirmed,
+            "released" => FinalState::Released,
+            "expired" => FinalState::Expired,
+            "cancelled" => FinalState::Cancelled,
+            other => return Err(strange(other)),
+        };
+        Ok(FinalHold { resource: resource.to_owned(), hold: body.hold, state })
+    });
+    holds.collect()
 }
 
 fn observed(resource: &str, kind: &str, body: EventBody) -> Option<Event> {

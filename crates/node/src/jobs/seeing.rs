@@ -372,7 +372,8 @@ impl<F: Files> Node<F> {
         if level != Level::Eventual {
             self.check_session(&options.session)?;
         }
-        let called = self.read(partition, tenant.id, Query::Jobs(query), level).await?;
+        let query = Query::Jobs(query);
+        let called = self.read(partition, tenant.id, query, level, options.priority).await?;
         let Called { answer, replayed, as_of, staleness_ms, at } = called;
         let Found::Jobs(answer) = answer else { unreachable!("jobs answer about jobs") };
         Ok(Called { answer, replayed, as_of, staleness_ms, at })

@@ -7,6 +7,7 @@ mod codec;
 mod common;
 mod faults;
 mod golden;
+mod memos;
 mod model;
 mod rebuild;
 mod snapshots;

@@ -5,20 +5,18 @@ use super::{
     wire::{List, PostBody},
 };
 use crate::{
-    crash::{CrashError, LOOK_EVERY},
+    crash::{CrashError, look::Look},
     history::feed::{Item, Kept},
-    load::{Client, ClientError, Endpoint},
+    load::Endpoint,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const FOLLOWERS_EVERY: Duration = Duration::from_millis(50);
-/// What is asked for in the end is answered within this, however late it is, or is taken for one that never is.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// Items of a page: few, so that there are many pages.
 const LIMIT: usize = 40;
 
@@ -57,7 +55,8 @@ pub(super) async fn look_at_followers(endpoint: Endpoint, told: Arc<Told>) {
 
 /// What there is of every user.
 pub(super) async fn all(endpoint: &Endpoint) -> Result<BTreeMap<String, Kept>, CrashError> {
-    let mut looks = Looks { client: endpoint.connect().await?, endpoint };
+    // With everything that happened before.
+    let mut looks = Looks(Look::at(endpoint, Some("session")).await?);
     let mut all = BTreeMap::new();
     for user in USERS {
         all.insert(user.to_owned(), looks.kept(user).await?);
@@ -76,10 +75,7 @@ pub(super) fn counts_are_told(end: &BTreeMap<String, Kept>) -> bool {
         .all(|item| there.get(&item.place()).is_none_or(|reactions| *reactions == item.reactions))
 }
 
-struct Looks<'e> {
-    client: Client,
-    endpoint: &'e Endpoint,
-}
+struct Looks<'e>(Look<'e>);
 
 impl Looks<'_> {
     async fn kept(&mut self, user: &str) -> Result<Kept, CrashError> {
@@ -94,7 +90,8 @@ impl Looks<'_> {
             let pairs: BTreeSet<_> = all.into_iter().map(|one| (one.kind, one.user)).collect();
             reactors.insert(item.post, pairs);
         }
-        let UserBody { posts: count, followers, following } = self.get(user).await?;
+        let UserBody { posts: count, followers, following } =
+            self.0.get(&format!("/v1/feeds/{user}")).await?;
         Ok(Kept {
             posts,
             reactors,
@@ -112,43 +109,7 @@ impl Looks<'_> {
         Ok(all.into_iter().map(|one| one.user).collect())
     }
 
-    /// All pages of a list.
     async fn list<T: DeserializeOwned>(&mut self, path: &str) -> Result<Vec<T>, CrashError> {
-        let (mut all, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page: List<T> = self.get(&format!("{path}?limit={LIMIT}{cursor}")).await?;
-            all.extend(page.items);
-            match page.cursor {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    /// With everything that happened before.
-    async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, CrashError> {
-        let path = format!("/v1/feeds/{path}");
-        let began = Instant::now();
-        loop {
-            let mut writer = self.endpoint.writer();
-            let level = [("Evenkeel-Consistency", "session")];
-            let reply = self.client.call(writer.write("GET", &path, &level, None)).await;
-            let reply = match reply {
-                Err(ClientError::Closed) => {
-                    self.client = self.endpoint.connect().await?;
-                    continue;
-                }
-                reply => reply?,
-            };
-            if reply.is_success() {
-                let read = serde_json::from_slice(reply.body);
-                return read.map_err(|error| CrashError::Answer(format!("{path}: {error}")));
-            }
-            if reply.status != 503 || began.elapsed() > ANSWERED_WITHIN {
-                let body = String::from_utf8_lossy(reply.body);
-                return Err(CrashError::Answer(format!("GET {path}: {} {body}", reply.status)));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.0.list(&format!("/v1/feeds/{path}"), LIMIT).await
     }
 }

@@ -1,7 +1,7 @@
 //! What is there in the end.
 
 use super::{
-    super::{CrashError, answers::ms},
+    super::{CrashError, answers::ms, look::Look},
     answers,
 };
 use crate::{
@@ -25,12 +25,6 @@ const PAGE: usize = 1_000;
 struct QueueBody {
     counts: BTreeMap<String, u64>,
     totals: BTreeMap<String, u64>,
-}
-
-#[derive(Deserialize)]
-struct JobPage {
-    items: Vec<JobBody>,
-    cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,23 +68,15 @@ pub(super) async fn every_job(
     queue: &str,
     history: &JobHistory,
 ) -> Result<BTreeMap<String, Last>, CrashError> {
-    let mut client = endpoint.connect().await?;
     let ordering_keys = ordering_keys(history);
     let mut jobs = BTreeMap::new();
-    let mut cursor = String::new();
-    loop {
-        let path = format!("/v1/queues/{queue}/jobs?limit={PAGE}{cursor}");
-        let page: Option<JobPage> = get(&mut client, endpoint, &path).await?;
-        let page = page.ok_or_else(|| CrashError::Answer(format!("{path} is not found")))?;
-        for body in page.items {
-            let (job, last) = last(body, &ordering_keys)?;
-            jobs.insert(job, last);
-        }
-        match page.cursor {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
+    let path = format!("/v1/queues/{queue}/jobs");
+    let bodies: Vec<JobBody> = Look::at(endpoint, None).await?.list(&path, PAGE).await?;
+    for body in bodies {
+        let (job, last) = last(body, &ordering_keys)?;
+        jobs.insert(job, last);
     }
+    let mut client = endpoint.connect().await?;
     for job in ordering_keys.keys().filter(|job| !jobs.contains_key(**job)).collect::<Vec<_>>() {
         let path = format!("/v1/queues/{queue}/jobs/{job}");
         let body: Option<JobBody> = get(&mut client, endpoint, &path).await?;

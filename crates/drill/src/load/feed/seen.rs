@@ -1,4 +1,4 @@
-//! How long it takes from a post until the last of a sample of the followers sees it.
+//! How long it takes from a post until the last of a sample of the followers sees it, each on a connection of their own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +19,6 @@ use super::people::People;
 use super::posts::{Author, connect};
 use super::timelines::Timelines;
 
-/// Connections that look.
-const WATCHERS: usize = 4;
 /// Followers among whom the sample is chosen, for each that is in it.
 const CANDIDATES_EACH: u32 = 4;
 /// Posts a page that is looked at.
@@ -36,8 +34,7 @@ pub(super) const LEVELS: [&str; 2] = ["eventual", "session"];
 /// Followers who look for each post in their timelines.
 pub(super) struct Sample {
     endpoint: Endpoint,
-    shares: Vec<Vec<String>>,
-    watched: usize,
+    users: Vec<String>,
     partitions: usize,
 }
 
@@ -84,16 +81,12 @@ impl Sample {
             places.entry(partition).or_default().push(user);
         }
         let partitions = places.len();
-        let mut shares = vec![Vec::new(); WATCHERS];
-        let mut watched = 0;
-        while watched < count as usize && !places.is_empty() {
-            for users in places.values_mut() {
-                shares[watched % WATCHERS].extend(users.pop());
-                watched += 1;
-            }
+        let mut users = Vec::new();
+        while users.len() < count as usize && !places.is_empty() {
+            users.extend(places.values_mut().filter_map(Vec::pop));
             places.retain(|_, users| !users.is_empty());
         }
-        Ok(Self { endpoint: endpoint.clone(), shares, watched, partitions })
+        Ok(Self { endpoint: endpoint.clone(), users, partitions })
     }
 
     /// Posts as `author` at a rate, one at a time, and waits for each until all have it.
@@ -107,12 +100,12 @@ impl Sample {
         let endpoint = &self.endpoint;
         let timelines = Arc::new(timelines(endpoint, consistency));
         let mut poster = Author::connect(endpoint).await.map_err(FeedBenchError::Connect)?;
-        let mut watchers = Vec::with_capacity(WATCHERS);
-        for share in &self.shares {
+        let mut watchers = Vec::with_capacity(self.users.len());
+        for user in &self.users {
             watchers.push(Watcher {
                 client: connect(endpoint).await.map_err(FeedBenchError::Connect)?,
                 writer: endpoint.writer(),
-                users: share.as_slice().into(),
+                user: user.as_str().into(),
                 timelines: Arc::clone(&timelines),
             });
         }
@@ -142,7 +135,7 @@ impl Sample {
         Ok(SeenReport {
             consistency,
             posts,
-            watched: self.watched,
+            watched: self.users.len(),
             partitions: self.partitions,
             acknowledged: acknowledged.percentiles(),
             seen_by_all: seen_by_all.percentiles(),
@@ -158,11 +151,11 @@ fn timelines(endpoint: &Endpoint, consistency: &str) -> Timelines {
     Timelines { endpoint, users: Arc::new([]), page: PAGE, consistency }
 }
 
-/// One connection that looks for some of the followers.
+/// One of the followers, who looks.
 struct Watcher {
     client: Client,
     writer: RequestWriter,
-    users: Arc<[String]>,
+    user: Arc<str>,
     timelines: Arc<Timelines>,
 }
 
@@ -188,30 +181,21 @@ async fn all_see(
 
 impl Watcher {
     async fn look(mut self, mark: Arc<str>, posted: Instant) -> (Self, Result<Instant, String>) {
-        let mut seen = Ok(posted);
-        let mut waiting: Vec<usize> = (0..self.users.len()).collect();
-        while !waiting.is_empty() && seen.is_ok() {
-            let mut still = Vec::new();
-            for user in waiting {
-                match self.sees(user, mark.as_bytes()).await {
-                    Ok(true) => seen = seen.map(|_| Instant::now()),
-                    Ok(false) => still.push(user),
-                    Err(error) => seen = Err(error.to_string()),
+        loop {
+            match self.sees(mark.as_bytes()).await {
+                Ok(true) => return (self, Ok(Instant::now())),
+                Ok(false) if posted.elapsed() > SEEN_MAX => {
+                    let unseen = format!("{} has not seen it in time", self.user);
+                    return (self, Err(unseen));
                 }
-            }
-            waiting = still;
-            if let Some(user) = waiting.first() {
-                if posted.elapsed() > SEEN_MAX {
-                    seen = Err(format!("{} has not seen it in time", self.users[*user]));
-                }
-                tokio::time::sleep(PAUSE).await;
+                Ok(false) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return (self, Err(error.to_string())),
             }
         }
-        (self, seen)
     }
 
-    async fn sees(&mut self, user: usize, mark: &[u8]) -> Result<bool, ClientError> {
-        let request = self.timelines.write(&mut self.writer, &self.users[user]);
+    async fn sees(&mut self, mark: &[u8]) -> Result<bool, ClientError> {
+        let request = self.timelines.write(&mut self.writer, &self.user);
         Ok(holds(self.client.call(request).await?.body, mark))
     }
 }
