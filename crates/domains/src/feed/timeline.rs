@@ -14,7 +14,7 @@ use evenkeel_state::{Memo, Order, Read, StateError, Table};
 use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc};
 
 /// Posts of one author that are kept as a memo, the newest.
-const NEWEST: usize = 8;
+const NEWEST: usize = 3;
 /// Posts of one source that are read at once beyond those; each time thereafter four times as many.
 const AHEAD: usize = 8;
 const AHEAD_MAX: usize = 128;

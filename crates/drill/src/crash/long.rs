@@ -166,16 +166,19 @@ impl fmt::Display for LongReport {
                 one.memory_mib.unwrap_or_default(),
             )?;
         }
-        writeln!(
-            f,
-            "{} kills in {} s; after the last it was ready within {} ms, and of all minutes {} events of resources and {} holds, \
-             messages, posts, follows and jobs were read again",
-            self.minutes.len() + 1,
-            self.seconds,
-            self.ready_ms_last,
-            self.events_again,
-            self.items_again
-        )?;
+        match &self.ended {
+            None => writeln!(
+                f,
+                "{} kills in {} s; after the last it was ready within {} ms, and of all minutes {} events of resources and {} holds, \
+                 messages, posts, follows and jobs were read again",
+                self.minutes.len() + 1,
+                self.seconds,
+                self.ready_ms_last,
+                self.events_again,
+                self.items_again
+            )?,
+            Some(why) => writeln!(f, "UNDECIDED  after {} s: {why}", self.seconds)?,
+        }
         for (minute, one) in self.minutes.iter().enumerate() {
             for what in &one.undecided {
                 writeln!(f, "UNDECIDED  minute {minute}: {what}")?;
@@ -186,9 +189,6 @@ impl fmt::Display for LongReport {
         }
         for violation in &self.violations {
             writeln!(f, "BROKEN  {violation}")?;
-        }
-        if let Some(why) = &self.ended {
-            writeln!(f, "UNDECIDED  {why}")?;
         }
         if self.is_broken() || self.is_undecided() {
             return write!(f, "not valid");
