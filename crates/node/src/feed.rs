@@ -11,7 +11,6 @@ use evenkeel_domains::{
 };
 use evenkeel_log::{Files, PartitionId};
 use std::time::Duration;
-use tokio::sync::futures::Notified;
 
 /// Whoever waits for a view to be fresher looks at least this often whether it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -36,7 +35,6 @@ impl<F: Files> Node<F> {
         let place = self.partition_of(tenant, query.scope());
         let wanted = self.wanted(query.path(), &options);
         loop {
-            let forward = self.0.forward.next(place);
             let mut survey = self.survey(View::Feeds, place, &wanted).await?;
             let called = of_feed(self.query(tenant, query.clone(), options.clone()).await?);
             // What comes meanwhile may be missing, and what a follow has yet to bring.
@@ -48,7 +46,8 @@ impl<F: Files> Node<F> {
                     return Ok(Called { staleness_ms: late_ms, ..called });
                 }
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
-                Surveyed::NotYet => look_again(forward).await,
+                // Nobody says when what a follow brings has come.
+                Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }
     }
@@ -70,7 +69,7 @@ impl<F: Files> Node<F> {
         wanted: &Wanted,
     ) -> Result<Survey, NodeError> {
         loop {
-            let forward = self.0.forward.next(of);
+            let forward = self.0.forward.next(view, of);
             let mut survey = Survey::new(self.now());
             for _ in 0..SURVEY_ROUNDS {
                 for owner in self.0.owners.values() {
@@ -80,7 +79,7 @@ impl<F: Files> Node<F> {
             match wanted.judge(&survey) {
                 Surveyed::Fresh { .. } => return Ok(survey),
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
-                Surveyed::NotYet => look_again(forward).await,
+                Surveyed::NotYet => drop(tokio::time::timeout(LOOK_AGAIN, forward).await),
             }
         }
     }
@@ -98,11 +97,6 @@ impl<F: Files> Node<F> {
             Level::Session | Level::Linearizable => None,
         }
     }
-}
-
-/// Waits until the view has come forward, or a moment: nobody says so of what a follow has yet to bring.
-async fn look_again(forward: Notified<'_>) {
-    let _ = tokio::time::timeout(LOOK_AGAIN, forward).await;
 }
 
 fn of_feed(called: Called<Found>) -> Called<feed::Found> {

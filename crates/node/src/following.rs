@@ -12,22 +12,22 @@ use tokio::sync::{Notify, futures::Notified, oneshot, watch};
 /// as many as were left the last time.
 pub(crate) const WATCHERS_SWEPT_AT: usize = 256;
 
-/// Tells those who wait for views of a partition when one of them has come forward.
+/// Tells those who wait for a view of a partition when it has come forward.
 #[derive(Clone)]
-pub(crate) struct Forward(Arc<[Notify]>);
+pub(crate) struct Forward([Arc<[Notify]>; View::ALL.len()]);
 
 impl Forward {
     pub(crate) fn new(partitions: u16) -> Self {
-        Self((0..partitions).map(|_| Notify::new()).collect())
+        Self(View::ALL.map(|_| (0..partitions).map(|_| Notify::new()).collect()))
     }
 
-    pub(crate) fn came(&self, of: PartitionId) {
-        self.0[usize::from(of.0)].notify_waiters();
+    pub(crate) fn came(&self, view: View, of: PartitionId) {
+        self.0[view as usize][usize::from(of.0)].notify_waiters();
     }
 
-    /// Completes when one has since this was called.
-    pub(crate) fn next(&self, of: PartitionId) -> Notified<'_> {
-        self.0[usize::from(of.0)].notified()
+    /// Completes when it has since this was called.
+    pub(crate) fn next(&self, view: View, of: PartitionId) -> Notified<'_> {
+        self.0[view as usize][usize::from(of.0)].notified()
     }
 }
 
@@ -109,7 +109,7 @@ impl<L: Log> Owner<L> {
             for view in View::ALL {
                 let since = self.lateness[view as usize].behind(&outbox, leads);
                 if self.gauges.set_behind(view, to, since) {
-                    self.forward.came(to);
+                    self.forward.came(view, to);
                 }
             }
         }

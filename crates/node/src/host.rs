@@ -142,7 +142,8 @@ impl<L: Log> Slot<L> {
             for (view, to) in
                 View::ALL.into_iter().flat_map(|view| owner.partitions().map(move |to| (view, to)))
             {
-                let since = self.gauges.behind(view, to).unwrap_or(owner.clock.now());
+                let now = owner.clock.now();
+                let since = self.gauges.behind(view, to).map_or(now, |since| since.min(now));
                 self.gauges.set_behind(view, to, Some(since));
             }
             // Whoever waits is told by their tickets' end.
@@ -224,8 +225,12 @@ impl<L: Log> Host<L> {
                 let _ = ready.send(());
             }
             decided_for = begun.elapsed();
-            if all(Owner::has_ended) && reads.is_empty() {
-                return;
+            let have_ended = all(Owner::has_ended);
+            if reads.is_empty() {
+                slots.iter_mut().for_each(|slot| slot.with(Owner::say_whether_ended));
+                if have_ended {
+                    return;
+                }
             }
             let wake = Instant::now() + Duration::from_millis(wake_ms.max(1));
             if wake < tick.deadline() || tick.is_elapsed() {

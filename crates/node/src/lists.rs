@@ -81,7 +81,7 @@ impl<F: Files> Node<F> {
         tenant: &Tenant,
         query: Query,
         level: Level,
-        priority: Option<Priority>,
+        priority: Priority,
     ) -> Result<Called<Found>, NodeError> {
         let (mut items, after, limit) = Items::of(query);
         let mut as_of = Vec::new();

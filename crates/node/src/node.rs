@@ -205,16 +205,17 @@ impl<F: Files> Node<F> {
         let meta = self.meta();
         let contract = meta.registry.get(query.path()).expect("every query has a declared path");
         let level = options.level.or(contract.settings.consistency).unwrap_or(Level::Linearizable);
+        let priority = priority(options.priority, contract.settings.priority);
         if level != Level::Eventual {
             self.check_session(&options.session)?;
         }
         let deadline = deadline_ms(options.deadline, contract.settings.deadline_ms);
         let read = async {
             match query.scope() {
-                Scope::All => self.list(tenant, query, level, options.priority).await,
+                Scope::All => self.list(tenant, query, level, priority).await,
                 scope => {
                     let id = self.partition_of(tenant, scope);
-                    self.read(id, tenant.id, query, level, options.priority).await
+                    self.read(id, tenant.id, query, level, priority).await
                 }
             }
         };
@@ -382,11 +383,10 @@ impl<F: Files> Node<F> {
         tenant: TenantId,
         query: Query,
         level: Level,
-        asked: Option<Priority>,
+        priority: Priority,
     ) -> Result<Called<Found>, NodeError> {
         let (reply, answer) = oneshot::channel();
         let linearizable = level == Level::Linearizable;
-        let priority = self.priority_of(query.path(), asked);
         let ticket = ReadTicket { tenant, priority, query, reply };
         let message = if linearizable { Message::ReadConfirmed } else { Message::Read };
         self.send(id, message(ticket))?;
@@ -416,7 +416,7 @@ impl<F: Files> Node<F> {
     }
 
     /// What is refused later of a caller of `path` who asks for `asked`.
-    fn priority_of(&self, path: &str, asked: Option<Priority>) -> Priority {
+    pub(crate) fn priority_of(&self, path: &str, asked: Option<Priority>) -> Priority {
         let meta = self.meta();
         let contract = meta.registry.get(path).expect("it is a declared path");
         priority(asked, contract.settings.priority)

@@ -190,6 +190,7 @@ impl<F: Files> Crew<F> {
         let mut handles = HashMap::new();
         for (id, mailbag) in mailbags {
             let state = State::open(store, id).map_err(|e| OpenError::State(e.to_string()))?;
+            let state = state.keeping(options.memo_bytes / count);
             let owner = Owner::new(
                 Partition::new(id, domains.clone(), engine.clone(), state),
                 &shared,

@@ -20,6 +20,8 @@ pub struct NodeOptions {
     pub memtable_bytes: usize,
     /// redb's cache.
     pub cache_bytes: usize,
+    /// The most that is kept of what was made of rows, over all partitions.
+    pub memo_bytes: usize,
     /// Bytes of log after which a snapshot is written and the log trimmed.
     pub snapshot_every_bytes: u64,
     /// How often the log's growth is looked at.
@@ -46,6 +48,7 @@ impl NodeOptions {
             segment_bytes: 64 << 20,
             memtable_bytes: 96 << 20,
             cache_bytes: 64 << 20,
+            memo_bytes: 128 << 20,
             snapshot_every_bytes: 512 << 20,
             maintenance_every: Duration::from_secs(5),
             across_max: 4_096,

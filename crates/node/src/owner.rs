@@ -221,12 +221,7 @@ impl<L: Log> Owner<L> {
         self.carry_out();
         self.flusher.check_asked(&self.partition);
         self.publish(now);
-        if self.may_end()
-            && let Some(done) = self.stopping.take()
-        {
-            self.ended = true;
-            let _ = done.send(());
-        }
+        self.ended |= self.may_end();
         self.deposed && !resting && !self.ended
     }
 
@@ -238,6 +233,13 @@ impl<L: Log> Owner<L> {
     /// Whether it was told to stop and has.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Nobody waits for a read any more: says that it has ended, if it has.
+    pub(crate) fn say_whether_ended(&mut self) {
+        if let Some(done) = self.stopping.take_if(|_| self.ended) {
+            let _ = done.send(());
+        }
     }
 
     pub(crate) fn accept(&mut self, message: Message) {

@@ -9,8 +9,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Bytes that a partition keeps of what was made, by its own account.
-const MEMO_BYTES_MAX: usize = 8 << 20;
+/// Bytes that a partition keeps of what was made, by its own account, unless somebody says otherwise.
+const MEMO_BYTES: usize = 8 << 20;
 /// What one takes beside its own bytes.
 const ENTRY_BYTES: usize = 128;
 
@@ -32,13 +32,12 @@ pub trait Memo: Any + Send + Sync + Sized {
 type Key = (u8, u64);
 
 /// What a partition keeps.
-#[derive(Default)]
 pub(crate) struct Memos(Mutex<Kept>);
 
 /// In two generations: when the younger has its share, it becomes the older, and what nobody has asked for since it
 /// was the younger itself goes.
-#[derive(Default)]
 struct Kept {
+    bytes_max: usize,
     young: HashMap<Key, Entry>,
     old: HashMap<Key, Entry>,
     young_bytes: usize,
@@ -52,6 +51,15 @@ struct Entry {
 }
 
 impl Memos {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Kept::new()))
+    }
+
+    /// Keeps so many bytes at most from now on.
+    pub(crate) fn set_bytes_max(&mut self, bytes: usize) {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).bytes_max = bytes;
+    }
+
     /// What is kept of `number`, or is made now.
     pub(crate) fn get<M: Memo>(&self, read: &impl Read, number: u64) -> Result<Arc<M>, StateError> {
         let key = (M::KIND, number);
@@ -87,6 +95,11 @@ impl Memos {
 }
 
 impl Kept {
+    fn new() -> Self {
+        let (young, old) = (HashMap::new(), HashMap::new());
+        Self { bytes_max: MEMO_BYTES, young, old, young_bytes: 0, made_of: Vec::new() }
+    }
+
     fn find(&mut self, key: Key) -> Option<Arc<dyn Any + Send + Sync>> {
         if let Some(entry) = self.young.get(&key) {
             return Some(Arc::clone(&entry.memo));
@@ -98,7 +111,7 @@ impl Kept {
     }
 
     fn keep(&mut self, key: Key, entry: Entry) {
-        let share = MEMO_BYTES_MAX / 2;
+        let share = self.bytes_max / 2;
         if entry.bytes > share {
             return;
         }
@@ -150,16 +163,16 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_for_goes_and_the_rest_stays_within_its_bytes() {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new();
         for number in 0..1_000 {
             kept.keep((1, number), entry(64 << 10));
             assert!(kept.find((1, 0)).is_some(), "it is asked for all the time");
             let all = kept.young.values().chain(kept.old.values());
-            assert!(all.map(|entry| entry.bytes).sum::<usize>() <= MEMO_BYTES_MAX);
+            assert!(all.map(|entry| entry.bytes).sum::<usize>() <= MEMO_BYTES);
         }
         assert!(kept.find((1, 1)).is_none());
         assert!(kept.find((1, 999)).is_some());
-        kept.keep((1, 5_000), entry(MEMO_BYTES_MAX));
+        kept.keep((1, 5_000), entry(MEMO_BYTES));
         assert!(kept.find((1, 5_000)).is_none(), "it is too large");
         kept.forget_if(|_| true);
         assert_eq!((kept.young_bytes, kept.young.len(), kept.old.len()), (0, 0, 0));
@@ -167,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_prefix_that_is_shorter_than_a_number_is_of_many() {
-        let mut kept = Kept { made_of: vec![(7, 1), (7, 2), (8, 3)], ..Kept::default() };
+        let mut kept = Kept { made_of: vec![(7, 1), (7, 2), (8, 3)], ..Kept::new() };
         let fill = |kept: &mut Kept| {
             for key in [(1, 5), (2, 5), (2, 6), (3, 5)] {
                 kept.keep(key, entry(1));

@@ -47,10 +47,17 @@ impl State {
             partition,
             memtable: Layer::default(),
             frozen: None,
-            memos: Memos::default(),
+            memos: Memos::new(),
             applied,
             stored: applied,
         })
+    }
+
+    /// Keeps so many bytes of what was made of rows ([`Memo`]).
+    #[must_use]
+    pub fn keeping(mut self, memo_bytes: usize) -> Self {
+        self.memos.set_bytes_max(memo_bytes);
+        self
     }
 
     /// The partition.

@@ -44,7 +44,7 @@ pub(crate) const PATHS: &str = "paths";
 pub(crate) const RULES: &str = "rules";
 
 /// Every setting, by section.
-pub(crate) static SETTINGS: [Setting; 39] = [
+pub(crate) static SETTINGS: [Setting; 40] = [
     Setting {
         section: "server",
         key: "http",
@@ -266,6 +266,12 @@ pub(crate) static SETTINGS: [Setting; 39] = [
         key: "cache_bytes",
         summary: "The cache of the state that was flushed.",
         field: Field::Usize(MIB..=64 * GIB, |s| &mut s.node.cache_bytes),
+    },
+    Setting {
+        section: "node",
+        key: "memo_bytes",
+        summary: "What is kept of what was made of the state, over all partitions: followed users, newest posts.",
+        field: Field::Usize(MIB..=64 * GIB, |s| &mut s.node.memo_bytes),
     },
     Setting {
         section: "log",

@@ -70,7 +70,7 @@ fn sources(
     };
     let own = Source::new(name.into(), user.id, true, newest(user.newest, name));
     let (mut sources, mut filling_since) = (vec![own], None::<Time>);
-    for (author, id) in &read.memo::<Followed>(user.id)?.0 {
+    for (author, id) in &*read.memo::<Followed>(user.id)?.0 {
         if let Some(head) = read.memo::<KnownHead>(*id)?.0 {
             // Those who followed before it began to come may have to wait for it too.
             filling_since = [filling_since, head.filling_since].into_iter().flatten().min();
@@ -82,7 +82,7 @@ fn sources(
 }
 
 /// Whom a user follows and has not muted, by name, and as the partition knows them.
-struct Followed(Vec<(Arc<str>, u64)>);
+struct Followed(Box<[(Arc<str>, u64)]>);
 
 impl Memo for Followed {
     const KIND: u8 = 1;
@@ -92,6 +92,7 @@ impl Memo for Followed {
         let follows = (user, String::new())..(user + 1, String::new());
         let follows = read.scan::<Follows>(follows, Order::Ascending, usize::MAX)?;
         let followed = follows.into_iter().filter(|(_, follow)| !follow.is_muted);
+        // Boxed: a vector may keep the room that the rows took.
         Ok(Self(followed.map(|((_, author), follow)| (author.into(), follow.author)).collect()))
     }
 
@@ -216,7 +217,7 @@ impl Source {
             (Some(_), false) => Block::of_copies(read, self.id, self.newest, self.step)?.into(),
             (_, true) => Block::of_own(read, self.id, self.newest, self.step)?.into(),
         };
-        if self.block.is_some() {
+        if self.is_own || self.block.is_some() {
             self.step = (4 * self.step).min(AHEAD_MAX);
         }
         self.at = block.posts.partition_point(|post| post.post > self.newest);

@@ -3,17 +3,18 @@
 
 use super::{CrashError, chat, feed, jobs, look::Look};
 use crate::{checker::Violation, load::Endpoint};
+use evenkeel_log::Hash;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Items a page.
 const PAGE: usize = 1_000;
 /// Something is still to become of what is so.
 const NOT_OVER: [&str; 6] = ["held", "waiting", "scheduled", "retry", "ready", "leased"];
 
-/// What was in each list that is there for good, as it was written.
+/// What was in each list that is there for good: a hash of each item.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Lasting(BTreeMap<String, Vec<String>>);
+pub(super) struct Lasting(BTreeMap<String, Vec<Hash>>);
 
 impl Lasting {
     /// What there is of these resources, and of everything else of a stage.
@@ -27,8 +28,7 @@ impl Lasting {
         let mut lasting = BTreeMap::new();
         for path in lists {
             let items: Vec<Value> = look.list(&path, PAGE).await?;
-            let over = items.iter().filter(|item| is_over(item)).map(Value::to_string);
-            lasting.insert(path, over.collect());
+            lasting.insert(path, over(&items));
         }
         Ok(Self(lasting))
     }
@@ -38,15 +38,24 @@ impl Lasting {
         self.0.values().map(Vec::len).sum()
     }
 
+    /// Kinds of lists of which none has anything: to read them again proves nothing.
+    pub(super) fn without(&self) -> Vec<&str> {
+        let kinds = |has_any: bool| {
+            let lists = self.0.iter().filter(move |(_, items)| !items.is_empty() || !has_any);
+            lists.filter_map(|(path, _)| path.rsplit('/').next()).collect::<BTreeSet<&str>>()
+        };
+        kinds(false).difference(&kinds(true)).copied().collect()
+    }
+
     /// Items that are not there any more, or are other ones: in each list the first. There may only be more.
     pub(super) fn lost(&self, minute: usize, now: &Self) -> Vec<Violation> {
         let lost = self.0.iter().filter_map(|(path, then)| {
-            let now: BTreeSet<&String> = now.0.get(path).into_iter().flatten().collect();
-            let gone = then.iter().find(|item| !now.contains(item))?;
+            let now: HashSet<&Hash> = now.0.get(path).into_iter().flatten().collect();
+            let gone = then.iter().position(|item| !now.contains(item))?;
             Some(Violation {
                 invariant: "I1",
                 promise: format!(
-                    "what is acknowledged stays, but {gone} is not in {path} any more after later kills"
+                    "what is acknowledged stays, but item {gone} of {path} is not there any more after later kills"
                 ),
                 whom: format!("the tenant of minute {minute}"),
                 events: Vec::new(),
@@ -54,6 +63,11 @@ impl Lasting {
         });
         lost.collect()
     }
+}
+
+fn over(items: &[Value]) -> Vec<Hash> {
+    let over = items.iter().filter(|item| is_over(item));
+    over.map(|item| Hash::of(item.to_string().as_bytes())).collect()
 }
 
 fn is_over(item: &Value) -> bool {
@@ -66,8 +80,8 @@ mod tests {
     use serde_json::json;
 
     fn lasting(items: &[Value]) -> Lasting {
-        let items = items.iter().filter(|item| is_over(item)).map(Value::to_string).collect();
-        Lasting(BTreeMap::from([("/v1/queues/mails/jobs".to_owned(), items)]))
+        let lists = [("/v1/queues/mails/jobs", over(items)), ("/v1/queues/bell/jobs", Vec::new())];
+        Lasting(lists.map(|(path, items)| (path.to_owned(), items)).into())
     }
 
     #[test]
@@ -75,12 +89,14 @@ mod tests {
         let job = |job, state| json!({"job": job, "state": state});
         let then = lasting(&[job("1", "done"), job("2", "dead"), job("3", "ready")]);
         assert_eq!(then.items(), 2, "what is not over may change");
+        assert!(then.without().is_empty());
+        assert_eq!(lasting(&[job("3", "ready")]).without(), ["jobs"]);
         let more = lasting(&[job("1", "done"), job("2", "dead"), job("3", "done")]);
         assert!(then.lost(0, &more).is_empty());
         for now in [vec![job("1", "done")], vec![job("1", "done"), job("2", "done")]] {
             let lost = then.lost(7, &lasting(&now));
             let [lost] = lost.as_slice() else { panic!("{lost:?}") };
-            assert!(lost.promise.contains(r#""job":"2""#), "{lost}");
+            assert!(lost.promise.contains("item 1 of /v1/queues/mails/jobs"), "{lost}");
             assert!(lost.whom.contains('7'));
         }
         assert_eq!(

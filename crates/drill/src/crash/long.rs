@@ -3,8 +3,8 @@
 //! and what the minutes before have left is there meanwhile. In the end all of it that lasts is read again.
 
 use super::{
-    CrashError, CrashOptions, CrashReport, Plan, Server, check, lasting::Lasting, observe, stage,
-    unless_interrupted,
+    CrashError, CrashOptions, CrashReport, Plan, Server, Staged, check, lasting::Lasting, observe,
+    stage, unless_interrupted,
 };
 use crate::checker::{Event, Violation};
 use fastrand::Rng;
@@ -47,6 +47,8 @@ pub struct LongReport {
     pub items_again: usize,
     /// What was lost of them since their minute.
     pub violations: Vec<Violation>,
+    /// What could not be judged of that.
+    pub undecided: Vec<String>,
     /// Why it could not go on, if it could not.
     pub ended: Option<String>,
 }
@@ -61,7 +63,9 @@ impl LongReport {
     /// Whether something could not be judged.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        self.ended.is_some() || self.minutes.iter().any(|one| !one.undecided.is_empty())
+        self.ended.is_some()
+            || !self.undecided.is_empty()
+            || self.minutes.iter().any(|one| !one.undecided.is_empty())
     }
 }
 
@@ -84,21 +88,25 @@ async fn drill(
     let began = Instant::now();
     let CrashOptions { binary, data, clients, seed, .. } = &options.crash;
     let mut server = Server::keyed(binary, data)?;
-    server.start().await?;
-    let admin = server.key().unwrap_or_default().to_owned();
     let mut rng = Rng::with_seed(*seed);
     let (mut report, mut left) = (LongReport::default(), Vec::new());
     let goes_on = async {
+        server.start().await?;
+        let admin = server.key().unwrap_or_default().to_owned();
         for minute in 0..options.minutes {
             server.become_tenant(&admin, &format!("minute-{minute}")).await?;
             let kill = rng.u32(0..ROUNDS);
             let (kills_after, seed) = (kill..kill + 1, seed.wrapping_add(u64::from(minute)));
             let plan = Plan { rounds: ROUNDS, kills_after, clients: *clients, seed };
-            let staged = stage(&mut server, &plan, &mut |_| ()).await?;
-            report.minutes.push(staged.report);
+            let Staged { report: found, observed } = stage(&mut server, &plan, &mut |_| ()).await?;
+            report.minutes.push(found);
             let endpoint = server.endpoint_of(server.key(), LISTED_WITHIN).await?;
-            let events = staged.observed.events;
+            let events = observed.events;
             let lasting = Lasting::read(&endpoint, resources(&events)).await?;
+            let nothing = lasting.without().into_iter();
+            let nothing = nothing
+                .map(|kind| format!("no {kind} of minute {minute} are there to be read again"));
+            report.undecided.extend(nothing);
             left.push((endpoint, events, lasting));
             progress(minute + 1);
         }
@@ -186,6 +194,9 @@ impl fmt::Display for LongReport {
             for violation in &one.violations {
                 writeln!(f, "BROKEN  minute {minute}: {violation}")?;
             }
+        }
+        for what in &self.undecided {
+            writeln!(f, "UNDECIDED  {what}")?;
         }
         for violation in &self.violations {
             writeln!(f, "BROKEN  {violation}")?;

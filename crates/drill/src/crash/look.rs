@@ -55,7 +55,8 @@ impl<'e> Look<'e> {
             let mut writer = self.endpoint.writer();
             let request = writer.write("GET", path, level.as_slice(), None);
             let reply = match self.client.call(request).await {
-                Err(ClientError::Closed) => {
+                Err(ClientError::Closed) if began.elapsed() <= ANSWERED_WITHIN => {
+                    tokio::time::sleep(LOOK_EVERY).await;
                     self.client = self.endpoint.connect().await?;
                     continue;
                 }

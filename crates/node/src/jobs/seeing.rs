@@ -372,8 +372,9 @@ impl<F: Files> Node<F> {
         if level != Level::Eventual {
             self.check_session(&options.session)?;
         }
+        let priority = self.priority_of(path, options.priority);
         let query = Query::Jobs(query);
-        let called = self.read(partition, tenant.id, query, level, options.priority).await?;
+        let called = self.read(partition, tenant.id, query, level, priority).await?;
         let Called { answer, replayed, as_of, staleness_ms, at } = called;
         let Found::Jobs(answer) = answer else { unreachable!("jobs answer about jobs") };
         Ok(Called { answer, replayed, as_of, staleness_ms, at })

@@ -11,7 +11,7 @@ use evenkeel_contract::Level;
 use evenkeel_domains::{Query, reservations};
 use evenkeel_engine::{Barrier, Failure};
 use evenkeel_node::{CallOptions, NodeError, ReadOptions};
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 use tokio::task::JoinSet;
 
 const MAILBOX: usize = 8;
@@ -163,6 +163,42 @@ fn a_stop_answers_everything_that_was_accepted() {
     assert_eq!(accepted, 201);
     machine.life(End::Shutdown, async |node| {
         assert_eq!(resource(node, &name).await.unwrap().held, accepted);
+    });
+}
+
+#[test]
+fn a_stop_answers_reads_that_came_before() {
+    let machine = Machine::new();
+    let name = name_in(0, 0);
+    machine.life(End::Shutdown, async |node| {
+        put(node, &name, 1_000).await;
+        for _ in 0..200 {
+            hold(node, &name).await.unwrap();
+        }
+        let tenant = node.tenant("default").unwrap();
+        let levels = [Level::Linearizable, Level::Session].into_iter().cycle();
+        let mut reads: Vec<_> = levels
+            .take(2_000)
+            .map(|level| {
+                let (resource, after, state) = (name.clone(), None, None);
+                let query = reservations::Query::Holds { resource, state, after, limit: 200 };
+                let query = Query::Reservations(query);
+                let options = ReadOptions { level: Some(level), ..ReadOptions::default() };
+                Box::pin(node.query(&tenant, query, options))
+            })
+            .collect();
+        poll_fn(|context| {
+            reads.iter_mut().for_each(|read| assert!(read.as_mut().poll(context).is_pending()));
+            Poll::Ready(())
+        })
+        .await;
+        let answered = async {
+            for read in reads {
+                read.await.unwrap();
+            }
+        };
+        let (stopped, ()) = tokio::join!(node.shutdown(), answered);
+        assert!(stopped);
     });
 }
 

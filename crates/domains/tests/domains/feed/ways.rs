@@ -196,10 +196,19 @@ fn counts_come_in_batches_and_are_exact_once_it_is_quiet() {
     let number = town.post("ada", "1", "1");
     town.quiet();
     let place = town.place("ada");
+    let behind = |town: &Town| feed::behind_since(&town.drivers[place].partition.view()).unwrap();
+    assert_eq!(behind(&town), None);
+    let now = town.drivers[place].now;
     for nth in 0..300 {
         town.ask("ada", react(number, "x", &format!("u{nth}"), true)).unwrap();
     }
+    let since = behind(&town).unwrap();
+    assert!(
+        now < since && since <= now.plus_ms(feed::COUNTS_EVERY_MS),
+        "{since:?}, if they are not told before"
+    );
     town.drivers[place].pass(feed::COUNTS_EVERY_MS);
+    assert_eq!(behind(&town), None);
     let sent: usize =
         town.drivers[place].sent.iter().map(|(_, delivery)| delivery.parcels.len()).sum();
     assert_eq!(sent, 1, "one for the one partition with a follower");
