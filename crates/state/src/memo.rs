@@ -3,9 +3,10 @@
 //! make.
 
 use crate::{Effect, Layer, Read, StateError};
+use foldhash::fast::FixedState;
+use quick_cache::{Weighter, unsync};
 use std::{
     any::Any,
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,6 +14,8 @@ use std::{
 const MEMO_BYTES: usize = 8 << 20;
 /// What one takes beside its own bytes.
 const ENTRY_BYTES: usize = 128;
+/// Of so many bytes one is taken to be where only their number matters, and roughly.
+const MEMO_BYTES_GUESSED: usize = 512;
 
 /// Something that is made of the rows under one number: of those whose keys begin with it, in some tables.
 pub trait Memo: Any + Send + Sync + Sized {
@@ -34,48 +37,56 @@ type Key = (u8, u64);
 /// What a partition keeps.
 pub(crate) struct Memos(Mutex<Kept>);
 
-/// In two generations: when the younger has its share, it becomes the older, and what nobody has asked for since it
-/// was the younger itself goes.
 struct Kept {
-    bytes_max: usize,
-    young: HashMap<Key, Entry>,
-    old: HashMap<Key, Entry>,
-    young_bytes: usize,
+    /// Its keys are numbers that a partition gave out, so anybody may know their hashes.
+    memos: unsync::Cache<Key, Entry, ByBytes, FixedState>,
     /// Which kinds are made of which tables, of those kinds that were ever kept.
     made_of: Vec<(u8, u8)>,
 }
 
+#[derive(Clone)]
 struct Entry {
     memo: Arc<dyn Any + Send + Sync>,
     bytes: usize,
 }
 
+#[derive(Clone, Copy)]
+struct ByBytes;
+
+impl Weighter<Key, Entry> for ByBytes {
+    fn weight(&self, _: &Key, entry: &Entry) -> u64 {
+        (entry.bytes + ENTRY_BYTES) as u64
+    }
+}
+
 impl Memos {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Kept::new()))
+        Self(Mutex::new(Kept::of(MEMO_BYTES)))
     }
 
     /// Keeps so many bytes at most from now on.
     pub(crate) fn set_bytes_max(&mut self, bytes: usize) {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).bytes_max = bytes;
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).memos.set_capacity(bytes as u64);
     }
 
     /// What is kept of `number`, or is made now.
     pub(crate) fn get<M: Memo>(&self, read: &impl Read, number: u64) -> Result<Arc<M>, StateError> {
         let key = (M::KIND, number);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key);
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.memos.get(&key).map(|entry| Arc::clone(&entry.memo));
+        drop(kept);
         if let Some(memo) = known.and_then(|memo| memo.downcast().ok()) {
             return Ok(memo);
         }
         let memo = Arc::new(M::make(read, number)?);
-        let entry = Entry { bytes: memo.bytes() + ENTRY_BYTES, memo: memo.clone() };
+        let entry = Entry { bytes: memo.bytes(), memo: memo.clone() };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for table in M::TABLES {
             if !kept.made_of.contains(&(*table, M::KIND)) {
                 kept.made_of.push((*table, M::KIND));
             }
         }
-        kept.keep(key, entry);
+        kept.memos.insert(key, entry);
         Ok(memo)
     }
 
@@ -95,61 +106,28 @@ impl Memos {
 }
 
 impl Kept {
-    fn new() -> Self {
-        let (young, old) = (HashMap::new(), HashMap::new());
-        Self { bytes_max: MEMO_BYTES, young, old, young_bytes: 0, made_of: Vec::new() }
-    }
-
-    fn find(&mut self, key: Key) -> Option<Arc<dyn Any + Send + Sync>> {
-        if let Some(entry) = self.young.get(&key) {
-            return Some(Arc::clone(&entry.memo));
-        }
-        let entry = self.old.remove(&key)?;
-        let memo = Arc::clone(&entry.memo);
-        self.keep(key, entry);
-        Some(memo)
-    }
-
-    fn keep(&mut self, key: Key, entry: Entry) {
-        let share = self.bytes_max / 2;
-        if entry.bytes > share {
-            return;
-        }
-        if self.young_bytes + entry.bytes > share {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        self.young_bytes += entry.bytes;
-        if let Some(before) = self.young.insert(key, entry) {
-            self.young_bytes -= before.bytes;
-        }
+    fn of(bytes_max: usize) -> Self {
+        let guessed = bytes_max / MEMO_BYTES_GUESSED;
+        let (weighs, hasher) = (ByBytes, FixedState::default());
+        let memos =
+            unsync::Cache::with(guessed, bytes_max as u64, weighs, hasher, Default::default());
+        Self { memos, made_of: Vec::new() }
     }
 
     /// A row has changed, or all those whose keys begin so.
     fn changed(&mut self, row: &[u8]) {
-        let Some((table, key)) = row.split_first() else { return self.forget_if(|_| true) };
+        let Some((table, key)) = row.split_first() else { return self.memos.clear() };
         for at in 0..self.made_of.len() {
             let (of, kind) = self.made_of[at];
             if of == *table {
                 match key.first_chunk() {
-                    Some(number) => self.remove((kind, u64::from_be_bytes(*number))),
-                    None => self.forget_if(|key| key.0 == kind),
+                    Some(number) => {
+                        self.memos.remove(&(kind, u64::from_be_bytes(*number)));
+                    }
+                    None => self.memos.retain(|key, _| key.0 != kind),
                 }
             }
         }
-    }
-
-    fn remove(&mut self, key: Key) {
-        if let Some(entry) = self.young.remove(&key) {
-            self.young_bytes -= entry.bytes;
-        }
-        self.old.remove(&key);
-    }
-
-    fn forget_if(&mut self, is_gone: impl Fn(&Key) -> bool) {
-        self.young.retain(|key, _| !is_gone(key));
-        self.young_bytes = self.young.values().map(|entry| entry.bytes).sum();
-        self.old.retain(|key, _| !is_gone(key));
     }
 }
 
@@ -162,32 +140,32 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asks_for_goes_and_the_rest_stays_within_its_bytes() {
-        let mut kept = Kept::new();
+    fn what_is_asked_for_stays_and_all_is_within_its_bytes() {
+        let mut kept = Kept::of(MEMO_BYTES);
         for number in 0..1_000 {
-            kept.keep((1, number), entry(64 << 10));
-            assert!(kept.find((1, 0)).is_some(), "it is asked for all the time");
-            let all = kept.young.values().chain(kept.old.values());
-            assert!(all.map(|entry| entry.bytes).sum::<usize>() <= MEMO_BYTES);
+            kept.memos.insert((1, number), entry(64 << 10));
+            let _ = kept.memos.get(&(1, 0));
+            assert!(kept.memos.weight() <= MEMO_BYTES as u64);
         }
-        assert!(kept.find((1, 1)).is_none());
-        assert!(kept.find((1, 999)).is_some());
-        kept.keep((1, 5_000), entry(MEMO_BYTES));
-        assert!(kept.find((1, 5_000)).is_none(), "it is too large");
-        kept.forget_if(|_| true);
-        assert_eq!((kept.young_bytes, kept.young.len(), kept.old.len()), (0, 0, 0));
+        assert!(kept.memos.peek(&(1, 0)).is_some(), "it is asked for all the time");
+        assert!(kept.memos.peek(&(1, 500)).is_none());
+        kept.memos.insert((1, 5_000), entry(MEMO_BYTES));
+        assert!(kept.memos.peek(&(1, 5_000)).is_none(), "it is too large");
+        let mut memos = Memos(Mutex::new(kept));
+        memos.set_bytes_max(1 << 20);
+        assert!(memos.0.get_mut().unwrap().memos.weight() <= 1 << 20);
     }
 
     #[test]
     fn a_prefix_that_is_shorter_than_a_number_is_of_many() {
-        let mut kept = Kept { made_of: vec![(7, 1), (7, 2), (8, 3)], ..Kept::new() };
+        let mut kept = Kept { made_of: vec![(7, 1), (7, 2), (8, 3)], ..Kept::of(MEMO_BYTES) };
         let fill = |kept: &mut Kept| {
             for key in [(1, 5), (2, 5), (2, 6), (3, 5)] {
-                kept.keep(key, entry(1));
+                kept.memos.insert(key, entry(1));
             }
         };
         let left = |kept: &Kept| {
-            let mut left: Vec<_> = kept.young.keys().copied().collect();
+            let mut left: Vec<_> = kept.memos.iter().map(|(key, _)| *key).collect();
             left.sort_unstable();
             left
         };
