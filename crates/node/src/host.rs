@@ -225,12 +225,15 @@ impl<L: Log> Host<L> {
                 let _ = ready.send(());
             }
             decided_for = begun.elapsed();
-            let have_ended = all(Owner::has_ended);
-            if reads.is_empty() {
-                slots.iter_mut().for_each(|slot| slot.with(Owner::say_whether_ended));
-                if have_ended {
-                    return;
+            if reads.is_empty() && all(Owner::has_ended) {
+                let stopped: Vec<_> =
+                    slots.iter_mut().filter_map(|slot| slot.with(Owner::stopped)).collect();
+                // Whoever hears of it finds that they let go of the log and the store.
+                drop(slots);
+                for done in stopped {
+                    let _ = done.send(());
                 }
+                return;
             }
             let wake = Instant::now() + Duration::from_millis(wake_ms.max(1));
             if wake < tick.deadline() || tick.is_elapsed() {

@@ -235,11 +235,9 @@ impl<L: Log> Owner<L> {
         self.ended
     }
 
-    /// Nobody waits for a read any more: says that it has ended, if it has.
-    pub(crate) fn say_whether_ended(&mut self) {
-        if let Some(done) = self.stopping.take_if(|_| self.ended) {
-            let _ = done.send(());
-        }
+    /// Whom to tell that it has.
+    pub(crate) fn stopped(&mut self) -> Option<oneshot::Sender<()>> {
+        self.stopping.take()
     }
 
     pub(crate) fn accept(&mut self, message: Message) {

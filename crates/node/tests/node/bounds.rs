@@ -171,6 +171,7 @@ fn a_stop_answers_reads_that_came_before() {
     let machine = Machine::new();
     let name = name_in(0, 0);
     machine.life(End::Shutdown, async |node| {
+        be_patient(node).await;
         put(node, &name, 1_000).await;
         for _ in 0..200 {
             hold(node, &name).await.unwrap();
@@ -178,7 +179,7 @@ fn a_stop_answers_reads_that_came_before() {
         let tenant = node.tenant("default").unwrap();
         let levels = [Level::Linearizable, Level::Session].into_iter().cycle();
         let mut reads: Vec<_> = levels
-            .take(2_000)
+            .take(400)
             .map(|level| {
                 let (resource, after, state) = (name.clone(), None, None);
                 let query = reservations::Query::Holds { resource, state, after, limit: 200 };

@@ -115,7 +115,7 @@ pub(crate) fn hold_of(resource: &str, units: u64) -> Command {
 /// Sets how long a hold and a read may take.
 pub(crate) fn set_contracts(deadline_ms: u64) -> Command {
     let settings = format!("{{\"deadline_ms\":{deadline_ms}}}");
-    let paths = ["reservations.hold", "reservations.resource"];
+    let paths = ["reservations.hold", "reservations.holds", "reservations.resource"];
     let settings = paths.map(|path| (path.to_owned(), settings.clone()));
     Command::Meta(meta::Command { action: meta::Action::SetContracts(settings.into()) })
 }
