@@ -1,6 +1,6 @@
 //! What a request brings along, and what it takes home.
 
-use evenkeel_contract::Level;
+use evenkeel_contract::{Level, Settings};
 use evenkeel_domains::Refusal;
 use evenkeel_engine::{Failure, Priority, TenantId, Time};
 use evenkeel_log::{Incarnation, Offset, PartitionId};
@@ -41,6 +41,51 @@ pub struct ReadOptions {
     pub priority: Option<Priority>,
     /// What the caller has seen.
     pub session: Vec<SessionToken>,
+}
+
+/// What a caller is given of what the contract says.
+impl ReadOptions {
+    pub(crate) fn level_by(&self, settings: &Settings) -> Level {
+        self.level.or(settings.consistency).unwrap_or(Level::Linearizable)
+    }
+
+    pub(crate) fn priority_by(&self, settings: &Settings) -> Priority {
+        priority(self.priority, settings)
+    }
+
+    /// How long it waits.
+    #[must_use]
+    pub fn deadline_ms_by(&self, settings: &Settings) -> u64 {
+        deadline_ms(self.deadline, settings)
+    }
+
+    /// How stale an answer may be; `None` if not at all.
+    #[must_use]
+    pub fn may_be_stale_ms_by(&self, settings: &Settings) -> Option<u64> {
+        match self.level_by(settings) {
+            Level::Eventual => Some(u64::MAX),
+            Level::Bounded => {
+                Some(self.max_staleness_ms.or(settings.max_staleness_ms).unwrap_or(u64::MAX))
+            }
+            Level::Session | Level::Linearizable => None,
+        }
+    }
+}
+
+/// What a caller asks for, at most what the contract gives.
+pub(crate) fn deadline_ms(asked: Option<Duration>, settings: &Settings) -> u64 {
+    asked.map_or(settings.deadline_ms, |asked| {
+        u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).min(settings.deadline_ms)
+    })
+}
+
+/// What a caller asks for, or else what the contract says.
+pub(crate) fn priority(asked: Option<Priority>, settings: &Settings) -> Priority {
+    asked.unwrap_or(match settings.priority {
+        evenkeel_contract::Priority::Critical => Priority::Critical,
+        evenkeel_contract::Priority::Default => Priority::Default,
+        evenkeel_contract::Priority::Sheddable => Priority::Sheddable,
+    })
 }
 
 /// An answer and what was delivered with it.

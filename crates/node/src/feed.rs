@@ -4,7 +4,6 @@ use crate::{
     Called, Node, NodeError, ReadOptions, Tenant,
     lateness::{SURVEY_ROUNDS, Survey, Surveyed, View, Wanted},
 };
-use evenkeel_contract::Level;
 use evenkeel_domains::{
     Found, Query,
     feed::{self, Listed, TimelinePage, What},
@@ -54,10 +53,10 @@ impl<F: Files> Node<F> {
 
     /// How fresh a view is to be that is read on a path.
     pub(crate) fn wanted(&self, path: &str, options: &ReadOptions) -> Wanted {
-        let began = self.now();
-        let deadline = began.plus_ms(self.deadline_ms(path, options.deadline));
+        let (began, settings) = (self.now(), self.settings(path));
+        let deadline = began.plus_ms(options.deadline_ms_by(&settings));
         // Where nothing may be stale, what happened before is in it.
-        let bound_ms = self.may_be_stale_ms(path, options).unwrap_or(0);
+        let bound_ms = options.may_be_stale_ms_by(&settings).unwrap_or(0);
         Wanted { began, bound_ms, deadline }
     }
 
@@ -81,20 +80,6 @@ impl<F: Files> Node<F> {
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
                 Surveyed::NotYet => drop(tokio::time::timeout(LOOK_AGAIN, forward).await),
             }
-        }
-    }
-
-    /// How stale an answer may be that is asked for so; `None` if not at all.
-    #[must_use]
-    pub fn may_be_stale_ms(&self, path: &str, options: &ReadOptions) -> Option<u64> {
-        match self.level_of(path, options.level) {
-            Level::Eventual => Some(u64::MAX),
-            Level::Bounded => Some(options.max_staleness_ms.unwrap_or_else(|| {
-                let meta = self.meta();
-                let contract = meta.registry.get(path).expect("it is a declared path");
-                contract.settings.max_staleness_ms.unwrap_or(u64::MAX)
-            })),
-            Level::Session | Level::Linearizable => None,
         }
     }
 }

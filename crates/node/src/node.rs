@@ -4,6 +4,7 @@
 use crate::{
     CallOptions, Called, Clock, MetaView, NodeError, NodeStats, ReadOptions, SessionToken, Tenant,
     archive::Archive,
+    call::{deadline_ms, priority},
     following::Forward,
     host::Mailbag,
     jobs::ReadyMap,
@@ -13,7 +14,7 @@ use crate::{
     stats::{Counters, Gauges},
     ticket::{CommandTicket, Gather, ReadTicket},
 };
-use evenkeel_contract::Level;
+use evenkeel_contract::{Level, Settings};
 use evenkeel_domains::{Command, Domains, Found, Query, Reply, Scope, route, user_partition};
 use evenkeel_engine::{Answer, Entity, Failure, Idempotency, Priority, Request, TenantId, Time};
 use evenkeel_log::{Files, Hash, Incarnation, LocalLog, Offset, PartitionId, RealFiles};
@@ -152,11 +153,9 @@ impl<F: Files> Node<F> {
         if let Some(why) = self.0.log_failed.get() {
             return Err(Failure::Unavailable(why.clone()).into());
         }
-        let meta = self.meta();
         let path = command.path();
-        let contract = meta.registry.get(path).expect("every command has a declared path");
-        let settings = contract.settings;
-        let deadline = deadline_ms(options.deadline, settings.deadline_ms);
+        let settings = self.settings(path);
+        let deadline = deadline_ms(options.deadline, &settings);
         let window = settings.idempotency_window_s.zip(evenkeel_domains::path_number(path));
         let idempotency = options
             .idempotency_key
@@ -165,7 +164,7 @@ impl<F: Files> Node<F> {
         let request = Request {
             ticket,
             tenant: tenant.id,
-            priority: priority(options.priority, settings.priority),
+            priority: priority(options.priority, &settings),
             deadline: Some(self.now().plus_ms(deadline)),
             idempotency,
             command,
@@ -202,14 +201,12 @@ impl<F: Files> Node<F> {
         query: Query,
         options: ReadOptions,
     ) -> Result<Called<Found>, NodeError> {
-        let meta = self.meta();
-        let contract = meta.registry.get(query.path()).expect("every query has a declared path");
-        let level = options.level.or(contract.settings.consistency).unwrap_or(Level::Linearizable);
-        let priority = priority(options.priority, contract.settings.priority);
+        let settings = self.settings(query.path());
+        let (level, priority) = (options.level_by(&settings), options.priority_by(&settings));
         if level != Level::Eventual {
             self.check_session(&options.session)?;
         }
-        let deadline = deadline_ms(options.deadline, contract.settings.deadline_ms);
+        let deadline = options.deadline_ms_by(&settings);
         let read = async {
             match query.scope() {
                 Scope::All => self.list(tenant, query, level, priority).await,
@@ -400,26 +397,15 @@ impl<F: Files> Node<F> {
         })
     }
 
-    /// How fresh an answer of `path` must be whose caller asks for `asked`.
-    pub(crate) fn level_of(&self, path: &str, asked: Option<Level>) -> Level {
-        let meta = self.meta();
-        let contract = meta.registry.get(path).expect("it is a declared path");
-        asked.or(contract.settings.consistency).unwrap_or(Level::Linearizable)
+    /// What is enforced now of a declared path.
+    #[must_use]
+    pub fn settings(&self, path: &str) -> Settings {
+        self.meta().registry.get(path).expect("it is a declared path").settings
     }
 
     /// How long a caller of `path` waits who asks for `asked`.
-    #[must_use]
-    pub fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
-        let meta = self.meta();
-        let contract = meta.registry.get(path).expect("it is a declared path");
-        deadline_ms(asked, contract.settings.deadline_ms)
-    }
-
-    /// What is refused later of a caller of `path` who asks for `asked`.
-    pub(crate) fn priority_of(&self, path: &str, asked: Option<Priority>) -> Priority {
-        let meta = self.meta();
-        let contract = meta.registry.get(path).expect("it is a declared path");
-        priority(asked, contract.settings.priority)
+    pub(crate) fn deadline_ms(&self, path: &str, asked: Option<Duration>) -> u64 {
+        deadline_ms(asked, &self.settings(path))
     }
 
     pub(crate) fn partition_of(&self, tenant: &Tenant, scope: Scope<'_>) -> PartitionId {
@@ -459,22 +445,6 @@ impl<F: Files> Node<F> {
     fn token(&self, partition: PartitionId, offset: Offset) -> SessionToken {
         SessionToken { partition, incarnation: self.0.incarnation, offset }
     }
-}
-
-/// What a caller asks for, at most what the contract gives.
-fn deadline_ms(asked: Option<Duration>, contract_ms: u64) -> u64 {
-    asked.map_or(contract_ms, |asked| {
-        u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).min(contract_ms)
-    })
-}
-
-/// What a caller asks for, or else what the contract says.
-fn priority(asked: Option<Priority>, contract: evenkeel_contract::Priority) -> Priority {
-    asked.unwrap_or(match contract {
-        evenkeel_contract::Priority::Critical => Priority::Critical,
-        evenkeel_contract::Priority::Default => Priority::Default,
-        evenkeel_contract::Priority::Sheddable => Priority::Sheddable,
-    })
 }
 
 fn idempotency(path: u8, window_ms: u64, key: &str, command: &Command) -> Idempotency {

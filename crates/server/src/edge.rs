@@ -150,13 +150,10 @@ impl Edge {
             Found::Route(index, route) => Some((*index, *route)),
             Found::OtherMethods(_) | Found::Nothing => None,
         };
-        let noted = tracing::enabled!(tracing::Level::WARN)
-            .then(|| (parts.method.clone(), parts.uri.path().to_owned()));
+        let (method, uri) = (parts.method.clone(), parts.uri.clone());
         let result = contained(Arc::clone(&self).answer(found, parts, body)).await;
         self.record(route, &result, began);
-        if let Some((method, path)) = noted {
-            log(&method, &path, &result, &request_id, began);
-        }
+        log(&method, uri.path(), &result, &request_id, began);
         let response = match result {
             Ok(answer) => answer.respond(),
             Err(problem) => problem.respond(str::from_utf8(&request_id).unwrap_or_default()),

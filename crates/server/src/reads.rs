@@ -246,7 +246,8 @@ where
 {
     let (edge, path) = (&call.edge, call.route.path.unwrap_or_default());
     let options = call.read_options()?;
-    let Some(bound_ms) = edge.node.may_be_stale_ms(path, &options) else { return Ok(None) };
+    let settings = edge.node.settings(path);
+    let Some(bound_ms) = options.may_be_stale_ms_by(&settings) else { return Ok(None) };
     let is_eventual = options.level == Some(Level::Eventual);
     if !is_eventual {
         edge.node.check_session(&options.session).map_err(failure::problem)?;
@@ -254,7 +255,7 @@ where
     let tenant = &call.caller.tenant;
     let label: Label = (tenant.id, name.into());
     let key = Key { view: view_of(domain, tenant.id, name), label: Some(label.clone()) };
-    let deadline = Duration::from_millis(edge.node.deadline_ms(path, options.deadline));
+    let deadline = Duration::from_millis(options.deadline_ms_by(&settings));
     let any_age = ReadOptions { level: Some(Level::Eventual), ..ReadOptions::default() };
     let load = || {
         let (kept, label) = (load(any_age), label.clone());

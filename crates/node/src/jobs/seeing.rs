@@ -368,11 +368,11 @@ impl<F: Files> Node<F> {
         query: jobs::Query,
         options: &ReadOptions,
     ) -> Result<Called<jobs::Found>, NodeError> {
-        let level = self.level_of(path, options.level);
+        let settings = self.settings(path);
+        let (level, priority) = (options.level_by(&settings), options.priority_by(&settings));
         if level != Level::Eventual {
             self.check_session(&options.session)?;
         }
-        let priority = self.priority_of(path, options.priority);
         let query = Query::Jobs(query);
         let called = self.read(partition, tenant.id, query, level, priority).await?;
         let Called { answer, replayed, as_of, staleness_ms, at } = called;
