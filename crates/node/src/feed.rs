@@ -45,7 +45,7 @@ impl<F: Files> Node<F> {
                     return Ok(Called { staleness_ms: late_ms, ..called });
                 }
                 Surveyed::TooLate { late_ms } => return Err(NodeError::NotUpToBound { late_ms }),
-                // Nobody says when what a follow brings has come.
+                // Nobody says when what a follow brings has come; what has aged meanwhile is surveyed anew.
                 Surveyed::NotYet => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }

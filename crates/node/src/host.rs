@@ -18,6 +18,7 @@ use evenkeel_log::{Log, PartitionId};
 use std::{
     collections::HashMap,
     future::poll_fn,
+    mem::take,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
@@ -196,6 +197,12 @@ impl<L: Log> Host<L> {
             }
             for (slot, message) in inbox.drain(..) {
                 match message {
+                    // Those who ask from then on would keep it from ending.
+                    Message::Read(ticket)
+                        if slots[slot].with(|owner| !owner.stopping.is_empty()) =>
+                    {
+                        ticket.lost();
+                    }
                     Message::Read(ticket) => take_turn(&mut reads, slot, ticket),
                     message => slots[slot].with(|owner| owner.accept(message)),
                 }
@@ -226,9 +233,11 @@ impl<L: Log> Host<L> {
             }
             decided_for = begun.elapsed();
             if reads.is_empty() && all(Owner::has_ended) {
-                let stopped: Vec<_> =
-                    slots.iter_mut().filter_map(|slot| slot.with(Owner::stopped)).collect();
-                // Whoever hears of it finds that they let go of the log and the store.
+                let stopped: Vec<_> = slots
+                    .iter_mut()
+                    .flat_map(|slot| slot.with(|owner| take(&mut owner.stopping)))
+                    .collect();
+                // Whoever hears of it finds that they let go of the log, and of the store unless a flush just fails.
                 drop(slots);
                 for done in stopped {
                     let _ = done.send(());

@@ -35,6 +35,8 @@ const TICK_MS: u64 = 20;
 /// After the log has refused a record, nothing is decided for so long: a full disk is asked again
 /// and again, but not all the time.
 const REFUSED_REST_MS: u64 = 50;
+/// The memtables of the node take all the memory that they may.
+const BEHIND: &str = "the state is not flushed as fast as it changes, and its memory is used up";
 /// Bytes that are read from the log at once when catching up.
 const CATCH_UP_BYTES: usize = 4 << 20;
 
@@ -127,7 +129,8 @@ pub(crate) struct Owner<L> {
     pub(crate) lateness: [Lateness; View::ALL.len()],
     confirmed: Vec<ReadTicket>,
     flush_waiters: Vec<oneshot::Sender<()>>,
-    stopping: Option<oneshot::Sender<()>>,
+    /// Whom to tell that it has ended: somebody once it is to.
+    pub(crate) stopping: Vec<oneshot::Sender<()>>,
     ended: bool,
     touched: bool,
     /// A query could not read the store, or a copy of `meta` could not be made.
@@ -168,7 +171,7 @@ impl<L: Log> Owner<L> {
             lateness: Default::default(),
             confirmed: Vec::new(),
             flush_waiters: Vec::new(),
-            stopping: None,
+            stopping: Vec::new(),
             ended: false,
             touched: true,
             read_failed: false,
@@ -214,7 +217,7 @@ impl<L: Log> Owner<L> {
         if let Some(meta) = self.decisive.newer() {
             self.partition.app_mut().meta = meta;
         }
-        if !resting {
+        if !resting && !self.ended {
             self.flusher.consider(&mut self.partition);
             self.partition.poll(now);
         }
@@ -235,15 +238,11 @@ impl<L: Log> Owner<L> {
         self.ended
     }
 
-    /// Whom to tell that it has.
-    pub(crate) fn stopped(&mut self) -> Option<oneshot::Sender<()>> {
-        self.stopping.take()
-    }
-
     pub(crate) fn accept(&mut self, message: Message) {
         self.touch();
         match message {
-            Message::Command(request) if self.flusher.is_behind() => refuse(request),
+            Message::Command(request) if self.ended => refuse(request, "the node is stopping"),
+            Message::Command(request) if self.flusher.is_behind() => refuse(request, BEHIND),
             Message::Command(request) => {
                 self.heavy.count(request.tenant, &request.command);
                 self.partition.submit(request);
@@ -261,7 +260,7 @@ impl<L: Log> Owner<L> {
                 self.live.typing(conversation, &user, is_so);
             }
             // It will come again, here or in the next life.
-            Message::Deliver(_) if self.stopping.is_some() || self.flusher.is_behind() => {}
+            Message::Deliver(_) if !self.stopping.is_empty() || self.flusher.is_behind() => {}
             Message::Deliver(delivery) => self.partition.deliver(delivery),
             Message::Acknowledge { by, through } => self.partition.acknowledged(by, through),
             Message::Hash { reply } => {
@@ -283,7 +282,7 @@ impl<L: Log> Owner<L> {
             }
             Message::Stop { done } => {
                 self.flusher.demand_rows(&self.partition);
-                self.stopping = Some(done);
+                self.stopping.push(done);
             }
         }
     }
@@ -553,7 +552,7 @@ impl<L: Log> Owner<L> {
     }
 
     fn may_end(&self) -> bool {
-        self.stopping.is_some()
+        !self.stopping.is_empty()
             && !self.partition.is_in_flight()
             && self.partition.waiting() == 0
             && self.flusher.is_idle(&self.partition)
@@ -590,9 +589,8 @@ fn is_decision(output: &Output<Domains, CommandTicket, ReadTicket>) -> bool {
     !matches!(answer.outcome, Err(DeadlineExceeded | Overloaded | Unavailable(_)))
 }
 
-/// The memtables of the node take all the memory that they may.
-fn refuse(request: Request<Domains, CommandTicket>) {
-    let why = "the state is not flushed as fast as it changes, and its memory is used up";
+/// Nothing of it is decided.
+fn refuse(request: Request<Domains, CommandTicket>, why: &str) {
     let outcome = Err(Failure::Unavailable(why.into()));
     request.ticket.send(Answer { outcome, delivered: Delivered::default() });
 }

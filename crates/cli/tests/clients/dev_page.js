@@ -52,7 +52,12 @@ async function all_five_move(page) {
 
 async function it_fits_a_phone(page) {
   await page.setViewport({ width: 360, height: 700 });
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), "nothing is wider than the screen");
+  const fits = await page.evaluate(() => {
+    // As on a machine that is busy.
+    document.querySelectorAll("td:nth-last-child(-n+2)").forEach((cell) => (cell.textContent = "1,234 of 10,000"));
+    return document.documentElement.scrollWidth <= 360;
+  });
+  assert.ok(fits, "nothing is wider than the screen");
 }
 
 async function who_reads_with_ears_and_keys(page) {
