@@ -176,22 +176,13 @@ fn a_stop_answers_reads_that_came_before() {
         for _ in 0..200 {
             hold(node, &name).await.unwrap();
         }
-        let tenant = node.tenant("default").unwrap();
         let levels = [Level::Linearizable, Level::Session].into_iter().cycle();
-        let mut reads: Vec<_> = levels
-            .take(400)
-            .map(|level| {
-                let (resource, after, state) = (name.clone(), None, None);
-                let query = reservations::Query::Holds { resource, state, after, limit: 200 };
-                let query = Query::Reservations(query);
-                let options = ReadOptions { level: Some(level), ..ReadOptions::default() };
-                Box::pin(node.query(&tenant, query, options))
-            })
-            .collect();
+        let mut reads: Vec<_> =
+            levels.take(400).map(|level| Box::pin(all_holds(node, &name, level))).collect();
         // All of them are on their way; some may be answered already.
         poll_fn(|context| {
             reads.retain_mut(|read| match read.as_mut().poll(context) {
-                Poll::Ready(answer) => answer.map(|_| false).unwrap(),
+                Poll::Ready(answer) => answer.map(|()| false).unwrap(),
                 Poll::Pending => true,
             });
             Poll::Ready(())
@@ -204,6 +195,40 @@ fn a_stop_answers_reads_that_came_before() {
         };
         let (stopped, ()) = tokio::join!(node.shutdown(), answered);
         assert!(stopped);
+    });
+}
+
+/// A read that takes a while.
+async fn all_holds(node: &TestNode, name: &str, level: Level) -> Result<(), NodeError> {
+    let tenant = node.tenant("default").unwrap();
+    let (resource, after, state) = (name.to_owned(), None, None);
+    let query = reservations::Query::Holds { resource, state, after, limit: 200 };
+    let options = ReadOptions { level: Some(level), ..ReadOptions::default() };
+    node.query(&tenant, Query::Reservations(query), options).await.map(drop)
+}
+
+#[test]
+fn a_stop_ends_though_readers_keep_coming() {
+    let machine = Machine::new();
+    let name = name_in(0, 0);
+    machine.life(End::Shutdown, async |node| {
+        be_patient(node).await;
+        put(node, &name, 1_000).await;
+        for _ in 0..200 {
+            hold(node, &name).await.unwrap();
+        }
+        let mut readers = JoinSet::new();
+        for _ in 0..64 {
+            let (node, name) = (node.clone(), name.clone());
+            readers.spawn(
+                async move { while all_holds(&node, &name, Level::Session).await.is_ok() {} },
+            );
+        }
+        all_holds(node, &name, Level::Session).await.unwrap();
+        assert!(node.shutdown().await);
+        while let Some(ended) = readers.join_next().await {
+            ended.unwrap();
+        }
     });
 }
 
