@@ -198,7 +198,7 @@ impl<L: Log> Host<L> {
             for (slot, message) in inbox.drain(..) {
                 match message {
                     // Those who ask from then on would keep it from ending.
-                    Message::Read(ticket)
+                    Message::Read(ticket) | Message::ReadConfirmed(ticket)
                         if slots[slot].with(|owner| !owner.stopping.is_empty()) =>
                     {
                         ticket.lost();
