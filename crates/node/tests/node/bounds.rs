@@ -218,11 +218,9 @@ fn a_stop_ends_though_readers_keep_coming() {
             hold(node, &name).await.unwrap();
         }
         let mut readers = JoinSet::new();
-        for _ in 0..64 {
+        for level in [Level::Linearizable, Level::Session].into_iter().cycle().take(64) {
             let (node, name) = (node.clone(), name.clone());
-            readers.spawn(
-                async move { while all_holds(&node, &name, Level::Session).await.is_ok() {} },
-            );
+            readers.spawn(async move { while all_holds(&node, &name, level).await.is_ok() {} });
         }
         all_holds(node, &name, Level::Session).await.unwrap();
         assert!(node.shutdown().await);
