@@ -294,8 +294,34 @@ async fn take_over_all<L: Log>(slots: Vec<Slot<L>>) -> Vec<Slot<L>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Mailbox, take_some};
-    use evenkeel_engine::{Priority, TenantId};
+    use super::{Duration, Mailbox, Reads, take_some, take_turn};
+    use crate::{call::NodeError, ticket::ReadTicket};
+    use evenkeel_domains::{Query, reservations};
+    use evenkeel_engine::{Failure, Priority, TenantId};
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn a_tenant_that_floods_makes_way_and_takes_turns() {
+        let mut reads = Reads::new(4);
+        let mut ask = |tenant, priority| {
+            let (reply, answer) = oneshot::channel();
+            let query = reservations::Query::Resource { resource: "gig".into() };
+            let query = Query::Reservations(query);
+            let ticket = ReadTicket { tenant: TenantId(tenant), priority, query, reply };
+            take_turn(&mut reads, 0, ticket);
+            answer
+        };
+        let mut flood: Vec<_> = (0..4).map(|_| ask(1, Priority::Default)).collect();
+        let _other = ask(2, Priority::Default);
+        let mut shed = ask(2, Priority::Sheddable);
+        let overloaded = Err(NodeError::Failed(Failure::Overloaded));
+        let told = flood.pop().unwrap().try_recv().unwrap().map(drop);
+        assert_eq!(told, overloaded, "the newest of the flood makes way");
+        assert_eq!(shed.try_recv().unwrap().map(drop), overloaded, "it is the least important");
+        let mut served = Vec::new();
+        take_some(&mut reads, Duration::MAX, |(_, ticket)| served.push(ticket.tenant.0));
+        assert_eq!(served, [1, 2, 1, 1]);
+    }
 
     #[test]
     fn a_round_takes_what_there_is_time_for() {

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Bytes that a partition keeps of what was made, by its own account, unless somebody says otherwise.
-const MEMO_BYTES: usize = 8 << 20;
+pub(crate) const MEMO_BYTES: usize = 8 << 20;
 /// What one takes beside its own bytes.
 const ENTRY_BYTES: usize = 128;
 /// Of so many bytes one is taken to be where only their number matters, and roughly.
@@ -58,13 +58,9 @@ impl Weighter<Key, Entry> for ByBytes {
 }
 
 impl Memos {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Kept::of(MEMO_BYTES)))
-    }
-
-    /// Keeps so many bytes at most from now on, and nothing from before.
-    pub(crate) fn set_bytes_max(&mut self, bytes: usize) {
-        *self = Self(Mutex::new(Kept::of(bytes)));
+    /// Keeps so many bytes at most.
+    pub(crate) fn of(bytes_max: usize) -> Self {
+        Self(Mutex::new(Kept::of(bytes_max)))
     }
 
     /// What is kept of `number`, or is made now.

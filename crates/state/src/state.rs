@@ -5,7 +5,7 @@ use crate::error::ApplyError;
 use crate::hash::StateHasher;
 use crate::layer::Layer;
 use crate::levels::Levels;
-use crate::memo::Memos;
+use crate::memo::{MEMO_BYTES, Memos};
 use crate::{Applied, Found, KeyBytes, KeyCodec, Memo, Order, Read, StateError, Store, Table, Tx};
 use evenkeel_log::{Hash, Kind, PartitionId, Record};
 use std::cell::Cell;
@@ -47,7 +47,7 @@ impl State {
             partition,
             memtable: Layer::default(),
             frozen: None,
-            memos: Memos::new(),
+            memos: Memos::of(MEMO_BYTES),
             applied,
             stored: applied,
         })
@@ -56,7 +56,7 @@ impl State {
     /// Keeps so many bytes of what was made of rows ([`Memo`]).
     #[must_use]
     pub fn keeping(mut self, memo_bytes: usize) -> Self {
-        self.memos.set_bytes_max(memo_bytes);
+        self.memos = Memos::of(memo_bytes);
         self
     }
 

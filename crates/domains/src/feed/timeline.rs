@@ -6,7 +6,7 @@
 
 use super::{
     queries::{PostView, TimelineItem, TimelinePage},
-    tables::{AuthorHeads, CopiedCounts, Copies, Follows, Head, PostCounts, Posts, User},
+    tables::{AuthorHeads, CopiedCounts, Copies, Counts, Follows, Head, PostCounts, Posts, User},
 };
 use crate::reservations::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 use evenkeel_engine::Time;
@@ -151,31 +151,40 @@ impl Block {
     ) -> Result<Self, StateError> {
         let range = (author, 0)..=(author, newest);
         let rows = read.scan::<Copies>(range, Order::Descending, limit)?;
-        let next = next(rows.last().map(|(key, _)| key).filter(|_| rows.len() == limit));
-        let posts = rows.into_iter().map(|(key, row)| {
-            let counts = read.get::<CopiedCounts>(&key)?.unwrap_or_default();
-            Ok(PostView { post: key.1, body: row.body, reactions: counts.kinds })
-        });
-        Ok(Self { posts: posts.collect::<Result<_, StateError>>()?, next })
+        let next = next(&rows, limit);
+        let bodies = rows.into_iter().map(|(key, row)| (key, row.body));
+        Self::of(bodies, next, |key| read.get::<CopiedCounts>(key))
     }
 
     /// The same of a user's own, which are read where they were decided.
     fn of_own(read: &impl Read, user: u64, newest: u64, limit: usize) -> Result<Self, StateError> {
         let range = (user, 0)..=(user, newest);
         let rows = read.scan::<Posts>(range, Order::Descending, limit)?;
-        let next = next(rows.last().map(|(key, _)| key).filter(|_| rows.len() == limit));
+        let next = next(&rows, limit);
         let kept = rows.into_iter().filter(|(_, row)| !row.is_deleted);
-        let posts = kept.map(|(key, row)| {
-            let counts = read.get::<PostCounts>(&key)?.unwrap_or_default();
-            Ok(PostView { post: key.1, body: row.body, reactions: counts.kinds })
+        Self::of(kept.map(|(key, row)| (key, row.body)), next, |key| read.get::<PostCounts>(key))
+    }
+
+    fn of(
+        bodies: impl Iterator<Item = (PostKey, String)>,
+        next: u64,
+        counts: impl Fn(&PostKey) -> Result<Option<Counts>, StateError>,
+    ) -> Result<Self, StateError> {
+        let posts = bodies.map(|(key, body)| {
+            let reactions = counts(&key)?.unwrap_or_default().kinds;
+            Ok(PostView { post: key.1, body, reactions })
         });
         Ok(Self { posts: posts.collect::<Result<_, StateError>>()?, next })
     }
 }
 
-/// None of those that come after the last is newer; after none, there is none.
-fn next(last: Option<&(u64, u64)>) -> u64 {
-    last.map_or(0, |(_, post)| post - 1)
+/// Whose, and its number.
+type PostKey = (u64, u64);
+
+/// None of those that come after these is newer; if these are not as many as were asked for, there is none.
+fn next<R>(rows: &[(PostKey, R)], limit: usize) -> u64 {
+    let last = rows.last().filter(|_| rows.len() == limit);
+    last.map_or(0, |((_, post), _)| post - 1)
 }
 
 /// The posts of one author, newest first.

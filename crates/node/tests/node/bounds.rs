@@ -171,11 +171,7 @@ fn a_stop_answers_reads_that_came_before() {
     let machine = Machine::new();
     let name = name_in(0, 0);
     machine.life(End::Shutdown, async |node| {
-        be_patient(node).await;
-        put(node, &name, 1_000).await;
-        for _ in 0..200 {
-            hold(node, &name).await.unwrap();
-        }
+        put_many_holds(node, &name).await;
         let levels = [Level::Linearizable, Level::Session].into_iter().cycle();
         let mut reads: Vec<_> =
             levels.take(400).map(|level| Box::pin(all_holds(node, &name, level))).collect();
@@ -198,6 +194,15 @@ fn a_stop_answers_reads_that_came_before() {
     });
 }
 
+/// What takes a while to read by [`all_holds`].
+async fn put_many_holds(node: &TestNode, name: &str) {
+    be_patient(node).await;
+    put(node, name, 1_000).await;
+    for _ in 0..200 {
+        hold(node, name).await.unwrap();
+    }
+}
+
 /// A read that takes a while.
 async fn all_holds(node: &TestNode, name: &str, level: Level) -> Result<(), NodeError> {
     let tenant = node.tenant("default").unwrap();
@@ -212,11 +217,7 @@ fn a_stop_ends_though_readers_keep_coming() {
     let machine = Machine::new();
     let name = name_in(0, 0);
     machine.life(End::Shutdown, async |node| {
-        be_patient(node).await;
-        put(node, &name, 1_000).await;
-        for _ in 0..200 {
-            hold(node, &name).await.unwrap();
-        }
+        put_many_holds(node, &name).await;
         let mut readers = JoinSet::new();
         for level in [Level::Linearizable, Level::Session].into_iter().cycle().take(64) {
             let (node, name) = (node.clone(), name.clone());
